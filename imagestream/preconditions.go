@@ -1,0 +1,53 @@
+package imagestream
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// CheckCreate reports whether a request to create stream in a namespace can be meant so: the stream names no other namespace. Otherwise
+// it is a failure with [ReasonBadRequest]. Source: semantics of stream, section 4, step 2.
+func CheckCreate(stream *ImageStream, namespace string) error {
+	if ns := stream.Metadata.Namespace; ns != "" && ns != namespace {
+		return NewError(ReasonBadRequest, ResourceImageStreams, stream.Key().String(),
+			fmt.Sprintf("the request is for the namespace %q", namespace))
+	}
+	return nil
+}
+
+// CheckUnversioned reports whether a stream that is to be created has no resource version. One that has is a failure without a reason.
+// "0" and what is no number pass. Source: semantics of stream, section 4, step 7.
+func CheckUnversioned(stream *ImageStream) error {
+	if v, err := strconv.ParseUint(stream.Metadata.ResourceVersion, 10, 64); err == nil && v != 0 {
+		return NewError(ReasonUnknown, ResourceImageStreams, stream.Key().String(),
+			"a new image stream has no resourceVersion: remove it, or update the image stream that has it")
+	}
+	return nil
+}
+
+// CheckUpdate reports whether next can replace old, which is what is stored: same name and namespace ([ReasonBadRequest]), same uid if it has one
+// (class [ErrConflict]), and the stored resource version: none is of class [ErrInvalid], another one of [ErrConflict], and what is no number at all a
+// failure without a reason. Source: semantics of stream, section 5, steps 1 to 3.
+func CheckUpdate(old, next *ImageStream) error {
+	m, o := &next.Metadata, &old.Metadata
+	fail := func(reason StatusReason, message string) error {
+		return NewError(reason, ResourceImageStreams, old.Key().String(), message)
+	}
+	switch {
+	case m.Name != o.Name || m.Namespace != "" && m.Namespace != o.Namespace:
+		return fail(ReasonBadRequest, fmt.Sprintf("the object in the request is %s", next.Key()))
+	case m.UID != "" && m.UID != o.UID:
+		return fail(ReasonConflict, fmt.Sprintf("its uid is %s, not %s: it was deleted and created again; get it and try again", o.UID, m.UID))
+	case m.ResourceVersion == "" || m.ResourceVersion == "0":
+		return NewInvalid(ResourceImageStreams, old.Key().String(), ErrorList{{
+			Type: FieldInvalid, Field: "metadata.resourceVersion", Value: m.ResourceVersion,
+			Detail: "an update says which version it changes: get the image stream and keep its resourceVersion",
+		}})
+	case m.ResourceVersion == o.ResourceVersion:
+		return nil
+	}
+	if _, err := strconv.ParseUint(m.ResourceVersion, 10, 64); err != nil {
+		return fail(ReasonUnknown, fmt.Sprintf("resourceVersion %q is no version", m.ResourceVersion))
+	}
+	return fail(ReasonConflict, "get it and apply the change again")
+}
