@@ -1,0 +1,155 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+)
+
+// LayersOrderAnnotation tells the order of an image's layers; it is always "ascending", the base first.
+const LayersOrderAnnotation = "image.openshift.io/dockerLayersOrder"
+
+// DockerImage is what an image's dockerImageMetadata holds.
+type DockerImage struct {
+	Kind       string `json:"kind"`
+	APIVersion string `json:"apiVersion"`
+	// ID is the digest of the configuration.
+	ID              string           `json:"Id"`
+	Parent          string           `json:"Parent,omitempty"`
+	Comment         string           `json:"Comment,omitempty"`
+	Created         imagestream.Time `json:"Created,omitzero"`
+	Container       string           `json:"Container,omitempty"`
+	ContainerConfig *Config          `json:"ContainerConfig"`
+	DockerVersion   string           `json:"DockerVersion,omitempty"`
+	Author          string           `json:"Author,omitempty"`
+	Config          *Config          `json:"Config,omitempty"`
+	Architecture    string           `json:"Architecture,omitempty"`
+	// Size is in bytes: the configuration and each different layer.
+	Size int64 `json:"Size,omitempty"`
+}
+
+// Config is how a container of an image is started.
+type Config struct {
+	Hostname        string              `json:"Hostname,omitempty"`
+	Domainname      string              `json:"Domainname,omitempty"`
+	User            string              `json:"User,omitempty"`
+	Memory          int64               `json:"Memory,omitempty"`
+	MemorySwap      int64               `json:"MemorySwap,omitempty"`
+	CPUShares       int64               `json:"CpuShares,omitempty"`
+	CPUSet          string              `json:"Cpuset,omitempty"`
+	AttachStdin     bool                `json:"AttachStdin,omitempty"`
+	AttachStdout    bool                `json:"AttachStdout,omitempty"`
+	AttachStderr    bool                `json:"AttachStderr,omitempty"`
+	PortSpecs       []string            `json:"PortSpecs,omitempty"`
+	ExposedPorts    map[string]struct{} `json:"ExposedPorts,omitempty"`
+	Tty             bool                `json:"Tty,omitempty"`
+	OpenStdin       bool                `json:"OpenStdin,omitempty"`
+	StdinOnce       bool                `json:"StdinOnce,omitempty"`
+	Env             []string            `json:"Env,omitempty"`
+	Cmd             []string            `json:"Cmd,omitempty"`
+	DNS             []string            `json:"Dns,omitempty"`
+	Image           string              `json:"Image,omitempty"`
+	Volumes         map[string]struct{} `json:"Volumes,omitempty"`
+	VolumesFrom     string              `json:"VolumesFrom,omitempty"`
+	WorkingDir      string              `json:"WorkingDir,omitempty"`
+	Entrypoint      []string            `json:"Entrypoint,omitempty"`
+	NetworkDisabled bool                `json:"NetworkDisabled,omitempty"`
+	SecurityOpts    []string            `json:"SecurityOpts,omitempty"`
+	OnBuild         []string            `json:"OnBuild,omitempty"`
+	Labels          map[string]string   `json:"Labels,omitempty"`
+}
+
+// configuration is the members of an image's configuration that a DockerImage takes over.
+type configuration struct {
+	Parent          string           `json:"parent"`
+	Comment         string           `json:"comment"`
+	Created         imagestream.Time `json:"created"`
+	Container       string           `json:"container"`
+	ContainerConfig Config           `json:"container_config"`
+	DockerVersion   string           `json:"docker_version"`
+	Author          string           `json:"author"`
+	Config          *Config          `json:"config"`
+	Architecture    string           `json:"architecture"`
+}
+
+// Image returns the image that m and its configuration describe. Its name is the digest of the manifest; it has no pull
+// spec yet. The configuration must be what m's config names: its digest is checked.
+func Image(m *Manifest, config []byte) (*imagestream.Image, error) {
+	if got := m.Config.Digest.Algorithm().FromBytes(config); got != m.Config.Digest {
+		return nil, fmt.Errorf("configuration has the digest %s, and the manifest names %s", got, m.Config.Digest)
+	}
+	var c configuration
+	if err := json.Unmarshal(config, &c); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", m.Config.Digest, err)
+	}
+	image := newImage(m)
+	image.Metadata.Annotations = map[string]string{LayersOrderAnnotation: "ascending"}
+	image.DockerImageConfig = string(config)
+
+	size := int64(len(config))
+	counted := map[digest.Digest]bool{m.Config.Digest: true}
+	for _, l := range m.Layers {
+		image.DockerImageLayers = append(image.DockerImageLayers, imagestream.ImageLayer{
+			Name: l.Digest.String(), LayerSize: l.Size, MediaType: l.MediaType,
+		})
+		if !counted[l.Digest] {
+			counted[l.Digest] = true
+			size += l.Size
+		}
+	}
+	return image, setMetadata(image, DockerImage{
+		ID: m.Config.Digest.String(), Parent: c.Parent, Comment: c.Comment, Created: c.Created, Container: c.Container,
+		ContainerConfig: &c.ContainerConfig, DockerVersion: c.DockerVersion, Author: c.Author, Config: c.Config,
+		Architecture: c.Architecture, Size: size,
+	})
+}
+
+// ListImage returns the image that stands for the list m, made at the time now. It has no layers.
+func ListImage(m *Manifest, now imagestream.Time) (*imagestream.Image, error) {
+	image := newImage(m)
+	for _, c := range m.Children {
+		image.DockerImageManifests = append(image.DockerImageManifests, imagestream.ImageManifest{
+			Digest: c.Digest.String(), MediaType: c.MediaType, ManifestSize: c.Size,
+			Architecture: c.Platform.Architecture, OS: c.Platform.OS, Variant: c.Platform.Variant,
+		})
+	}
+	return image, setMetadata(image, DockerImage{ID: m.Digest.String(), Created: now, ContainerConfig: &Config{}})
+}
+
+func newImage(m *Manifest) *imagestream.Image {
+	image := &imagestream.Image{
+		TypeMeta:                     imagestream.TypeMeta{Kind: "Image", APIVersion: imagestream.APIVersion},
+		DockerImageMetadataVersion:   "1.0",
+		DockerImageManifestMediaType: m.MediaType,
+	}
+	image.Metadata.Name = m.Digest.String()
+	if !m.IsList() {
+		image.DockerImageManifest = string(m.Raw)
+	}
+	return image
+}
+
+func setMetadata(image *imagestream.Image, d DockerImage) error {
+	d.Kind, d.APIVersion = "DockerImage", "image.openshift.io/1.0"
+	text, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("metadata of image %s: %w", image.Metadata.Name, err)
+	}
+	image.DockerImageMetadata = text
+	return nil
+}
+
+// Metadata reads the dockerImageMetadata of image. An image without it is an error.
+func Metadata(image *imagestream.Image) (DockerImage, error) {
+	var d DockerImage
+	if len(image.DockerImageMetadata) == 0 {
+		return d, fmt.Errorf("image %s has no dockerImageMetadata", image.Metadata.Name)
+	}
+	if err := json.Unmarshal(image.DockerImageMetadata, &d); err != nil {
+		return d, fmt.Errorf("dockerImageMetadata of image %s: %w", image.Metadata.Name, err)
+	}
+	return d, nil
+}

@@ -1,0 +1,179 @@
+// Package manifest reads image manifests, of Docker schema 2 and OCI, with their lists and indexes, and makes image metadata from them.
+//
+// # Media types
+//
+// The Content-Type of a manifest, without parameters, decides how it is read; the mediaType inside must fit. Docker manifests and lists must
+// state theirs, OCI ones may leave it out. An OCI manifest that has "manifests", and an index that has "config" or "layers", is
+// refused: it could be read as the other. Source: semantics of import, section 3.
+//
+// # Platforms
+//
+// [Manifest.Select] takes the image of a list for a platform: the first of that architecture and operating system, else the first for
+// linux/amd64, else the first.
+//
+// # Metadata
+//
+// [Image] fills an image from its manifest and configuration: layers in the order of the manifest, the configuration as a
+// DockerImage, whose Id is the digest of the configuration, and whose Size is that of the configuration and of each different
+// layer. Creation times are kept to the second. What a DockerImage has no member for is not kept. Source: semantics of
+// tagapi, section 9.
+//
+// # Differences from OpenShift
+//
+// Docker schema 1, which registries no longer accept, is not read yet: it is an error that says so.
+package manifest
+
+import (
+	"crypto/sha256"
+	_ "crypto/sha512" // go-digest knows only the algorithms that are linked in
+	"encoding/json"
+	"fmt"
+	"mime"
+
+	"github.com/opencontainers/go-digest"
+)
+
+var _ = sha256.New // for the same reason
+
+// The media types that are read.
+const (
+	MediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	MediaTypeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	MediaTypeOCIManifest    = "application/vnd.oci.image.manifest.v1+json"
+	MediaTypeOCIIndex       = "application/vnd.oci.image.index.v1+json"
+)
+
+// MediaTypes are the media types to ask a registry for.
+func MediaTypes() []string {
+	return []string{MediaTypeDockerManifest, MediaTypeDockerList, MediaTypeOCIManifest, MediaTypeOCIIndex}
+}
+
+// Descriptor names a blob or a manifest.
+type Descriptor struct {
+	MediaType string        `json:"mediaType"`
+	Digest    digest.Digest `json:"digest"`
+	Size      int64         `json:"size"`
+}
+
+// Child is an image of a list.
+type Child struct {
+	Descriptor
+	Platform Platform `json:"platform"`
+}
+
+// Platform is what an image runs on. It may be empty.
+type Platform struct {
+	Architecture string `json:"architecture"`
+	OS           string `json:"os"`
+	Variant      string `json:"variant,omitempty"`
+}
+
+// Manifest is a manifest that was read: either of one image, with a configuration and layers, or a list of images.
+type Manifest struct {
+	// MediaType is one of [MediaTypes].
+	MediaType string
+	// Digest is that of the text.
+	Digest digest.Digest
+	// Raw is the text.
+	Raw []byte
+	// Config and Layers are an image's.
+	Config Descriptor
+	Layers []Descriptor
+	// Children are a list's.
+	Children []Child
+}
+
+// IsList reports whether m lists images, and is none itself.
+func (m *Manifest) IsList() bool { return isList(m.MediaType) }
+
+func isList(mediaType string) bool {
+	return mediaType == MediaTypeDockerList || mediaType == MediaTypeOCIIndex
+}
+
+// Parse reads the text of a manifest that came with a Content-Type.
+func Parse(contentType string, raw []byte) (*Manifest, error) {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		mediaType = contentType
+	}
+	switch mediaType {
+	case MediaTypeDockerManifest, MediaTypeDockerList, MediaTypeOCIManifest, MediaTypeOCIIndex:
+	default:
+		return nil, fmt.Errorf("manifest of the media type %q: Docker schema 2 and OCI are read, schema 1 is not: push the image again with a current client", mediaType)
+	}
+	var text struct {
+		MediaType string          `json:"mediaType"`
+		Config    json.RawMessage `json:"config"`
+		Layers    json.RawMessage `json:"layers"`
+		Manifests json.RawMessage `json:"manifests"`
+	}
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return nil, fmt.Errorf("manifest of the media type %s: %w", mediaType, err)
+	}
+	oci := mediaType == MediaTypeOCIManifest || mediaType == MediaTypeOCIIndex
+	if text.MediaType != mediaType && !(oci && text.MediaType == "") {
+		return nil, fmt.Errorf("manifest came as %s and says that it is %q", mediaType, text.MediaType)
+	}
+	m := &Manifest{MediaType: mediaType, Digest: digest.FromBytes(raw), Raw: raw}
+	if m.IsList() {
+		if oci && (text.Config != nil || text.Layers != nil) {
+			return nil, fmt.Errorf("index has config or layers, as an image has")
+		}
+		if text.Manifests != nil {
+			err = json.Unmarshal(text.Manifests, &m.Children)
+		}
+	} else {
+		if oci && text.Manifests != nil {
+			return nil, fmt.Errorf("image manifest has manifests, as an index has")
+		}
+		if text.Config == nil {
+			return nil, fmt.Errorf("image manifest has no config")
+		}
+		if err = json.Unmarshal(text.Config, &m.Config); err == nil && text.Layers != nil {
+			err = json.Unmarshal(text.Layers, &m.Layers)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("manifest of the media type %s: %w", mediaType, err)
+	}
+	return m, m.check()
+}
+
+// check refuses digests that nothing could be asked by.
+func (m *Manifest) check() error {
+	if m.IsList() {
+		for i, c := range m.Children {
+			if err := c.Digest.Validate(); err != nil {
+				return fmt.Errorf("manifests[%d].digest %q: %w", i, c.Digest, err)
+			}
+		}
+		return nil
+	}
+	if err := m.Config.Digest.Validate(); err != nil {
+		return fmt.Errorf("config.digest %q: %w", m.Config.Digest, err)
+	}
+	return nil
+}
+
+// Select returns the image of a list for p, by the rule in the package comment, and whether the list has any image at all. Empty
+// members of p are amd64 and linux. The variant does not count.
+func (m *Manifest) Select(p Platform) (Child, bool) {
+	standard := Platform{Architecture: "amd64", OS: "linux"}
+	if p.Architecture == "" {
+		p.Architecture = standard.Architecture
+	}
+	if p.OS == "" {
+		p.OS = standard.OS
+	}
+	for _, want := range [...]Platform{p, standard} {
+		for _, c := range m.Children {
+			if c.Platform.Architecture == want.Architecture && c.Platform.OS == want.OS {
+				return c, true
+			}
+		}
+	}
+	if len(m.Children) == 0 {
+		return Child{}, false
+	}
+	return m.Children[0], true
+}

@@ -1,0 +1,148 @@
+package manifest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/imagestreams/imagestreams/imagestream/manifest"
+)
+
+const config = `{"architecture":"arm64","os":"linux","created":"2026-01-02T03:04:05.678Z","author":"me","unknown":1,` +
+	`"config":{"Env":["A=1"],"Cmd":["run"],"Labels":{"k":"v"},"ExposedPorts":{"80/tcp":{}},"Unknown":true},"rootfs":{"type":"layers"}}`
+
+func image() string {
+	return fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"c","digest":%q,"size":%d},"layers":[`+
+		`{"mediaType":"l","digest":"sha256:%064d","size":10},{"mediaType":"l","digest":"sha256:%064d","size":20},{"mediaType":"l","digest":"sha256:%064d","size":10}]}`,
+		manifest.MediaTypeOCIManifest, digest.FromString(config), len(config), 1, 2, 1)
+}
+
+func index(platforms ...string) string {
+	children := make([]string, len(platforms))
+	for i, p := range platforms {
+		os, arch, _ := strings.Cut(p, "/")
+		children[i] = fmt.Sprintf(`{"mediaType":"m","digest":"sha256:%064d","size":5,"platform":{"os":%q,"architecture":%q}}`, i, os, arch)
+	}
+	return fmt.Sprintf(`{"schemaVersion":2,"manifests":[%s]}`, strings.Join(children, ","))
+}
+
+func ExampleParse() {
+	m, err := manifest.Parse(manifest.MediaTypeOCIManifest+"; charset=utf-8", []byte(image()))
+	fmt.Println(m.IsList(), len(m.Layers), m.Config.Size, err)
+	_, err = manifest.Parse("application/vnd.docker.distribution.manifest.v1+prettyjws", nil)
+	fmt.Println(err)
+	// Output:
+	// false 3 229 <nil>
+	// manifest of the media type "application/vnd.docker.distribution.manifest.v1+prettyjws": Docker schema 2 and OCI are read, schema 1 is not: push the image again with a current client
+}
+
+func ExampleImage() {
+	m, _ := manifest.Parse(manifest.MediaTypeOCIManifest, []byte(image()))
+	image, err := manifest.Image(m, []byte(config))
+	d, _ := manifest.Metadata(image)
+	fmt.Println(image.Metadata.Name == m.Digest.String(), d.ID == m.Config.Digest.String(), d.Architecture, d.Created, d.Size, d.Config.Env, err)
+	// Output: true true arm64 2026-01-02T03:04:05Z 259 [A=1] <nil>
+}
+
+func ExampleManifest_Select() {
+	m, _ := manifest.Parse(manifest.MediaTypeOCIIndex, []byte(index("linux/s390x", "linux/amd64", "linux/arm64")))
+	for _, arch := range []string{"arm64", "", "riscv64"} {
+		child, _ := m.Select(manifest.Platform{Architecture: arch})
+		fmt.Println(child.Platform.OS + "/" + child.Platform.Architecture)
+	}
+	// Output:
+	// linux/arm64
+	// linux/amd64
+	// linux/amd64
+}
+
+func ExampleListImage() {
+	m, _ := manifest.Parse(manifest.MediaTypeOCIIndex, []byte(index("linux/amd64", "linux/arm64")))
+	image, err := manifest.ListImage(m, 0)
+	fmt.Println(len(image.DockerImageManifests), image.DockerImageManifests[1].Architecture, err)
+	// Output: 2 arm64 <nil>
+}
+
+func TestSelectFallsBackToTheFirst(t *testing.T) {
+	m, err := manifest.Parse(manifest.MediaTypeOCIIndex, []byte(index("windows/amd64", "linux/arm")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, ok := m.Select(manifest.Platform{Architecture: "s390x", OS: "linux"}); !ok || c.Platform.OS != "windows" {
+		t.Errorf("selected %+v, %v", c, ok)
+	}
+	empty, err := manifest.Parse(manifest.MediaTypeOCIIndex, []byte(index()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := empty.Select(manifest.Platform{}); ok {
+		t.Error("an empty list has an image")
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for name, tc := range map[string]struct{ mediaType, text, want string }{
+		"no JSON":              {manifest.MediaTypeOCIManifest, `{`, "unexpected end"},
+		"no config":            {manifest.MediaTypeOCIManifest, `{}`, "no config"},
+		"other type":           {manifest.MediaTypeOCIManifest, `{"mediaType":"x","config":{}}`, `says that it is "x"`},
+		"docker without type":  {manifest.MediaTypeDockerManifest, `{"config":{}}`, "says"},
+		"image that is index":  {manifest.MediaTypeOCIManifest, `{"config":{},"manifests":[]}`, "as an index has"},
+		"index that is image":  {manifest.MediaTypeOCIIndex, `{"manifests":[],"config":{}}`, "as an image has"},
+		"bad digest":           {manifest.MediaTypeOCIManifest, `{"config":{"digest":"sha256:1"}}`, "config.digest"},
+		"bad child":            {manifest.MediaTypeOCIIndex, `{"manifests":[{"digest":"../../etc"}]}`, "manifests[0].digest"},
+		"wrong shape":          {manifest.MediaTypeOCIIndex, `{"manifests":{}}`, "cannot unmarshal"},
+		"unknown content type": {"text/html", `{}`, "text/html"},
+	} {
+		if m, err := manifest.Parse(tc.mediaType, []byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %+v, %v, want an error with %q", name, m, err, tc.want)
+		}
+	}
+}
+
+func TestImageChecksTheConfiguration(t *testing.T) {
+	m, err := manifest.Parse(manifest.MediaTypeOCIManifest, []byte(image()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := manifest.Image(m, []byte(`{}`)); err == nil || !strings.Contains(err.Error(), "digest") {
+		t.Errorf("another configuration: %v", err)
+	}
+	m.Config.Digest = digest.FromString("no JSON")
+	if _, err := manifest.Image(m, []byte("no JSON")); err == nil {
+		t.Error("a configuration that is no JSON is fine")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, mediaType := range manifest.MediaTypes() {
+		f.Add(mediaType, []byte(image()), []byte(config))
+		f.Add(mediaType, []byte(index("linux/amd64")), []byte(`{}`))
+	}
+	f.Fuzz(func(t *testing.T, mediaType string, raw, config []byte) {
+		m, err := manifest.Parse(mediaType, raw)
+		if err != nil {
+			return
+		}
+		if m.Digest != digest.FromBytes(raw) || !json.Valid(raw) {
+			t.Errorf("%q was read as %+v", raw, m)
+		}
+		if m.IsList() {
+			if c, ok := m.Select(manifest.Platform{Architecture: "arm64"}); ok && c.Digest.Validate() != nil {
+				t.Errorf("selected %+v", c)
+			}
+			if image, err := manifest.ListImage(m, 1); err != nil || len(image.DockerImageManifests) != len(m.Children) {
+				t.Errorf("image of a list: %+v, %v", image, err)
+			}
+			return
+		}
+		m.Config.Digest = digest.FromBytes(config)
+		if image, err := manifest.Image(m, config); err == nil {
+			if d, err := manifest.Metadata(image); err != nil || d.ID != m.Config.Digest.String() || len(image.DockerImageLayers) != len(m.Layers) {
+				t.Errorf("image %+v has the metadata %+v, %v", image, d, err)
+			}
+		}
+	})
+}
