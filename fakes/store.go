@@ -1,0 +1,361 @@
+package fakes
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+)
+
+// Store is an [imagestream.Store] in memory. Its zero value is empty and ready. It is safe for concurrent use; its fields
+// are not to be changed once it is used.
+type Store struct {
+	// Fail is called before every operation, with the name of the method and what it is about; lists and watches have
+	// a key without a name. An error it returns is the operation's, and nothing is done. It may wait, to delay an operation.
+	Fail func(op string, key imagestream.Key) error
+	// History is how many changes are kept for watches; 0 is 1,000. A watch that is further behind ends with
+	// [imagestream.ErrGone].
+	History int
+
+	mu      sync.Mutex
+	version uint64
+	uids    uint64
+	streams table[imagestream.ImageStream]
+	images  table[imagestream.Image]
+}
+
+const (
+	defaultHistory = 1000
+	// maxSnapshots is how many lists can be in the middle of their pages.
+	maxSnapshots = 64
+)
+
+// table is the objects of one kind. Objects in it are never written to again.
+type table[T any] struct {
+	byNamespace map[string]map[string]*T
+	log         []logged[T]
+	dropped     uint64 // the version of the newest change that the log has lost
+	changed     chan struct{}
+
+	snapshots map[uint64]snapshot[T]
+	lists     uint64
+}
+
+type logged[T any] struct {
+	version  uint64
+	old, new *T // nil if it was not there before, or after
+}
+
+type snapshot[T any] struct {
+	version string
+	rest    []*T
+}
+
+// kind is what the Store has to know of a type.
+type kind[T any] struct {
+	resource string
+	table    *table[T]
+	meta     func(*T) *imagestream.ObjectMeta
+	clone    func(*T) *T
+	same     func(a, b *T) bool
+}
+
+func (s *Store) streamKind() kind[imagestream.ImageStream] {
+	return kind[imagestream.ImageStream]{
+		imagestream.ResourceImageStreams, &s.streams,
+		func(o *imagestream.ImageStream) *imagestream.ObjectMeta { return &o.Metadata },
+		(*imagestream.ImageStream).Clone, imagestream.Equal,
+	}
+}
+
+func (s *Store) imageKind() kind[imagestream.Image] {
+	return kind[imagestream.Image]{
+		imagestream.ResourceImages, &s.images,
+		func(o *imagestream.Image) *imagestream.ObjectMeta { return &o.Metadata },
+		(*imagestream.Image).Clone, func(_, _ *imagestream.Image) bool { return false },
+	}
+}
+
+func (k kind[T]) key(o *T) imagestream.Key {
+	m := k.meta(o)
+	return imagestream.Key{Namespace: m.Namespace, Name: m.Name}
+}
+
+func (k kind[T]) fail(reason imagestream.StatusReason, key imagestream.Key, message string) error {
+	name := key.String()
+	if k.resource == imagestream.ResourceImages {
+		name = key.Name
+	}
+	return imagestream.NewError(reason, k.resource, name, message)
+}
+
+func (s *Store) begin(ctx context.Context, op string, key imagestream.Key) error {
+	if s.Fail != nil {
+		if err := s.Fail(op, key); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// GetImageStream implements [imagestream.Reader].
+func (s *Store) GetImageStream(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
+	return get(ctx, s, s.streamKind(), "GetImageStream", key)
+}
+
+// GetImage implements [imagestream.Reader].
+func (s *Store) GetImage(ctx context.Context, name string) (*imagestream.Image, error) {
+	return get(ctx, s, s.imageKind(), "GetImage", imagestream.Key{Name: name})
+}
+
+func get[T any](ctx context.Context, s *Store, k kind[T], op string, key imagestream.Key) (*T, error) {
+	if err := s.begin(ctx, op, key); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	o := k.table.byNamespace[key.Namespace][key.Name]
+	s.mu.Unlock()
+	if o == nil {
+		return nil, k.fail(imagestream.ReasonNotFound, key, "")
+	}
+	return k.clone(o), nil
+}
+
+// CreateImageStream implements [imagestream.Store].
+func (s *Store) CreateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+	return create(ctx, s, s.streamKind(), "CreateImageStream", stream)
+}
+
+// CreateImage implements [imagestream.Store].
+func (s *Store) CreateImage(ctx context.Context, image *imagestream.Image) (*imagestream.Image, error) {
+	return create(ctx, s, s.imageKind(), "CreateImage", image)
+}
+
+func create[T any](ctx context.Context, s *Store, k kind[T], op string, object *T) (*T, error) {
+	key := k.key(object)
+	if err := s.begin(ctx, op, key); err != nil {
+		return nil, err
+	}
+	stored := k.clone(object)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.table.byNamespace[key.Namespace][key.Name] != nil {
+		return nil, k.fail(imagestream.ReasonAlreadyExists, key, "")
+	}
+	s.uids++
+	k.meta(stored).UID = fmt.Sprintf("00000000-0000-4000-8000-%012x", s.uids)
+	s.write(k.meta(stored))
+	k.table.put(key, nil, stored, s.version, s.History)
+	return k.clone(stored), nil
+}
+
+// write gives the object of m the next version.
+func (s *Store) write(m *imagestream.ObjectMeta) {
+	s.version++
+	m.ResourceVersion = strconv.FormatUint(s.version, 10)
+}
+
+// UpdateImageStream implements [imagestream.Store].
+func (s *Store) UpdateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+	return update(ctx, s, s.streamKind(), "UpdateImageStream", stream)
+}
+
+// UpdateImage implements [imagestream.Store].
+func (s *Store) UpdateImage(ctx context.Context, image *imagestream.Image) (*imagestream.Image, error) {
+	return update(ctx, s, s.imageKind(), "UpdateImage", image)
+}
+
+func update[T any](ctx context.Context, s *Store, k kind[T], op string, object *T) (*T, error) {
+	key := k.key(object)
+	if err := s.begin(ctx, op, key); err != nil {
+		return nil, err
+	}
+	stored := k.clone(object)
+	m := k.meta(stored)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := k.table.byNamespace[key.Namespace][key.Name]
+	if old == nil {
+		return nil, k.fail(imagestream.ReasonNotFound, key, "")
+	}
+	o := k.meta(old)
+	if err := k.check(key, o, imagestream.Preconditions{UID: m.UID, ResourceVersion: cmp.Or(m.ResourceVersion, "none")}); err != nil {
+		return nil, err
+	}
+	m.UID = o.UID
+	if k.same(old, stored) {
+		return stored, nil
+	}
+	s.write(m)
+	k.table.put(key, old, stored, s.version, s.History)
+	return k.clone(stored), nil
+}
+
+// check compares preconditions with what is stored.
+func (k kind[T]) check(key imagestream.Key, m *imagestream.ObjectMeta, only imagestream.Preconditions) error {
+	switch {
+	case only.UID != "" && only.UID != m.UID:
+		return k.fail(imagestream.ReasonConflict, key, fmt.Sprintf("its uid is %s, not %s: it was deleted and created again", m.UID, only.UID))
+	case only.ResourceVersion != "" && only.ResourceVersion != m.ResourceVersion:
+		return k.fail(imagestream.ReasonConflict, key, fmt.Sprintf("its resourceVersion is %s, not %s: get it and apply the change again", m.ResourceVersion, only.ResourceVersion))
+	}
+	return nil
+}
+
+// DeleteImageStream implements [imagestream.Store].
+func (s *Store) DeleteImageStream(ctx context.Context, key imagestream.Key, only imagestream.Preconditions) error {
+	return remove(ctx, s, s.streamKind(), "DeleteImageStream", key, only)
+}
+
+// DeleteImage implements [imagestream.Store].
+func (s *Store) DeleteImage(ctx context.Context, name string, only imagestream.Preconditions) error {
+	return remove(ctx, s, s.imageKind(), "DeleteImage", imagestream.Key{Name: name}, only)
+}
+
+func remove[T any](ctx context.Context, s *Store, k kind[T], op string, key imagestream.Key, only imagestream.Preconditions) error {
+	if err := s.begin(ctx, op, key); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := k.table.byNamespace[key.Namespace][key.Name]
+	if old == nil {
+		return k.fail(imagestream.ReasonNotFound, key, "")
+	}
+	if err := k.check(key, k.meta(old), only); err != nil {
+		return err
+	}
+	s.version++
+	k.table.put(key, old, nil, s.version, s.History)
+	return nil
+}
+
+// put makes object, nil for none, what is stored under key, and tells the watchers.
+func (t *table[T]) put(key imagestream.Key, old, object *T, version uint64, history int) {
+	if object == nil {
+		delete(t.byNamespace[key.Namespace], key.Name)
+	} else {
+		if t.byNamespace == nil {
+			t.byNamespace = map[string]map[string]*T{}
+		}
+		if t.byNamespace[key.Namespace] == nil {
+			t.byNamespace[key.Namespace] = map[string]*T{}
+		}
+		t.byNamespace[key.Namespace][key.Name] = object
+	}
+	if history <= 0 {
+		history = defaultHistory
+	}
+	t.log = append(t.log, logged[T]{version, old, object})
+	if len(t.log) >= 2*history {
+		t.dropped = t.log[len(t.log)-history-1].version
+		t.log = slices.Clone(t.log[len(t.log)-history:])
+	}
+	if t.changed != nil {
+		close(t.changed)
+		t.changed = nil
+	}
+}
+
+// ListImageStreams implements [imagestream.Reader].
+func (s *Store) ListImageStreams(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
+	items, meta, err := list(ctx, s, s.streamKind(), "ListImageStreams", opts)
+	if err != nil {
+		return nil, err
+	}
+	return &imagestream.ImageStreamList{
+		TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamList", APIVersion: imagestream.APIVersion}, Metadata: meta, Items: items,
+	}, nil
+}
+
+// ListImages implements [imagestream.Reader].
+func (s *Store) ListImages(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageList, error) {
+	opts.Namespace = ""
+	items, meta, err := list(ctx, s, s.imageKind(), "ListImages", opts)
+	if err != nil {
+		return nil, err
+	}
+	return &imagestream.ImageList{
+		TypeMeta: imagestream.TypeMeta{Kind: "ImageList", APIVersion: imagestream.APIVersion}, Metadata: meta, Items: items,
+	}, nil
+}
+
+func list[T any](ctx context.Context, s *Store, k kind[T], op string, opts imagestream.ListOptions) ([]T, imagestream.ListMeta, error) {
+	var meta imagestream.ListMeta
+	if err := s.begin(ctx, op, imagestream.Key{Namespace: opts.Namespace}); err != nil {
+		return nil, meta, err
+	}
+	s.mu.Lock()
+	snap, err := takeSnapshot(s, k, opts)
+	if err != nil {
+		s.mu.Unlock()
+		return nil, meta, err
+	}
+	page := snap.rest
+	meta.ResourceVersion = snap.version
+	if opts.Limit > 0 && len(page) > opts.Limit {
+		page, snap.rest = page[:opts.Limit], page[opts.Limit:]
+		meta.Continue = k.table.keep(snap)
+		remaining := int64(len(snap.rest))
+		meta.RemainingItemCount = &remaining
+	}
+	s.mu.Unlock()
+	items := make([]T, len(page))
+	for i, o := range page {
+		items[i] = *k.clone(o)
+	}
+	return items, meta, nil
+}
+
+// keep holds a list until its next page is asked for, and returns the token for that. The oldest list is given up.
+func (t *table[T]) keep(snap snapshot[T]) string {
+	if t.snapshots == nil {
+		t.snapshots = map[uint64]snapshot[T]{}
+	}
+	t.lists++
+	t.snapshots[t.lists] = snap
+	delete(t.snapshots, t.lists-maxSnapshots)
+	return strconv.FormatUint(t.lists, 10)
+}
+
+// takeSnapshot returns what is left of the list that opts goes on with, or all of a new one.
+func takeSnapshot[T any](s *Store, k kind[T], opts imagestream.ListOptions) (snapshot[T], error) {
+	if opts.Continue != "" {
+		id, err := strconv.ParseUint(opts.Continue, 10, 64)
+		snap, ok := k.table.snapshots[id]
+		if err != nil || !ok {
+			return snap, k.fail(imagestream.ReasonExpired, imagestream.Key{}, "the list cannot be continued any more: begin it again")
+		}
+		return snap, nil
+	}
+	snap := snapshot[T]{version: strconv.FormatUint(s.version, 10)}
+	for o := range k.table.in(opts.Namespace) {
+		if opts.Labels.Matches(k.meta(o).Labels) {
+			snap.rest = append(snap.rest, o)
+		}
+	}
+	slices.SortFunc(snap.rest, func(a, b *T) int { return k.key(a).Compare(k.key(b)) })
+	return snap, nil
+}
+
+// in yields the objects of a namespace, or all of them, in no order.
+func (t *table[T]) in(namespace string) iter.Seq[*T] {
+	if namespace != "" {
+		return maps.Values(t.byNamespace[namespace])
+	}
+	return func(yield func(*T) bool) {
+		for _, objects := range t.byNamespace {
+			for _, o := range objects {
+				if !yield(o) {
+					return
+				}
+			}
+		}
+	}
+}

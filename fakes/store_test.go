@@ -1,0 +1,80 @@
+package fakes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/imagestreams/imagestreams/fakes"
+	"github.com/imagestreams/imagestreams/fakes/storetest"
+	"github.com/imagestreams/imagestreams/imagestream"
+)
+
+func ExampleStore() {
+	var store fakes.Store
+	ctx := context.Background()
+	created, _ := store.CreateImageStream(ctx, &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}})
+	fmt.Println(created.Metadata.UID, created.Metadata.ResourceVersion)
+
+	_, err := store.GetImageStream(ctx, imagestream.Key{Namespace: "shop", Name: "api"})
+	fmt.Println(err, errors.Is(err, imagestream.ErrNotFound))
+	// Output:
+	// 00000000-0000-4000-8000-000000000001 1
+	// imagestreams "shop/api": not found true
+}
+
+func ExampleStore_fail() {
+	store := fakes.Store{Fail: func(op string, key imagestream.Key) error {
+		if op == "UpdateImageStream" {
+			return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key.String(), "somebody was faster")
+		}
+		return nil
+	}}
+	ctx := context.Background()
+	created, _ := store.CreateImageStream(ctx, &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}})
+	_, err := store.UpdateImageStream(ctx, created)
+	fmt.Println(err)
+	// Output: imagestreams "shop/app": changed by somebody else meanwhile: somebody was faster
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(*testing.T) imagestream.Store { return &fakes.Store{} })
+}
+
+func TestWatchTooFarBehindIsGone(t *testing.T) {
+	store := fakes.Store{History: 3}
+	s, err := store.CreateImageStream(t.Context(), &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "ns", Name: "app"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := s.Metadata.ResourceVersion
+	for range 10 {
+		s.Metadata.Generation++
+		if s, err = store.UpdateImageStream(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, err = range store.WatchImageStreams(t.Context(), imagestream.WatchOptions{ResourceVersion: first}) {
+	}
+	if !errors.Is(err, imagestream.ErrGone) {
+		t.Errorf("a watch ten changes behind a history of three: %v", err)
+	}
+	for _, err = range store.WatchImageStreams(t.Context(), imagestream.WatchOptions{ResourceVersion: "9999"}) {
+	}
+	if err == nil || errors.Is(err, imagestream.ErrGone) {
+		t.Errorf("a version that is not there yet: %v", err)
+	}
+}
+
+func TestUnchangedUpdateKeepsTheVersion(t *testing.T) {
+	var store fakes.Store
+	created, err := store.CreateImageStream(t.Context(), &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "ns", Name: "app"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	updated, err := store.UpdateImageStream(t.Context(), created)
+	if err != nil || updated.Metadata.ResourceVersion != created.Metadata.ResourceVersion {
+		t.Errorf("version %s, %v, want %s still", updated.Metadata.ResourceVersion, err, created.Metadata.ResourceVersion)
+	}
+}

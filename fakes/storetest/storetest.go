@@ -1,0 +1,500 @@
+// Package storetest checks that an [imagestream.Store] keeps its contract.
+//
+//	func TestStore(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) imagestream.Store { return open(t) })
+//	}
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+// Run checks a store. Open makes one that is empty; it is called for each part of the suite.
+func Run(t *testing.T, open func(t *testing.T) imagestream.Store) {
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, imagestream.Store)
+	}{
+		{"Create", testCreate},
+		{"Get", testGet},
+		{"Update", testUpdate},
+		{"Delete", testDelete},
+		{"Images", testImages},
+		{"Ownership", testOwnership},
+		{"List", testList},
+		{"Pages", testPages},
+		{"Watch", testWatch},
+		{"WatchSelected", testWatchSelected},
+		{"WatchFromTheStart", testWatchFromTheStart},
+		{"ConcurrentWriters", testConcurrentWriters},
+		{"Cancelled", testCancelled},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.run(t, open(t)) })
+	}
+}
+
+// patience bounds what a broken store can make the suite wait for.
+const patience = 30 * time.Second
+
+func stream(namespace, name string) *imagestream.ImageStream {
+	return &imagestream.ImageStream{
+		TypeMeta: imagestream.TypeMeta{Kind: "ImageStream", APIVersion: imagestream.APIVersion},
+		Metadata: imagestream.ObjectMeta{
+			Namespace: namespace, Name: name, Generation: 1,
+			Labels: map[string]string{"app": name}, Annotations: map[string]string{"a": "1"},
+		},
+		Spec: imagestream.ImageStreamSpec{Tags: []imagestream.TagReference{
+			{Name: "v1", From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/" + name + ":v1"}},
+		}},
+		Status: imagestream.ImageStreamStatus{Tags: []tagevent.History{
+			{Tag: "v1", Items: []tagevent.Event{{Created: 1, DockerImageReference: "quay.io/org/" + name + "@sha256:1", Image: "sha256:1", Generation: 1}}},
+		}},
+	}
+}
+
+func mustCreate(t *testing.T, s imagestream.Store, o *imagestream.ImageStream) *imagestream.ImageStream {
+	t.Helper()
+	created, err := s.CreateImageStream(t.Context(), o)
+	if err != nil {
+		t.Fatalf("CreateImageStream(%s): %v", o.Key(), err)
+	}
+	return created
+}
+
+func mustUpdate(t *testing.T, s imagestream.Store, o *imagestream.ImageStream) *imagestream.ImageStream {
+	t.Helper()
+	updated, err := s.UpdateImageStream(t.Context(), o)
+	if err != nil {
+		t.Fatalf("UpdateImageStream(%s): %v", o.Key(), err)
+	}
+	return updated
+}
+
+func wantClass(t *testing.T, what string, err, class error) {
+	t.Helper()
+	if !errors.Is(err, class) {
+		t.Errorf("%s: error %v, want one of the class %q", what, err, class)
+	}
+}
+
+func wantStored(t *testing.T, s imagestream.Store, want *imagestream.ImageStream) {
+	t.Helper()
+	got, err := s.GetImageStream(t.Context(), want.Key())
+	if err != nil || !imagestream.Equal(got, want) {
+		t.Errorf("GetImageStream(%s) = %+v, %v\nwant %+v", want.Key(), got, err, want)
+	}
+}
+
+func testCreate(t *testing.T, s imagestream.Store) {
+	sent := stream("ns", "app")
+	sent.Metadata.ResourceVersion = "77"
+	before := sent.Clone()
+	created := mustCreate(t, s, sent)
+	if !reflect.DeepEqual(sent, before) {
+		t.Errorf("the argument was changed: %+v", sent)
+	}
+	m := &created.Metadata
+	if m.UID == "" || m.ResourceVersion == "" || m.ResourceVersion == "77" {
+		t.Errorf("uid %q and resource version %q are the store's to set", m.UID, m.ResourceVersion)
+	}
+	want := before.Clone()
+	want.Metadata.UID, want.Metadata.ResourceVersion = m.UID, m.ResourceVersion
+	if !imagestream.Equal(created, want) {
+		t.Errorf("created %+v\nwant %+v", created, want)
+	}
+	wantStored(t, s, created)
+	_, err := s.CreateImageStream(t.Context(), stream("ns", "app"))
+	wantClass(t, "create twice", err, imagestream.ErrAlreadyExists)
+	wantStored(t, s, created)
+	if other := mustCreate(t, s, stream("other", "app")); other.Metadata.UID == m.UID || other.Metadata.ResourceVersion == m.ResourceVersion {
+		t.Errorf("two streams have the uid %s or the version %s", m.UID, m.ResourceVersion)
+	}
+}
+
+func testGet(t *testing.T, s imagestream.Store) {
+	mustCreate(t, s, stream("ns", "app"))
+	for _, key := range []imagestream.Key{{Namespace: "ns", Name: "ap"}, {Namespace: "n", Name: "app"}, {Name: "app"}, {Namespace: "ns"}, {}} {
+		_, err := s.GetImageStream(t.Context(), key)
+		wantClass(t, "get "+key.String(), err, imagestream.ErrNotFound)
+	}
+}
+
+func testUpdate(t *testing.T, s imagestream.Store) {
+	created := mustCreate(t, s, stream("ns", "app"))
+	next := created.Clone()
+	next.Metadata.Generation = 2
+	next.Metadata.UID = ""
+	updated := mustUpdate(t, s, next)
+	if updated.Metadata.UID != created.Metadata.UID || updated.Metadata.ResourceVersion == created.Metadata.ResourceVersion || updated.Metadata.Generation != 2 {
+		t.Errorf("updated to %+v from %+v", updated.Metadata, created.Metadata)
+	}
+	wantStored(t, s, updated)
+
+	_, err := s.UpdateImageStream(t.Context(), next)
+	wantClass(t, "update of an old version", err, imagestream.ErrConflict)
+	unversioned := updated.Clone()
+	unversioned.Metadata.ResourceVersion = ""
+	_, err = s.UpdateImageStream(t.Context(), unversioned)
+	wantClass(t, "update without a version", err, imagestream.ErrConflict)
+	alien := updated.Clone()
+	alien.Metadata.UID = "another"
+	_, err = s.UpdateImageStream(t.Context(), alien)
+	wantClass(t, "update of another uid", err, imagestream.ErrConflict)
+	_, err = s.UpdateImageStream(t.Context(), stream("ns", "missing"))
+	wantClass(t, "update of nothing", err, imagestream.ErrNotFound)
+	wantStored(t, s, updated)
+}
+
+func testDelete(t *testing.T, s imagestream.Store) {
+	created := mustCreate(t, s, stream("ns", "app"))
+	key := created.Key()
+	wantClass(t, "delete another uid", s.DeleteImageStream(t.Context(), key, imagestream.Preconditions{UID: "another"}), imagestream.ErrConflict)
+	wantClass(t, "delete another version", s.DeleteImageStream(t.Context(), key, imagestream.Preconditions{ResourceVersion: "another"}), imagestream.ErrConflict)
+	wantStored(t, s, created)
+	only := imagestream.Preconditions{UID: created.Metadata.UID, ResourceVersion: created.Metadata.ResourceVersion}
+	if err := s.DeleteImageStream(t.Context(), key, only); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.GetImageStream(t.Context(), key)
+	wantClass(t, "get what was deleted", err, imagestream.ErrNotFound)
+	wantClass(t, "delete twice", s.DeleteImageStream(t.Context(), key, imagestream.Preconditions{}), imagestream.ErrNotFound)
+	_, err = s.UpdateImageStream(t.Context(), created)
+	wantClass(t, "update what was deleted", err, imagestream.ErrNotFound)
+	if again := mustCreate(t, s, stream("ns", "app")); again.Metadata.UID == created.Metadata.UID || again.Metadata.ResourceVersion == created.Metadata.ResourceVersion {
+		t.Errorf("created again with the same uid %s or version %s", again.Metadata.UID, again.Metadata.ResourceVersion)
+	}
+}
+
+func testImages(t *testing.T, s imagestream.Store) {
+	image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageReference: "quay.io/org/app@sha256:1"}
+	created, err := s.CreateImage(t.Context(), image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.CreateImage(t.Context(), image)
+	wantClass(t, "create an image twice", err, imagestream.ErrAlreadyExists)
+	next := created.Clone()
+	next.DockerImageReference = "mirror.io/org/app@sha256:1"
+	updated, err := s.UpdateImage(t.Context(), next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.UpdateImage(t.Context(), next)
+	wantClass(t, "update an old version of an image", err, imagestream.ErrConflict)
+	got, err := s.GetImage(t.Context(), "sha256:1")
+	if err != nil || !reflect.DeepEqual(got, updated) || got.DockerImageReference != next.DockerImageReference {
+		t.Errorf("GetImage = %+v, %v, want %+v", got, err, updated)
+	}
+	list, err := s.ListImages(t.Context(), imagestream.ListOptions{Namespace: "ignored"})
+	if err != nil || len(list.Items) != 1 {
+		t.Errorf("ListImages = %+v, %v, want one image", list, err)
+	}
+	if err := s.DeleteImage(t.Context(), "sha256:1", imagestream.Preconditions{}); err != nil {
+		t.Error(err)
+	}
+	_, err = s.GetImage(t.Context(), "sha256:1")
+	wantClass(t, "get an image that was deleted", err, imagestream.ErrNotFound)
+	var types []imagestream.ChangeType
+	for change, err := range s.WatchImages(t.Context(), imagestream.WatchOptions{ResourceVersion: created.Metadata.ResourceVersion}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if change.Type == imagestream.Bookmark {
+			continue
+		}
+		if types = append(types, change.Type); len(types) == 2 {
+			break
+		}
+	}
+	if !slices.Equal(types, []imagestream.ChangeType{imagestream.Modified, imagestream.Deleted}) {
+		t.Errorf("watched %v", types)
+	}
+}
+
+// spoil changes what a stream reaches.
+func spoil(s *imagestream.ImageStream) {
+	s.Metadata.Name += "!"
+	s.Metadata.Labels["app"] = "spoilt"
+	s.Metadata.Annotations["a"] = "spoilt"
+	s.Spec.Tags[0].From.Name = "spoilt"
+	s.Status.Tags[0].Items[0].Image = "spoilt"
+}
+
+func testOwnership(t *testing.T, s imagestream.Store) {
+	sent := stream("ns", "app")
+	created := mustCreate(t, s, sent)
+	want := created.Clone()
+	spoil(sent)
+	spoil(created)
+	wantStored(t, s, want)
+
+	next := want.Clone()
+	next.Metadata.Generation = 2
+	updated := mustUpdate(t, s, next)
+	want = updated.Clone()
+	spoil(next)
+	spoil(updated)
+	wantStored(t, s, want)
+
+	got, err := s.GetImageStream(t.Context(), want.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoil(got)
+	wantStored(t, s, want)
+
+	list, err := s.ListImageStreams(t.Context(), imagestream.ListOptions{})
+	if err != nil || len(list.Items) != 1 {
+		t.Fatalf("ListImageStreams = %v, %v", list, err)
+	}
+	spoil(&list.Items[0])
+	wantStored(t, s, want)
+	for change, err := range s.WatchImageStreams(t.Context(), imagestream.WatchOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(change.Object)
+		break
+	}
+	wantStored(t, s, want)
+}
+
+func keys(list *imagestream.ImageStreamList) []string {
+	var out []string
+	for i := range list.Items {
+		out = append(out, list.Items[i].Key().String())
+	}
+	return out
+}
+
+func testList(t *testing.T, s imagestream.Store) {
+	for _, key := range []imagestream.Key{{Namespace: "b", Name: "x"}, {Namespace: "a", Name: "z"}, {Namespace: "a", Name: "y"}, {Namespace: "a-b", Name: "x"}} {
+		mustCreate(t, s, stream(key.Namespace, key.Name))
+	}
+	onlyX, err := imagestream.ParseSelector("app=x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		opts imagestream.ListOptions
+		want []string
+	}{
+		{imagestream.ListOptions{}, []string{"a/y", "a/z", "a-b/x", "b/x"}},
+		{imagestream.ListOptions{Namespace: "a"}, []string{"a/y", "a/z"}},
+		{imagestream.ListOptions{Namespace: "none"}, nil},
+		{imagestream.ListOptions{Labels: onlyX}, []string{"a-b/x", "b/x"}},
+		{imagestream.ListOptions{Namespace: "a", Labels: onlyX}, nil},
+	} {
+		list, err := s.ListImageStreams(t.Context(), tc.opts)
+		if err != nil || !slices.Equal(keys(list), tc.want) {
+			t.Errorf("list %+v = %v, %v, want %v", tc.opts, keys(list), err, tc.want)
+		} else if list.Metadata.ResourceVersion == "" || list.Metadata.Continue != "" {
+			t.Errorf("list %+v has the metadata %+v", tc.opts, list.Metadata)
+		}
+	}
+}
+
+func testPages(t *testing.T, s imagestream.Store) {
+	var want []string
+	for i := range 7 {
+		want = append(want, mustCreate(t, s, stream("ns", fmt.Sprintf("s%d", i))).Key().String())
+	}
+	opts := imagestream.ListOptions{Limit: 3}
+	page, err := s.ListImageStreams(t.Context(), opts)
+	if err != nil || len(page.Items) != 3 || page.Metadata.Continue == "" {
+		t.Fatalf("first page %v, %v", keys(page), err)
+	}
+	version := page.Metadata.ResourceVersion
+	// What is written between pages does not show.
+	mustCreate(t, s, stream("ns", "s6a"))
+	if err := s.DeleteImageStream(t.Context(), imagestream.Key{Namespace: "ns", Name: "s5"}, imagestream.Preconditions{}); err != nil {
+		t.Fatal(err)
+	}
+	got := keys(page)
+	for opts.Continue = page.Metadata.Continue; opts.Continue != ""; opts.Continue = page.Metadata.Continue {
+		if page, err = s.ListImageStreams(t.Context(), opts); err != nil {
+			t.Fatal(err)
+		}
+		if page.Metadata.ResourceVersion != version {
+			t.Errorf("a page has the version %s, the first one %s", page.Metadata.ResourceVersion, version)
+		}
+		got = append(got, keys(page)...)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("pages have %v, want %v", got, want)
+	}
+	var all []string
+	for s, err := range imagestream.AllImageStreams(t.Context(), s, imagestream.ListOptions{Limit: 2}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s.Key().String())
+	}
+	if len(all) != 7 {
+		t.Errorf("AllImageStreams gives %v", all)
+	}
+	_, err = s.ListImageStreams(t.Context(), imagestream.ListOptions{Limit: 3, Continue: "no such token"})
+	wantClass(t, "a token that never was", err, imagestream.ErrGone)
+}
+
+// seen is what a watch reports of a stream.
+type seen struct {
+	change     imagestream.ChangeType
+	name       string
+	generation int64
+}
+
+// collect watches until it has seen n changes.
+func collect(t *testing.T, s imagestream.Store, opts imagestream.WatchOptions, n int) []seen {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var got []seen
+	for change, err := range s.WatchImageStreams(ctx, opts) {
+		if err != nil {
+			t.Fatalf("the watch ended with %v after %v", err, got)
+		}
+		if change.Type == imagestream.Bookmark {
+			continue
+		}
+		m := &change.Object.Metadata
+		if m.ResourceVersion == "" {
+			t.Errorf("a change of %s has no resource version", m.Name)
+		}
+		if got = append(got, seen{change.Type, m.Name, m.Generation}); len(got) == n {
+			break
+		}
+	}
+	return got
+}
+
+func testWatch(t *testing.T, s imagestream.Store) {
+	a := mustCreate(t, s, stream("ns", "a"))
+	list, err := s.ListImageStreams(t.Context(), imagestream.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := list.Metadata.ResourceVersion
+	done := make(chan []seen)
+	go func() { done <- collect(t, s, imagestream.WatchOptions{ResourceVersion: from}, 4) }()
+
+	mustCreate(t, s, stream("ns", "b"))
+	for generation := int64(2); generation <= 3; generation++ {
+		a = a.Clone()
+		a.Metadata.Generation = generation
+		a = mustUpdate(t, s, a)
+	}
+	if err := s.DeleteImageStream(t.Context(), a.Key(), imagestream.Preconditions{}); err != nil {
+		t.Fatal(err)
+	}
+	want := []seen{{imagestream.Added, "b", 1}, {imagestream.Modified, "a", 2}, {imagestream.Modified, "a", 3}, {imagestream.Deleted, "a", 3}}
+	if got := <-done; !slices.Equal(got, want) {
+		t.Errorf("watched %v, want %v", got, want)
+	}
+	if got := collect(t, s, imagestream.WatchOptions{ResourceVersion: from}, 4); !slices.Equal(got, want) {
+		t.Errorf("a watch that comes later sees %v, want %v", got, want)
+	}
+	if got := collect(t, s, imagestream.WatchOptions{ResourceVersion: a.Metadata.ResourceVersion}, 1); !slices.Equal(got, want[3:]) {
+		t.Errorf("a watch from an object's version sees %v, want %v", got, want[3:])
+	}
+}
+
+func testWatchSelected(t *testing.T, s imagestream.Store) {
+	labels, err := imagestream.ParseSelector("watched=yes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := mustCreate(t, s, stream("ns", "a"))
+	mustCreate(t, s, stream("other", "b"))
+	label := func(value string, generation int64) {
+		a = a.Clone()
+		a.Metadata.Labels = map[string]string{"watched": value}
+		a.Metadata.Generation = generation
+		a = mustUpdate(t, s, a)
+	}
+	from := a.Metadata.ResourceVersion
+	label("yes", 2)
+	label("yes", 3)
+	label("no", 4)
+	label("yes", 5)
+	got := collect(t, s, imagestream.WatchOptions{Namespace: "ns", Labels: labels, ResourceVersion: from}, 4)
+	var types []imagestream.ChangeType
+	for _, c := range got {
+		types = append(types, c.change)
+	}
+	if want := []imagestream.ChangeType{imagestream.Added, imagestream.Modified, imagestream.Deleted, imagestream.Added}; !slices.Equal(types, want) {
+		t.Errorf("watched %v, want %v", got, want)
+	}
+}
+
+func testWatchFromTheStart(t *testing.T, s imagestream.Store) {
+	mustCreate(t, s, stream("ns", "b"))
+	mustCreate(t, s, stream("ns", "a"))
+	got := collect(t, s, imagestream.WatchOptions{Namespace: "ns"}, 2)
+	slices.SortFunc(got, func(a, b seen) int { return int(a.name[0]) - int(b.name[0]) })
+	if want := []seen{{imagestream.Added, "a", 1}, {imagestream.Added, "b", 1}}; !slices.Equal(got, want) {
+		t.Errorf("watched %v, want %v", got, want)
+	}
+}
+
+// testConcurrentWriters lets writers count up one number with compare-and-swap: each success must build on the one before.
+func testConcurrentWriters(t *testing.T, s imagestream.Store) {
+	const writers, each = 8, 25
+	created := mustCreate(t, s, stream("ns", "app"))
+	key := created.Key()
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for done := 0; done < each; {
+				old, err := s.GetImageStream(t.Context(), key)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				old.Metadata.Generation++
+				switch _, err := s.UpdateImageStream(t.Context(), old); {
+				case err == nil:
+					done++
+				case !errors.Is(err, imagestream.ErrConflict):
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	got, err := s.GetImageStream(t.Context(), key)
+	if err != nil || got.Metadata.Generation != 1+writers*each {
+		t.Errorf("generation %d, %v, want %d: a write was lost", got.Metadata.Generation, err, 1+writers*each)
+	}
+	next := int64(2)
+	for _, c := range collect(t, s, imagestream.WatchOptions{ResourceVersion: created.Metadata.ResourceVersion}, writers*each) {
+		if c.generation != next {
+			t.Fatalf("watched generation %d where %d was due", c.generation, next)
+		}
+		next++
+	}
+}
+
+func testCancelled(t *testing.T, s imagestream.Store) {
+	created := mustCreate(t, s, stream("ns", "app"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.GetImageStream(ctx, created.Key())
+	wantClass(t, "get under a context that is cancelled", err, context.Canceled)
+	_, err = s.CreateImageStream(ctx, stream("ns", "other"))
+	wantClass(t, "create under a context that is cancelled", err, context.Canceled)
+	for _, err = range s.WatchImageStreams(ctx, imagestream.WatchOptions{ResourceVersion: created.Metadata.ResourceVersion}) {
+	}
+	wantClass(t, "watch under a context that is cancelled", err, context.Canceled)
+}

@@ -1,0 +1,327 @@
+package imagestream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/imagestreams/imagestreams/fakes"
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// docker is a spec tag that comes from a registry.
+func docker(tag, from string) imagestream.TagReference {
+	return imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: from}}
+}
+
+// follows is a spec tag that comes from another tag.
+func follows(tag, from string) imagestream.TagReference {
+	return imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: from}}
+}
+
+func app(tags ...imagestream.TagReference) *imagestream.ImageStream {
+	return &imagestream.ImageStream{
+		Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}, Spec: imagestream.ImageStreamSpec{Tags: tags},
+	}
+}
+
+func ExamplePrepareCreate() {
+	created, errs := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), follows("latest", "v1")), imagestream.Env{
+		Now: now, InternalRegistry: "registry.local:5000",
+	})
+	fmt.Println(created.Metadata.Generation, created.Metadata.CreationTimestamp, created.Status.DockerImageRepository, len(errs))
+	for _, t := range created.Spec.Tags {
+		fmt.Println(t.Name, *t.Generation, t.ImportPolicy.ImportMode, t.ReferencePolicy.Type)
+	}
+
+	_, errs = imagestream.PrepareCreate(app(docker("v1", "quay.io/org/App")), imagestream.Env{Now: now})
+	fmt.Println(errs[0].Type, errs[0].Field)
+	// Output:
+	// 1 2026-01-02T03:04:05Z registry.local:5000/shop/app 0
+	// latest 1 Legacy Source
+	// v1 1 Legacy Source
+	// FieldValueInvalid spec.tags[v1].from.name
+}
+
+func ExamplePrepareCreateInternal() {
+	s := app(docker("v1", "quay.io/org/app:v1"))
+	s.Status.Tags = []tagevent.History{{Tag: "v1", Items: []tagevent.Event{{DockerImageReference: "quay.io/org/app@sha256:1", Image: "sha256:1"}}}}
+	s.Status.Tags[0].Items[0].DockerImageReference = "quay.io/org/app:v1"
+	created, _ := imagestream.PrepareCreateInternal(s, imagestream.Env{Now: now})
+	fmt.Println(len(created.Status.Tags))
+	created, _ = imagestream.PrepareCreate(s, imagestream.Env{Now: now})
+	fmt.Println(len(created.Status.Tags))
+	// Output:
+	// 1
+	// 0
+}
+
+func ExamplePrepareUpdate() {
+	env := imagestream.Env{Now: now}
+	old, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), docker("v2", "quay.io/org/app:v2")), env)
+	next := old.Clone()
+	next.Spec.Tags[1].From.Name = "quay.io/org/app:v2.1"
+	updated, errs := imagestream.PrepareUpdate(old, next, env)
+	fmt.Println(updated.Metadata.Generation, *updated.Spec.Tags[0].Generation, *updated.Spec.Tags[1].Generation, len(errs))
+	// Output: 2 1 2 0
+}
+
+func ExamplePrepareUpdateInternal() {
+	env := imagestream.Env{Now: now}
+	old, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), follows("latest", "v1")), env)
+	// An importer found out what v1 is; latest follows.
+	next, _ := imagestream.Push(old, "v1", tagevent.Event{
+		Created: tagevent.TimeOf(now), DockerImageReference: "quay.io/org/app:v1", Image: "sha256:1", Generation: 1,
+	})
+	updated, _ := imagestream.PrepareUpdateInternal(old, next, env)
+	latest, ok := updated.LatestEvent("latest")
+	fmt.Println(latest.Image, ok)
+	// Output: sha256:1 true
+}
+
+func ExamplePrepareStatusUpdate() {
+	env := imagestream.Env{Now: now}
+	old, _ := imagestream.PrepareCreate(app(), env)
+	next, _ := imagestream.Push(old, "pushed", tagevent.Event{DockerImageReference: "quay.io/org/app", Image: "sha256:1"})
+	updated, _ := imagestream.PrepareStatusUpdate(old, next, env)
+	latest, _ := updated.LatestEvent("pushed")
+	fmt.Println(latest.Generation)
+	// Output: 1
+}
+
+func ExampleUpdateNeeds() {
+	env := imagestream.Env{Now: now}
+	old, _ := imagestream.PrepareCreate(app(), env)
+	next := old.Clone()
+	next.Spec.Tags = []imagestream.TagReference{follows("base", "base:v1"), follows("tools", "tools:v2")}
+	next.Spec.Tags[1].From.Namespace = "platform"
+	needs := imagestream.UpdateNeeds(old, next)
+	fmt.Println(needs.Streams, needs.Layers)
+	// Output: [platform/tools shop/base] [platform/tools]
+}
+
+func ExampleCreateNeeds() {
+	fmt.Println(imagestream.CreateNeeds(app(follows("a", "b"))).Streams)
+	fmt.Println(imagestream.CreateNeeds(app(follows("a", "other:b"))).Streams)
+	// Output:
+	// []
+	// [shop/other]
+}
+
+func ExampleTagChanged() {
+	old, next := docker("v1", "quay.io/org/app:v1"), docker("v1", "quay.io/org/app:v1")
+	next.ImportPolicy.Scheduled = true
+	fmt.Println(imagestream.TagChanged(old, next, "shop"))
+	next.From.Name = "quay.io/org/app:v2"
+	fmt.Println(imagestream.TagChanged(old, next, "shop"))
+	// Output:
+	// false
+	// true
+}
+
+func ExamplePush() {
+	s, changed := imagestream.Push(app(), "v1", tagevent.Event{Image: "sha256:1", DockerImageReference: "quay.io/org/app"})
+	fmt.Println(changed, len(s.Status.Tags))
+	// Output: true 1
+}
+
+func ExamplePushToTrackers() {
+	s := app(docker("v1", "quay.io/org/app:v1"), follows("stable", "app:v1"), follows("latest", "stable"))
+	s, n := imagestream.PushToTrackers(s, "v1", tagevent.Event{Image: "sha256:1", DockerImageReference: "quay.io/org/app"})
+	fmt.Println(n, s.Status.Tags[0].Tag)
+	// Output: 1 stable
+}
+
+func ExampleImageStream_PullSpec() {
+	s := app(imagestream.TagReference{Name: "v1", ReferencePolicy: imagestream.TagReferencePolicy{Type: imagestream.ReferencePolicyLocal}})
+	s.Status.DockerImageRepository = "registry.local:5000/shop/app"
+	s, _ = imagestream.Push(s, "v1", tagevent.Event{
+		Image:                "sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f",
+		DockerImageReference: "quay.io/org/app:v1",
+	})
+	fmt.Println(s.PullSpec("v1"))
+	event, _ := s.LatestEvent("v1")
+	fmt.Println(s.EventPullSpec("other", event))
+	_, ok := s.PullSpec("")
+	fmt.Println(ok)
+	// Output:
+	// registry.local:5000/shop/app@sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f true
+	// quay.io/org/app:v1
+	// false
+}
+
+func ExampleImageStream_FindImage() {
+	s, _ := imagestream.Push(app(), "v1", tagevent.Event{Image: "sha256:1a", DockerImageReference: "quay.io/org/app:v1"})
+	s, _ = imagestream.Push(s, "v2", tagevent.Event{Image: "sha256:1b", DockerImageReference: "quay.io/org/app:v2"})
+	event, _ := s.FindImage("sha256:1b", tagevent.TimeOf(now))
+	fmt.Println(event.DockerImageReference)
+	_, err := s.FindImage("sha256:1", tagevent.TimeOf(now))
+	fmt.Println(err)
+	// Output:
+	// quay.io/org/app:v2
+	// imagestreams "shop/app": changed by somebody else meanwhile: several images begin with sha256:1: give more digits
+}
+
+func ExampleImageStream_TrackedTag() {
+	s := app()
+	fmt.Println(s.TrackedTag(follows("a", "app:")))
+	fmt.Println(s.LocalTag(follows("a", "app:")))
+	fmt.Println(s.TrackedTag(follows("a", "other:v1")))
+	// Output:
+	// latest true
+	//  true
+	// v1 false
+}
+
+func ExampleNewAllowlist() {
+	list := imagestream.NewAllowlist([]imagestream.RegistryLocation{{DomainName: "*.example.com"}, {DomainName: "docker.io"}}, "registry.local:5000")
+	for _, spec := range []string{"eu.example.com/app", "nodejs:20", "registry.local:5000/shop/app", "quay.io/org/app"} {
+		fmt.Println(spec, list.Allows(spec, imagestream.TransportSecure))
+	}
+	// Output:
+	// eu.example.com/app true
+	// nodejs:20 true
+	// registry.local:5000/shop/app true
+	// quay.io/org/app false
+}
+
+func ExampleParseSelector() {
+	s, err := imagestream.ParseSelector("app in (web, api), !legacy, build>7")
+	fmt.Println(s, err)
+	fmt.Println(s.Matches(map[string]string{"app": "web", "build": "8"}), s.Matches(map[string]string{"app": "web", "legacy": ""}))
+	_, err = imagestream.ParseSelector("app ~ web")
+	fmt.Println(err)
+	// Output:
+	// app in (api,web),!legacy,build>7 <nil>
+	// true false
+	// label selector "app ~ web": after "app" comes =, ==, !=, in, notin, < or >, not "~ web"
+}
+
+func ExampleCheckUpdate() {
+	old := app()
+	old.Metadata.ResourceVersion = "7"
+	next := old.Clone()
+	next.Metadata.ResourceVersion = "6"
+	err := imagestream.CheckUpdate(old, next)
+	fmt.Println(errors.Is(err, imagestream.ErrConflict))
+	next.Metadata.ResourceVersion = ""
+	fmt.Println(imagestream.CheckUpdate(old, next))
+	// Output:
+	// true
+	// imagestreams "shop/app": invalid: metadata.resourceVersion: an update says which version it changes: get the image stream and keep its resourceVersion
+}
+
+func ExampleCheckCreate() {
+	fmt.Println(imagestream.CheckCreate(app(), "other"))
+	s := app()
+	s.Metadata.ResourceVersion = "7"
+	fmt.Println(imagestream.CheckUnversioned(s) != nil)
+	// Output:
+	// imagestreams "shop/app": BadRequest: the request is for the namespace "other"
+	// true
+}
+
+func ExampleStatusError() {
+	_, errs := imagestream.PrepareCreate(app(imagestream.TagReference{Name: "v1", From: &imagestream.ObjectReference{Kind: "Image"}}), imagestream.Env{})
+	var err error = imagestream.NewInvalid(imagestream.ResourceImageStreams, "shop/app", errs)
+	var status *imagestream.StatusError
+	if errors.As(err, &status) && errors.Is(err, imagestream.ErrInvalid) {
+		s := status.Status()
+		fmt.Println(s.Code, s.Reason, s.Details.Causes[0].Type, s.Details.Causes[0].Field)
+	}
+	// Output: 422 Invalid FieldValueInvalid spec.tags[v1].from.name
+}
+
+func ExampleRepositories() {
+	fmt.Println(imagestream.Repositories(app(), imagestream.Env{InternalRegistry: "registry.local:5000", ExternalRegistry: "apps.example.com"}))
+	// Output: registry.local:5000/shop/app apps.example.com/shop/app
+}
+
+func ExampleWithDefaults() {
+	s := imagestream.WithDefaults(app(docker("b", "q/b"), docker("a", "q/a"), docker("b", "q/c")))
+	for _, t := range s.Spec.Tags {
+		fmt.Println(t.Name, t.From.Name, t.ImportPolicy.ImportMode, t.ReferencePolicy.Type)
+	}
+	// Output:
+	// a q/a Legacy Source
+	// b q/c Legacy Source
+}
+
+func ExampleEqual() {
+	a, b := app(), app()
+	a.Metadata.Labels = map[string]string{}
+	fmt.Println(imagestream.Equal(a, b))
+	// Output: true
+}
+
+func ExampleWriter() {
+	ctx := context.Background()
+	writer := imagestream.Writer{Store: &fakes.Store{}, Now: func() time.Time { return now }}
+	created, err := writer.Create(ctx, app(docker("v1", "quay.io/org/app:v1")))
+	fmt.Println(created.Metadata.Generation, err)
+	updated, err := writer.Update(ctx, created.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+		next := old.Clone()
+		next.Spec.LookupPolicy.Local = true
+		return next, nil
+	})
+	fmt.Println(updated.Metadata.Generation, err)
+	_, err = writer.Create(ctx, app())
+	fmt.Println(errors.Is(err, imagestream.ErrAlreadyExists))
+	// Output:
+	// 1 <nil>
+	// 2 <nil>
+	// true
+}
+
+func ExampleAllImageStreams() {
+	ctx, store := context.Background(), &fakes.Store{}
+	for _, name := range []string{"b", "a", "c"} {
+		_, _ = store.CreateImageStream(ctx, &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: name}})
+	}
+	for s, err := range imagestream.AllImageStreams(ctx, store, imagestream.ListOptions{Limit: 2}) {
+		fmt.Println(s.Key(), err)
+	}
+	// Output:
+	// shop/a <nil>
+	// shop/b <nil>
+	// shop/c <nil>
+}
+
+func ExampleAllImages() {
+	ctx, store := context.Background(), &fakes.Store{}
+	_, _ = store.CreateImage(ctx, &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}})
+	for image, err := range imagestream.AllImages(ctx, store, imagestream.ListOptions{}) {
+		fmt.Println(image.Metadata.Name, err)
+	}
+	// Output: sha256:1 <nil>
+}
+
+func ExampleWriter_UpdateStatus() {
+	ctx := context.Background()
+	writer := imagestream.Writer{Store: &fakes.Store{}, Now: func() time.Time { return now }}
+	created, _ := writer.Create(ctx, app())
+	pushed, err := writer.UpdateStatus(ctx, created.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+		next, _ := imagestream.Push(old, "v1", tagevent.Event{DockerImageReference: "quay.io/org/app", Image: "sha256:1"})
+		return next, nil
+	})
+	latest, _ := pushed.LatestEvent("v1")
+	fmt.Println(latest.Image, latest.Generation, err)
+	// Output: sha256:1 1 <nil>
+}
+
+func ExampleWriter_UpdateInternal() {
+	ctx := context.Background()
+	writer := imagestream.Writer{Store: &fakes.Store{}, Now: func() time.Time { return now }}
+	created, _ := writer.Create(ctx, app(docker("v1", "quay.io/org/app:v1"), follows("latest", "v1")))
+	updated, err := writer.UpdateInternal(ctx, created.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+		next, _ := imagestream.Push(old, "v1", tagevent.Event{DockerImageReference: "quay.io/org/app", Image: "sha256:1", Generation: 1})
+		return next, nil
+	})
+	latest, _ := updated.LatestEvent("latest")
+	fmt.Println(latest.Image, err)
+	// Output: sha256:1 <nil>
+}

@@ -1,0 +1,138 @@
+package importer
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+// CheckAnnotation of a stream says when it was last imported, in RFC 3339. A stream without it was never imported as a whole.
+const CheckAnnotation = "openshift.io/image.dockerRepositoryCheck"
+
+// Apply returns stream with the answers to the plan of imp, at the time now; a new stream, if stream is nil. It is written by the rules of
+// [imagestream.PrepareUpdateInternal], or those of creation, which move the generations. Stream is not changed, and
+// the result shares with it what did not change; it is stream itself if it was imported before and nothing is new. Imp must have its defaults.
+// Source: semantics of import, section 5.
+func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, plan *Plan, answers Answers, now imagestream.Time) *imagestream.ImageStream {
+	a := applier{now: now, generation: 1}
+	if stream == nil {
+		a.stream = imagestream.ImageStream{
+			TypeMeta: imagestream.TypeMeta{Kind: "ImageStream", APIVersion: imagestream.APIVersion},
+			Metadata: imagestream.ObjectMeta{Namespace: imp.Metadata.Namespace, Name: imp.Metadata.Name},
+		}
+	} else {
+		stream = imagestream.WithDefaults(stream)
+		a.stream = *stream
+		a.stream.Spec.Tags = slices.Clone(stream.Spec.Tags)
+		a.stream.Status.Tags = slices.Clone(stream.Status.Tags)
+		a.generation = stream.Metadata.Generation + 1
+	}
+	for i, spec := range imp.Spec.Images {
+		if spec.To == nil {
+			continue
+		}
+		status := plan.status(i, answers)
+		if status.Image != nil {
+			a.success(spec, status.Image)
+		} else {
+			a.failure(spec, status.Status)
+		}
+	}
+	if stream != nil && stream.Metadata.Annotations[CheckAnnotation] != "" && imagestream.Equal(stream, &a.stream) {
+		return stream
+	}
+	annotations := maps.Clone(a.stream.Metadata.Annotations)
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[CheckAnnotation] = now.String()
+	a.stream.Metadata.Annotations = annotations
+	return &a.stream
+}
+
+type applier struct {
+	stream     imagestream.ImageStream // its lists of tags are the applier's own
+	now        imagestream.Time
+	generation int64
+}
+
+// specTag returns the spec tag of that name for writing, and nil if there is none.
+func (a *applier) specTag(name string) *imagestream.TagReference {
+	tags := a.stream.Spec.Tags
+	i, ok := slices.BinarySearchFunc(tags, name, func(t imagestream.TagReference, name string) int { return cmp.Compare(t.Name, name) })
+	if !ok {
+		return nil
+	}
+	return &tags[i]
+}
+
+func (a *applier) addSpecTag(t imagestream.TagReference) *imagestream.TagReference {
+	i, _ := slices.BinarySearchFunc(a.stream.Spec.Tags, t.Name, func(t imagestream.TagReference, name string) int { return cmp.Compare(t.Name, name) })
+	a.stream.Spec.Tags = slices.Insert(a.stream.Spec.Tags, i, t)
+	return &a.stream.Spec.Tags[i]
+}
+
+// setHistory puts h in the place of the history of its tag.
+func (a *applier) setHistory(h tagevent.History) {
+	i, ok := slices.BinarySearchFunc(a.stream.Status.Tags, h.Tag, func(h tagevent.History, tag string) int { return cmp.Compare(h.Tag, tag) })
+	if ok {
+		a.stream.Status.Tags[i] = h
+	} else {
+		a.stream.Status.Tags = slices.Insert(a.stream.Status.Tags, i, h)
+	}
+}
+
+func (a *applier) success(spec imagestream.ImageImportSpec, image *imagestream.Image) {
+	name := spec.To.Name
+	event := tagevent.Event{
+		Created: a.now, DockerImageReference: image.DockerImageReference, Image: image.Metadata.Name, Generation: a.generation,
+	}
+	history, _ := a.stream.History(name)
+	tag := a.specTag(name)
+	if changed(tag, history, event) {
+		if tag == nil {
+			tag = a.addSpecTag(imagestream.TagReference{Name: name, ReferencePolicy: spec.ReferencePolicy})
+		}
+		tag.From = &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: spec.From.Name}
+		tag.Generation = new(int64)
+		history, _ = history.Push(event)
+	}
+	tag.ImportPolicy = spec.ImportPolicy
+	history.Conditions = nil
+	a.setHistory(history)
+}
+
+// changed reports whether an import moves a tag, or is the one that its spec asks for.
+func changed(tag *imagestream.TagReference, history tagevent.History, event tagevent.Event) bool {
+	latest, ok := history.Latest()
+	return !ok || tag == nil || tag.Generation == nil || latest.DockerImageReference != event.DockerImageReference ||
+		latest.Image != event.Image || *tag.Generation > latest.Generation
+}
+
+func (a *applier) failure(spec imagestream.ImageImportSpec, status imagestream.Status) {
+	name := spec.To.Name
+	condition := tagevent.Condition{
+		Type: tagevent.ImportSuccess, Status: tagevent.ConditionFalse, LastTransitionTime: a.now,
+		Reason: string(status.Reason), Message: status.Message, Generation: a.generation,
+	}
+	history, _ := a.stream.History(name)
+	tag := a.specTag(name)
+	if !slices.ContainsFunc(history.Conditions, func(c tagevent.Condition) bool {
+		return c.Type == condition.Type && c.Status == condition.Status && c.Reason == condition.Reason && c.Message == condition.Message
+	}) {
+		history.Conditions = []tagevent.Condition{condition}
+		a.setHistory(history)
+		if tag != nil {
+			tag.Generation = new(int64)
+		}
+	}
+	if tag == nil {
+		a.addSpecTag(imagestream.TagReference{
+			Name: name, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: spec.From.Name}, Generation: new(int64),
+			ImportPolicy: spec.ImportPolicy, ReferencePolicy: spec.ReferencePolicy,
+		})
+	}
+}
