@@ -1,0 +1,83 @@
+package describe_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/describe"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func stream() *imagestream.ImageStream {
+	generation := int64(2)
+	return &imagestream.ImageStream{
+		Metadata: imagestream.ObjectMeta{Name: "app", Namespace: "shop", CreationTimestamp: tagevent.TimeOf(now.Add(-50 * time.Hour))},
+		Spec: imagestream.ImageStreamSpec{Tags: []imagestream.TagReference{
+			{Name: "v1", Generation: &generation, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:v1"}},
+			{Name: "latest", Generation: &generation, From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: "v1"}},
+		}},
+		Status: imagestream.ImageStreamStatus{Tags: []tagevent.History{{Tag: "v1", Items: []tagevent.Event{
+			{Created: tagevent.TimeOf(now.Add(-time.Hour)), DockerImageReference: "quay.io/org/app@sha256:1", Image: "sha256:1", Generation: 1},
+		}}}},
+	}
+}
+
+func ExampleImageStream() {
+	var text strings.Builder
+	err := describe.ImageStream(&text, stream(), now)
+	fmt.Print(strings.ReplaceAll(text.String(), "\t", " "))
+	fmt.Println(err)
+	// Output:
+	// Name:   app
+	// Namespace:  shop
+	// Created:  2 days ago
+	// Labels:   <none>
+	// Annotations:  <none>
+	// Image Repository: <none>
+	// Image Lookup:  local=false
+	// Unique Images:  1
+	// Tags:   2
+	//
+	// v1 (latest)
+	//   tagged from quay.io/org/app:v1
+	//
+	//   ~ importing latest image ...
+	//   * quay.io/org/app@sha256:1
+	//       About an hour ago
+	// <nil>
+}
+
+func ExampleAge() {
+	fmt.Println(describe.Age(90*time.Second), describe.Age(47*time.Hour), describe.Age(15*24*time.Hour))
+	// Output: About a minute 47 hours 2 weeks
+}
+
+// failing fails at the n-th byte.
+type failing struct{ left int }
+
+var errFull = errors.New("full")
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.left -= len(p); f.left < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
+
+func TestWriterErrorsAreReported(t *testing.T) {
+	for n := range 5 {
+		if err := describe.ImageStream(&failing{n * 60}, stream(), now); !errors.Is(err, errFull) {
+			t.Errorf("a writer that is full after %d bytes: %v", n*60, err)
+		}
+	}
+	if err := describe.ImageStream(io.Discard, &imagestream.ImageStream{}, now); err != nil {
+		t.Error(err)
+	}
+}
