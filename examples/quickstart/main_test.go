@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"encoding/pem"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/imagestreams/imagestreams/internal/registryserver"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var (
+	digests = regexp.MustCompile(`sha256:[0-9a-f]+`)
+	times   = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z`)
+	hosts   = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
+)
+
+// golden compares output with a file, digests, ports and times aside. Digests are numbered, so that equal ones stay equal.
+func golden(t *testing.T, name, got, dir string) {
+	t.Helper()
+	seen := map[string]string{}
+	got = digests.ReplaceAllStringFunc(got, func(d string) string {
+		d = d[:len("sha256:")+12]
+		if seen[d] == "" {
+			seen[d] = "sha256:" + strings.Repeat(string(rune('a'+len(seen))), 12)
+		}
+		return seen[d]
+	})
+	got = hosts.ReplaceAllString(times.ReplaceAllString(got, "TIME"), "REGISTRY")
+	got = strings.ReplaceAll(got, dir, "DIR")
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the output is not that of %s (go test -update rewrites it):\n%s", file, got)
+	}
+}
+
+func TestStory(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), &out, options{}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "story.txt", out.String(), "no such folder")
+}
+
+func TestFile(t *testing.T) {
+	dir := t.TempDir()
+	server, err := registryserver.Start(registryserver.Options{Dir: dir, Auth: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if err := push(t.Context(), server, "18", "20"); err != nil { // and no 22
+		t.Fatal(err)
+	}
+	o := options{file: filepath.Join(dir, "stream.yaml"), authorities: filepath.Join(dir, "ca.pem")}
+	t.Setenv("DOCKER_CONFIG", dir)
+	for file, text := range map[string]string{
+		o.file:        strings.ReplaceAll(streamYAML, "$REGISTRY", server.Host),
+		o.authorities: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.CA.Raw})),
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	if err := run(t.Context(), &out, o); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "file.txt", out.String(), dir)
+}
+
+func TestBadFiles(t *testing.T) {
+	dir := t.TempDir()
+	for text, want := range map[string]string{
+		"kind: Deployment\napiVersion: apps/v1":                                            "ImageStream of image.openshift.io/v1 is wanted",
+		"kind: ImageStream\nspecc: {}":                                                     "specc",
+		"kind: ImageStream\napiVersion: image.openshift.io/v1\nmetadata: {name: Bad_Name}": "metadata.name",
+		"{": "read the image stream",
+	} {
+		file := filepath.Join(dir, "stream.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := run(t.Context(), &bytes.Buffer{}, options{file: file}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want one with %q", text, err, want)
+		}
+	}
+}
