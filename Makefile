@@ -1,0 +1,43 @@
+# Two commands do everything: make demo, make test. A new machine needs Go, git and make; with a C compiler the tests run under the race detector.
+
+MODULES := $(sort $(dir $(shell git ls-files --cached --others --exclude-standard '*go.mod')))
+BIN     := $(CURDIR)/.bin
+RACE    := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null && echo -race)
+SEED    ?= 1
+export GOWORK = off
+
+.PHONY: demo test check lint stranger torture vectors bench
+
+# demo runs the main job: a registry, an image stream imported from it, a workload resolved, a tag moved, rolled back.
+demo:
+	@cd examples && go run ./quickstart
+
+# test is everything that must hold before a change lands.
+test: lint check stranger
+
+check:
+	@set -e; for m in $(MODULES); do echo "== go test $$m"; (cd $$m && go test $(RACE) ./...); done
+
+lint: $(BIN)/staticcheck
+	@set -e; unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; fi
+	@set -e; for m in $(MODULES); do echo "== lint $$m"; \
+	  (cd $$m && go mod tidy -diff && go vet ./... && $(BIN)/staticcheck ./...); done
+	@dead=$$($(BIN)/deadcode -test ./...); if [ -n "$$dead" ]; then echo "nothing reaches:"; echo "$$dead"; exit 1; fi
+
+# stranger builds a program on the modules as somebody else would get them.
+stranger:
+	@cd internal/tools && go run ./stranger $(CURDIR)
+
+# torture runs what is too long for test: every fuzz target for 10 minutes, the rapid tests with three seeds from SEED on.
+torture:
+	@SEED=$(SEED) bash internal/tools/torture.sh
+
+vectors:
+	@go run ./internal/vectors/check internal/vectors/check/testdata
+
+bench:
+	@go test -run '^$$' -bench . ./...
+
+$(BIN)/staticcheck: internal/tools/go.mod internal/tools/go.sum
+	@mkdir -p $(BIN) && cd internal/tools && GOBIN=$(BIN) go install tool && touch $@

@@ -1,0 +1,154 @@
+package imagestreams_test
+
+import (
+	"bytes"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/imagestreams/imagestreams"
+
+const (
+	reference = "github.com/distribution/reference"
+	digest    = "github.com/opencontainers/go-digest"
+	sync      = "golang.org/x/sync"
+)
+
+// graph is the house: what each package of the root module may import beyond the standard library. Tests may
+// import anything of the module, go-cmp and rapid.
+var graph = map[string][]string{
+	"":                       {},
+	"tagevent":               {},
+	"imagestream/pullspec":   {},
+	"imagestream":            {"tagevent", "imagestream/pullspec"},
+	"imagestream/manifest":   {"imagestream", digest},
+	"imagestream/inspect":    {"imagestream", "imagestream/pullspec", "tagevent"},
+	"imagestream/describe":   {"imagestream", "imagestream/pullspec", "tagevent", "imagestream/inspect"},
+	"lookup":                 {"imagestream", "imagestream/pullspec", "tagevent", "internal/podspec"},
+	"importer":               {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", reference, digest, sync + "/errgroup"},
+	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},
+	"fakes/storetest":        {"imagestream", "tagevent"},
+	"fakes/registrytest":     {"importer", "fakes", reference, digest},
+	"internal/podspec":       {},
+	"internal/fill":          {},
+	"internal/vectors":       {},
+	"internal/vectors/check": nil, // anything of the module
+}
+
+// runtime and test dependencies of the root module; nothing else may stand in its go.mod.
+var (
+	runtimeModules = []string{reference, digest, sync}
+	testModules    = []string{"github.com/google/go-cmp", "pgregory.net/rapid"}
+)
+
+func TestPackageGraph(t *testing.T) {
+	found := map[string]bool{}
+	for dir, files := range goFiles(t) {
+		allowed, ok := graph[dir]
+		if !ok {
+			t.Errorf("package %q is not in the graph", dir)
+			continue
+		}
+		found[dir] = true
+		for _, file := range files {
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range parsed.Imports {
+				path := strings.Trim(spec.Path.Value, `"`)
+				local, ours := strings.CutPrefix(path, module+"/")
+				switch first, _, _ := strings.Cut(path, "/"); {
+				case !strings.Contains(first, "."): // the standard library
+				case strings.HasSuffix(file, "_test.go") && (ours || slices.ContainsFunc(slices.Concat(testModules, runtimeModules), func(m string) bool {
+					return path == m || strings.HasPrefix(path, m+"/")
+				})):
+				case ours && (allowed == nil || slices.Contains(allowed, local)):
+				case slices.Contains(allowed, path):
+				default:
+					t.Errorf("%s imports %s, which the graph does not allow", file, path)
+				}
+			}
+		}
+	}
+	for dir := range graph {
+		if !found[dir] {
+			t.Errorf("the graph has package %q, which is not there", dir)
+		}
+	}
+}
+
+// goFiles lists the Go files of every package of this module, by directory.
+func goFiles(t *testing.T) map[string][]string {
+	t.Helper()
+	files := map[string][]string{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != "." {
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil || strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" {
+				return fs.SkipDir
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		if dir := filepath.ToSlash(filepath.Dir(path)); strings.HasSuffix(path, ".go") && dir != "internal/api" {
+			if dir == "." {
+				dir = ""
+			}
+			files[dir] = append(files[dir], path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestAllowedModules(t *testing.T) {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := slices.Concat(runtimeModules, testModules)
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) > 0 && fields[0] == "require" {
+			fields = fields[1:]
+		}
+		if len(fields) >= 2 && strings.HasPrefix(fields[1], "v") && !slices.Contains(allowed, fields[0]) {
+			t.Errorf("go.mod requires %s: what needs more than %q goes into a nested module", fields[0], allowed)
+		}
+	}
+}
+
+// TestDependencies asks the go command what each public package is really built from.
+func TestDependencies(t *testing.T) {
+	for dir := range graph {
+		if strings.HasPrefix(dir, "internal/") {
+			continue
+		}
+		cmd := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./"+dir)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list -deps ./%s: %v\n%s", dir, err, &stderr)
+		}
+		for _, path := range strings.Fields(string(out)) {
+			if !slices.ContainsFunc(append(runtimeModules, module), func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") }) {
+				t.Errorf("./%s is built from %s", dir, path)
+			}
+		}
+	}
+}
