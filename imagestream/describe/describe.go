@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -154,33 +155,6 @@ func (x stream) images() int {
 	return len(seen)
 }
 
-// target returns the tag at the end of the chain of spec tags that begins with name, and whether that is another tag of the spec.
-// Source: semantics of occommands, section 2.1.
-func (x stream) target(name string) (string, bool) {
-	seen := map[string]bool{}
-	for hops := 0; ; hops++ {
-		tag := x.spec[name]
-		if tag == nil || seen[name] {
-			return "", false
-		}
-		if tag.From == nil || tag.From.Kind != imagestream.KindImageStreamTag {
-			return name, hops > 0
-		}
-		seen[name] = true
-		if ns := tag.From.Namespace; ns != "" && ns != x.Metadata.Namespace {
-			return "", false
-		}
-		next := tag.From.Name
-		if owner, t, ok := pullspec.SplitTag(next); ok {
-			if owner != x.Metadata.Name {
-				return "", false
-			}
-			next = t
-		}
-		name = next
-	}
-}
-
 func (p *printer) tags(s *imagestream.ImageStream) {
 	x := index(s)
 	names := x.names()
@@ -193,9 +167,10 @@ func (p *printer) tags(s *imagestream.ImageStream) {
 
 	aliases := map[string][]string{}
 	var blocks []string
+	chains := inspect.NewFollower(s)
 	for _, name := range names {
-		if target, ok := x.target(name); ok {
-			aliases[target] = append(aliases[target], name)
+		if c := chains.Follow(name); c.End == inspect.EndsHere && len(c.Path) > 1 {
+			aliases[c.Last()] = append(aliases[c.Last()], name)
 		} else {
 			blocks = append(blocks, name)
 		}

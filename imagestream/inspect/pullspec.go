@@ -3,7 +3,6 @@ package inspect
 import (
 	"cmp"
 	"errors"
-	"slices"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
@@ -94,12 +93,4 @@ func eventPullSpec(s *imagestream.ImageStream, spec *imagestream.TagReference, e
 	}
 	only.Spec.Tags = []imagestream.TagReference{*spec}
 	return only.EventPullSpec(spec.Name, e)
-}
-
-func first[T any](list []T, match func(*T) bool) *T {
-	i := slices.IndexFunc(list, func(v T) bool { return match(&v) })
-	if i < 0 {
-		return nil
-	}
-	return &list[i]
 }

@@ -44,30 +44,10 @@ func rollback(s *imagestream.ImageStream, tag, image string) (*imagestream.Image
 	if image == "" {
 		return nil, fmt.Errorf("%s: the tag %s did not point at an image then, only at a pull spec: tag that", s.Key(), tag)
 	}
-	return withTag(s, imagestream.TagReference{
+	return WithTag(s, imagestream.TagReference{
 		Name:            tag,
 		From:            &imagestream.ObjectReference{Kind: imagestream.KindImageStreamImage, Name: pullspec.JoinImage(s.Metadata.Name, image)},
 		ImportPolicy:    imagestream.TagImportPolicy{ImportMode: imagestream.ImportModeLegacy},
 		ReferencePolicy: imagestream.TagReferencePolicy{Type: imagestream.ReferencePolicySource},
 	}), nil
-}
-
-// withTag returns s with t in the place of the spec tag of its name, or behind the others. Further spec tags of that name are dropped.
-func withTag(s *imagestream.ImageStream, t imagestream.TagReference) *imagestream.ImageStream {
-	c := *s
-	c.Spec.Tags = make([]imagestream.TagReference, 0, len(s.Spec.Tags)+1)
-	placed := false
-	for _, have := range s.Spec.Tags {
-		switch {
-		case have.Name != t.Name:
-			c.Spec.Tags = append(c.Spec.Tags, have)
-		case !placed:
-			c.Spec.Tags = append(c.Spec.Tags, t)
-			placed = true
-		}
-	}
-	if !placed {
-		c.Spec.Tags = append(c.Spec.Tags, t)
-	}
-	return &c
 }
