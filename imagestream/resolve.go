@@ -68,9 +68,23 @@ func sourceOf(s *ImageStream, from *ObjectReference) (tagSource, string) {
 // isDocker reports whether from needs a registry to be resolved, not a stream.
 func isDocker(from *ObjectReference) bool { return from.Kind == KindDockerImage && from.Name != "" }
 
-// changedTags calls visit for the spec tags with a source that are new or changed, in name order.
+// changedTags calls visit for the spec tags with a source that are new or changed, in name order, or if chains are followed, sources
+// before what follows them.
 func (t *transition) changedTags(visit func(tag *TagReference)) {
-	eachChangedTag(t.old, t.d.stream.Spec.Tags, t.d.stream.Metadata.Namespace, visit)
+	if !t.env.FollowChains {
+		eachChangedTag(t.old, t.d.stream.Spec.Tags, t.d.stream.Metadata.Namespace, visit)
+		return
+	}
+	changed := map[string]*TagReference{}
+	eachChangedTag(t.old, t.d.stream.Spec.Tags, t.d.stream.Metadata.Namespace, func(tag *TagReference) { changed[tag.Name] = tag })
+	if len(changed) == 0 {
+		return
+	}
+	for _, tag := range t.sourcesFirst() {
+		if changed[tag] != nil {
+			visit(changed[tag])
+		}
+	}
 }
 
 // eachChangedTag visits the tags with a source that are new or changed against old, which is nil on create and sorted otherwise.
@@ -119,7 +133,7 @@ func (t *transition) resolveTags() {
 		generation := t.d.stream.Metadata.Generation
 		if isDocker(tag.From) {
 			if tag.Reference {
-				t.d.status.push(tag.Name, tagevent.Event{
+				t.push(tag.Name, tagevent.Event{
 					Created: t.env.now(), DockerImageReference: tag.From.Name, Generation: generation,
 				})
 			}
@@ -127,7 +141,7 @@ func (t *transition) resolveTags() {
 		}
 		event, ok := t.resolve(tag)
 		if ok {
-			t.d.status.push(tag.Name, event)
+			t.push(tag.Name, event)
 		}
 	})
 }
@@ -174,7 +188,7 @@ func (t *transition) resolve(tag *TagReference) (event tagevent.Event, ok bool) 
 	if !tag.Reference {
 		event.DockerImageReference = t.ownRepository(event.DockerImageReference, source.stream)
 	}
-	if own && tag.From.Kind == KindImageStreamTag {
+	if own && tag.From.Kind == KindImageStreamTag && !t.env.FollowChains {
 		t.shareWithSource(source.id, event)
 	}
 	return event, true
@@ -186,7 +200,7 @@ func (t *transition) resolve(tag *TagReference) (event tagevent.Event, ok bool) 
 // the new generation, and the pull spec if it was rewritten, appear there too. The source keeps its conditions.
 func (t *transition) shareWithSource(source string, event tagevent.Event) {
 	h, _ := t.d.status.get(source)
-	if h.Items[0] != event {
+	if _, pinned := t.pins[source]; !pinned && h.Items[0] != event {
 		t.d.status.set(withNewest(h, event))
 	}
 }
@@ -220,31 +234,103 @@ func canBeRead(key Key) bool { return key.Name != "" && pullspec.IsPathSegment(k
 // propagate pushes the newest event of every tag that has a new one to the tags that follow it: one step for each tag, in name order,
 // each compared with the old stream when its turn comes. The real system goes in map order; this is one of its answers.
 // Source: semantics of stream, section 8.3.
+//
+// If chains are followed, sources come before what follows them, so that one pass reaches everything.
 func (t *transition) propagate() {
-	if t.sharedStatus {
+	order := t.d.status.tags()
+	switch {
+	case t.env.FollowChains:
+		order = t.sourcesFirst()
+	case t.sharedStatus:
 		// Upstream quirk (semantics of stream, section 5.2): the old status of a user's update is the new one, so nothing is ever new.
 		return
 	}
 	var trackers map[string][]string
-	for _, tag := range t.d.status.tags() {
-		h, _ := t.d.status.get(tag)
-		event, ok := h.Latest()
+	for _, tag := range order {
+		event, ok := t.news(tag)
 		if !ok {
 			continue
-		}
-		if t.old != nil {
-			oldHistory, _ := findHistory(t.old.Status.Tags, tag)
-			if before, ok := oldHistory.Latest(); ok && before == event {
-				continue
-			}
 		}
 		if trackers == nil {
 			trackers = t.trackers()
 		}
 		for _, follower := range trackers[tag] {
-			t.d.status.push(follower, event)
+			t.push(follower, event)
 		}
 	}
+}
+
+// news returns the newest event of tag if it was not that in the old stream.
+func (t *transition) news(tag string) (tagevent.Event, bool) {
+	h, _ := t.d.status.get(tag)
+	event, ok := h.Latest()
+	if !ok || t.old == nil {
+		return event, ok
+	}
+	old, _ := findHistory(t.old.Status.Tags, tag)
+	before, existed := old.Latest()
+	return event, !existed || before != event
+}
+
+// sourcesFirst returns the tags of spec and status, each behind the tag that it follows, else in name order. Tags that follow each other in a
+// circle stand in the order in which an event goes round it, beginning at [transition.entry].
+func (t *transition) sourcesFirst() []string {
+	s := &t.d.stream
+	source := map[string]string{}
+	names := t.d.status.tags()
+	for _, tag := range s.Spec.Tags {
+		if followed, ok := s.TrackedTag(tag); ok {
+			source[tag.Name] = followed
+		}
+		names = append(names, tag.Name)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+
+	order := make([]string, 0, len(names))
+	place := make(map[string]int, len(names)) // in the chain, from 1 on; -1 once it is in order
+	var chain []string
+	for _, name := range names {
+		at, ok := name, true
+		for ; ok && place[at] == 0; at, ok = source[at] {
+			chain = append(chain, at)
+			place[at] = len(chain)
+		}
+		if ok && place[at] > 0 {
+			ring := chain[place[at]-1:]
+			slices.Reverse(ring)
+			i := slices.Index(ring, t.entry(ring))
+			order = append(append(order, ring[i:]...), ring[:i]...)
+			chain = chain[:place[at]-1]
+			for _, member := range ring {
+				place[member] = -1
+			}
+		}
+		slices.Reverse(chain)
+		order = append(order, chain...)
+		for _, member := range chain {
+			place[member] = -1
+		}
+		chain = chain[:0]
+	}
+	return order
+}
+
+// entry returns where a circle of tags is entered: at the first one in name order that is pinned, since no event passes it, else at the first that
+// has news, else at the first.
+func (t *transition) entry(ring []string) string {
+	sorted := slices.Sorted(slices.Values(ring))
+	for _, tag := range sorted {
+		if _, pinned := t.pins[tag]; pinned {
+			return tag
+		}
+	}
+	for _, tag := range sorted {
+		if _, ok := t.news(tag); ok {
+			return tag
+		}
+	}
+	return sorted[0]
 }
 
 // trackers lists the tags that follow a tag, by the tag they follow.

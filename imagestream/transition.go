@@ -13,7 +13,9 @@ type transition struct {
 	d   *draft
 	// sharedStatus tells that old and new status are one: see PrepareUpdate.
 	sharedStatus bool
-	errs         ErrorList
+	// pins are those that hold now; nil if there are none, and were none.
+	pins map[string]TagPin
+	errs ErrorList
 }
 
 // PrepareCreate returns stream as it is stored when a user creates it.
@@ -176,6 +178,11 @@ func PrepareStatusUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorLi
 	s := &t.d.stream
 	s.Spec.Tags, s.Spec.DockerImageRepository = t.old.Spec.Tags, t.old.Spec.DockerImageRepository
 	t.stampNewest()
+	t.usePins()
+	if t.env.FollowChains {
+		t.propagate()
+	}
+	t.keepPins()
 
 	if !t.withinLimits() {
 		t.errs.add(FieldForbidden, "imageStream", nil, t.limitsDetail())
@@ -218,9 +225,11 @@ func withNewest(h tagevent.History, e tagevent.Event) tagevent.History {
 
 // check does what create and update have in common once generations are set.
 func (t *transition) check(metadata func() ErrorList) (*ImageStream, ErrorList) {
+	t.usePins()
 	t.verifyTags()
 	t.resolveTags()
 	t.propagate()
+	t.keepPins()
 	if len(t.errs) == 0 && !t.withinLimits() {
 		t.errs.add(FieldInternal, "[]", nil, t.limitsDetail())
 	}

@@ -30,6 +30,7 @@ func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, 
 		a.stream.Status.Tags = slices.Clone(stream.Status.Tags)
 		a.generation = stream.Metadata.Generation + 1
 	}
+	a.pins, _ = a.stream.Pins() // what cannot be read, the transition reports
 	for i, spec := range imp.Spec.Images {
 		if spec.To == nil {
 			continue
@@ -57,6 +58,15 @@ type applier struct {
 	stream     imagestream.ImageStream // its lists of tags are the applier's own
 	now        imagestream.Time
 	generation int64
+	pins       map[string]imagestream.TagPin
+}
+
+// latest returns what the source of a tag said last: its newest event, or what a pin holds back.
+func (a *applier) latest(history tagevent.History) (tagevent.Event, bool) {
+	if held := a.pins[history.Tag].Held; held != nil {
+		return *held, true
+	}
+	return history.Latest()
 }
 
 // specTag returns the spec tag of that name for writing, and nil if there is none.
@@ -92,7 +102,7 @@ func (a *applier) success(spec imagestream.ImageImportSpec, image *imagestream.I
 	}
 	history, _ := a.stream.History(name)
 	tag := a.specTag(name)
-	if changed(tag, history, event) {
+	if a.changed(tag, history, event) {
 		if tag == nil {
 			tag = a.addSpecTag(imagestream.TagReference{Name: name, ReferencePolicy: spec.ReferencePolicy})
 		}
@@ -106,8 +116,8 @@ func (a *applier) success(spec imagestream.ImageImportSpec, image *imagestream.I
 }
 
 // changed reports whether an import moves a tag, or is the one that its spec asks for.
-func changed(tag *imagestream.TagReference, history tagevent.History, event tagevent.Event) bool {
-	latest, ok := history.Latest()
+func (a *applier) changed(tag *imagestream.TagReference, history tagevent.History, event tagevent.Event) bool {
+	latest, ok := a.latest(history)
 	return !ok || tag == nil || tag.Generation == nil || latest.DockerImageReference != event.DockerImageReference ||
 		latest.Image != event.Image || *tag.Generation > latest.Generation
 }

@@ -140,24 +140,33 @@ func (i *Importer) learn(answers Answers) {
 	}
 }
 
-// known returns the images that the stream's tags point at now and that the store has whole: what is the same in the registry need not be fetched.
+// known returns the images that the stream's tags point at now, or would without their pins, and that the store has whole: what is the same in the registry need not be fetched.
 func (i *Importer) known(ctx context.Context, stream *imagestream.ImageStream) (map[string]*imagestream.Image, error) {
 	known := map[string]*imagestream.Image{}
 	if stream == nil || i.Refetch {
 		return known, nil
 	}
+	names := map[string]bool{}
 	for _, h := range stream.Status.Tags {
-		latest, ok := h.Latest()
-		if !ok || latest.Image == "" || known[latest.Image] != nil {
-			continue
+		if latest, ok := h.Latest(); ok {
+			names[latest.Image] = true
 		}
-		image, err := i.Writer.Store.GetImage(ctx, latest.Image)
+	}
+	pins, _ := stream.Pins() // what cannot be read, the transition reports
+	for _, pin := range pins {
+		if pin.Held != nil {
+			names[pin.Held.Image] = true
+		}
+	}
+	delete(names, "")
+	for name := range names {
+		image, err := i.Writer.Store.GetImage(ctx, name)
 		switch {
 		case errors.Is(err, imagestream.ErrNotFound):
 		case err != nil:
-			return nil, fmt.Errorf("get image %s: %w", latest.Image, err)
+			return nil, fmt.Errorf("get image %s: %w", name, err)
 		case len(image.DockerImageMetadata) > 0:
-			known[latest.Image] = image
+			known[name] = image
 		}
 	}
 	return known, nil

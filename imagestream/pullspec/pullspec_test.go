@@ -3,6 +3,7 @@ package pullspec_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -222,4 +223,37 @@ func BenchmarkPrioritizeTags(b *testing.B) {
 			}
 		})
 	}
+}
+
+func FuzzNames(f *testing.F) {
+	for _, s := range []string{"app:v1", "app", ":", "app:", ":v1", "a:b:c", "app@sha256:1f", "a@b@c", "@", "a.b_c-d", "a--b", "A", "", "..", "a/b%"} {
+		f.Add(s)
+	}
+	name := regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*$`)
+	tag := regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	digest := regexp.MustCompile(`^(sha256:[0-9a-fA-F]{64}|sha384:[0-9a-fA-F]{96}|sha512:[0-9a-fA-F]{128})$`)
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, want := pullspec.IsStreamName(s), name.MatchString(s) && !strings.HasSuffix(s, "\n"); got != want {
+			t.Errorf("IsStreamName(%q) = %v, want %v", s, got, want)
+		}
+		if got, want := pullspec.IsTag(s), tag.MatchString(s) && !strings.HasSuffix(s, "\n"); got != want {
+			t.Errorf("IsTag(%q) = %v, want %v", s, got, want)
+		}
+		if got, want := pullspec.IsDigest(s), digest.MatchString(s) && !strings.HasSuffix(s, "\n"); got != want {
+			t.Errorf("IsDigest(%q) = %v, want %v", s, got, want)
+		}
+		if stream, tag, err := pullspec.ParseTag(s); err == nil {
+			if split, splitTag, ok := pullspec.SplitTag(s); pullspec.JoinTag(stream, tag) != s || split != stream || splitTag != tag || !ok {
+				t.Errorf("ParseTag(%q) = %q, %q; SplitTag gives %q, %q, %v", s, stream, tag, split, splitTag, ok)
+			}
+		}
+		if stream, id, err := pullspec.ParseImage(s); err == nil {
+			if split, splitID, ok := pullspec.SplitImage(s); pullspec.JoinImage(stream, id) != s || split != stream || splitID != id || !ok {
+				t.Errorf("ParseImage(%q) = %q, %q; SplitImage gives %q, %q, %v", s, stream, id, split, splitID, ok)
+			}
+		}
+		if !pullspec.MatchImageID(s, s) || !pullspec.MatchImageID(s, "") {
+			t.Errorf("%q does not match itself, or the empty id", s)
+		}
+	})
 }

@@ -1,0 +1,212 @@
+package imagestream_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+func at(n int) tagevent.Event {
+	return tagevent.Event{
+		Created: tagevent.TimeOf(now), DockerImageReference: "quay.io/org/app@" + digestOf(n), Image: digestOf(n), Generation: 1,
+	}
+}
+
+func ExamplePin() {
+	env := imagestream.Env{Now: now}
+	s, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1")), env)
+	s, _ = imagestream.Push(s, "v1", at(1))
+	s, _ = imagestream.Push(s, "v1", at(2))
+
+	pinned, err := imagestream.Pin(s, "v1", at(1), "the new one leaks memory", time.Time{})
+	s, _ = imagestream.PrepareUpdate(s, pinned, env)
+	latest, _ := s.LatestEvent("v1")
+	fmt.Println(latest.Image == digestOf(1), err)
+
+	// An import moves the tag; the pin holds it back.
+	next, _ := imagestream.Push(s, "v1", at(3))
+	s, _ = imagestream.PrepareUpdateInternal(s, next, env)
+	latest, _ = s.LatestEvent("v1")
+	pins, _ := s.Pins()
+	fmt.Println(latest.Image == digestOf(1), pins["v1"].Held.Image == digestOf(3), pins["v1"].Reason)
+
+	next, _ = imagestream.Unpin(s, "v1")
+	s, _ = imagestream.PrepareUpdate(s, next, env)
+	latest, _ = s.LatestEvent("v1")
+	fmt.Println(latest.Image == digestOf(3), len(s.Metadata.Annotations))
+	// Output:
+	// true <nil>
+	// true true the new one leaks memory
+	// true 0
+}
+
+func ExampleUnpin() {
+	_, err := imagestream.Unpin(app(), "v1")
+	fmt.Println(err)
+	// Output: unpin v1 of shop/app: the tag is not pinned
+}
+
+func TestPinRefuses(t *testing.T) {
+	if _, err := imagestream.Pin(app(), "v1", tagevent.Event{Image: digestOf(1)}, "", time.Time{}); err == nil {
+		t.Error("an event without a pull spec was pinned")
+	}
+	broken := app()
+	broken.Metadata.Annotations = map[string]string{imagestream.PinsAnnotation: "{"}
+	if _, err := imagestream.Pin(broken, "v1", at(1), "", time.Time{}); err == nil || !strings.Contains(err.Error(), imagestream.PinsAnnotation) {
+		t.Errorf("pinned in an annotation that cannot be read: %v", err)
+	}
+	if _, errs := imagestream.PrepareCreate(broken, imagestream.Env{Now: now}); len(errs) != 1 || errs[0].Field != "metadata.annotations" {
+		t.Errorf("stored with pins that cannot be read: %v", errs)
+	}
+	mended := broken.Clone()
+	delete(mended.Metadata.Annotations, imagestream.PinsAnnotation)
+	if _, errs := imagestream.PrepareUpdate(broken, mended, imagestream.Env{Now: now}); len(errs) != 0 {
+		t.Errorf("mending is refused: %v", errs)
+	}
+	for _, text := range []string{`{"a":{"event":{"dockerImageReference":"NOT RIGHT"}}}`, `[]`, `{"a":{"until":"tomorrow"}}`} {
+		s := app()
+		s.Metadata.Annotations = map[string]string{imagestream.PinsAnnotation: text}
+		if pins, err := s.Pins(); err == nil {
+			t.Errorf("%s was read as %v", text, pins)
+		}
+	}
+}
+
+func TestDeletingATagDeletesItsPin(t *testing.T) {
+	env := imagestream.Env{Now: now}
+	s, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), docker("v2", "quay.io/org/app:v2")), env)
+	s, _ = imagestream.Pin(s, "v1", at(1), "", time.Time{})
+	s, errs := imagestream.PrepareUpdateInternal(s, s, env)
+	if len(errs) > 0 || len(s.Status.Tags) != 1 {
+		t.Fatalf("pinned: %+v, %v", s, errs)
+	}
+	next := s.Clone()
+	next.Spec.Tags, next.Status.Tags = next.Spec.Tags[1:], nil
+	s, errs = imagestream.PrepareUpdateInternal(s, next, env)
+	if pins, err := s.Pins(); err != nil || len(pins) != 0 || len(s.Status.Tags) != 0 || len(errs) > 0 {
+		t.Errorf("the pin outlived its tag: %v, %v, %v", pins, err, errs)
+	}
+}
+
+// TestPinnedTagsStay pins a tag and then does everything else: the tag stays, until it is unpinned or the pin ends, and then goes
+// to what its source said last.
+func TestPinnedTagsStay(t *testing.T) { rapid.Check(t, pinModel) }
+
+func FuzzPinModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(pinModel)) }
+
+func pinModel(t *rapid.T) {
+	env := imagestream.Env{Now: now, FollowChains: rapid.Bool().Draw(t, "chains")}
+	s, errs := imagestream.PrepareCreate(app(docker("a", "quay.io/org/app:a"), follows("b", "a"), docker("c", "quay.io/org/app:c")), env)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	s, _ = imagestream.Push(s, "a", at(1))
+	s, _ = imagestream.Push(s, "a", at(2))
+	store := func(t *rapid.T, next *imagestream.ImageStream,
+		prepare func(old, next *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList),
+	) {
+		got, errs := prepare(s, next, env)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		s = got
+	}
+	// The model: where a is pinned, until when, and what its source said last.
+	var pinned *tagevent.Event
+	var until time.Time
+	source := digestOf(2)
+
+	pin := func(t *rapid.T) {
+		if pinned != nil {
+			return
+		}
+		e := at(rapid.IntRange(1, 3).Draw(t, "pinned"))
+		until = time.Time{}
+		if rapid.Bool().Draw(t, "for a while") {
+			until = env.Now.Add(time.Hour)
+		}
+		next, err := imagestream.Pin(s, "a", e, "test", until)
+		if err != nil {
+			t.Fatal(err)
+		}
+		store(t, next, imagestream.PrepareUpdate)
+		pinned = &e
+	}
+	pin(t)
+	t.Repeat(map[string]func(*rapid.T){
+		"pin": pin,
+		"unpin": func(t *rapid.T) {
+			if pinned == nil {
+				t.Skip("it is not pinned")
+			}
+			next, err := imagestream.Unpin(s, "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			store(t, next, rapid.SampledFrom([]func(old, next *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList){
+				imagestream.PrepareUpdate, imagestream.PrepareUpdateInternal, imagestream.PrepareStatusUpdate,
+			}).Draw(t, "by"))
+			pinned = nil
+		},
+		"time": func(t *rapid.T) {
+			env.Now = env.Now.Add(45 * time.Minute)
+			store(t, s, imagestream.PrepareUpdate)
+			if pinned != nil && !until.IsZero() && !env.Now.Before(until) {
+				pinned = nil
+			}
+		},
+		"import": func(t *rapid.T) {
+			e := at(rapid.IntRange(1, 5).Draw(t, "imported"))
+			e.Generation = s.Metadata.Generation + 1
+			next, _ := imagestream.Push(s, "a", e)
+			next = next.Clone()
+			next.Spec.Tags[0].Generation = new(int64) // as an importer that found something new
+			store(t, next, imagestream.PrepareUpdateInternal)
+			source = e.Image
+		},
+		"push": func(t *rapid.T) {
+			e := at(rapid.IntRange(1, 5).Draw(t, "pushed"))
+			e.Generation = 0
+			next, _ := imagestream.Push(s, "a", e)
+			store(t, next, imagestream.PrepareStatusUpdate)
+			source = e.Image
+		},
+		"cut": func(t *rapid.T) {
+			next := s.Clone()
+			next.Status.Tags = nil
+			store(t, next, imagestream.PrepareUpdateInternal)
+			if pinned == nil {
+				next, _ = imagestream.Push(s, "a", at(1))
+				store(t, next, imagestream.PrepareUpdateInternal)
+				source = digestOf(1)
+			}
+		},
+		"other": func(t *rapid.T) {
+			next, _ := imagestream.Push(s, "c", at(rapid.IntRange(1, 5).Draw(t, "other")))
+			store(t, next, imagestream.PrepareUpdateInternal)
+		},
+		"": func(t *rapid.T) {
+			latest, ok := s.LatestEvent("a")
+			switch {
+			case pinned != nil && (latest.Image != pinned.Image || latest.DockerImageReference != pinned.DockerImageReference):
+				t.Fatalf("pinned to %s, and points at %+v", pinned.Image, latest)
+			case pinned == nil && ok && latest.Image != source:
+				t.Fatalf("not pinned, and points at %q, not at %q that its source said last", latest.Image, source)
+			}
+			pins, err := s.Pins()
+			if err != nil || (len(pins) > 0) != (pinned != nil) {
+				t.Fatalf("pins %v, %v, want some: %v", pins, err, pinned != nil)
+			}
+		},
+	})
+	if _, err := imagestream.Unpin(s, "a"); (err == nil) != (pinned != nil) {
+		t.Fatal(errors.Join(err, errors.New("unpin at the end")))
+	}
+}
