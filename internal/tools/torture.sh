@@ -1,27 +1,43 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for FUZZTIME (10 minutes), then the rapid tests with three seeds and STEPS checks each, and prints counts.
-# A finding fails the run; go test has then written it under testdata/fuzz.
+# Runs what is too long for the gate and prints counts: every fuzz target for FUZZTIME, JOBS of them at a time, then the rapid tests of every
+# package with the seeds SEED, SEED+1 and SEED+2 and CHECKS checks a property, of 30 steps each on average. ONLY, a regular expression on
+# "package target", narrows the fuzz targets down. A finding fails the run; go test has then written it under testdata/fuzz.
 set -euo pipefail
-SEED=${SEED:-1}
-FUZZTIME=${FUZZTIME:-10m}
-CHECKS=${CHECKS:-34000}
-targets=0
-rapid=0
+export SEED=${SEED:-1} FUZZTIME=${FUZZTIME:-10m} CHECKS=${CHECKS:-3400}
+JOBS=${JOBS:-2}
+ONLY=${ONLY:-.}
+root=$(pwd)
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+fuzz() { # dir package target log
+	cd "$1"
+	if go test -run '^$' -fuzz "^$3\$" -fuzztime "$FUZZTIME" -parallel 1 "$2" >"$4" 2>&1; then
+		echo "fuzz $2 $3: $(grep -o 'execs: [0-9]*' "$4" | tail -1), $(grep -o 'total: [0-9]*' "$4" | tail -1) interesting, no finding"
+	else
+		echo "fuzz $2 $3: FOUND SOMETHING"
+		tail -40 "$4"
+		return 1
+	fi
+}
+export -f fuzz
+: >"$log/targets"
+: >"$log/rapid"
 for mod in $(git ls-files '*go.mod' | sort); do
-	dir=$(dirname "$mod")
-	for pkg in $(cd "$dir" && go list ./...); do
-		for target in $(cd "$dir" && go test -list '^Fuzz' "$pkg" | grep '^Fuzz' || true); do
-			echo "== $pkg $target"
-			(cd "$dir" && go test -run '^$' -fuzz "^$target\$" -fuzztime "$FUZZTIME" "$pkg" | tail -3)
-			targets=$((targets + 1))
+	dir=$root/$(dirname "$mod")
+	while read -r pkg; do
+		(cd "$dir" && go test -list '^Fuzz' "$pkg") | { grep '^Fuzz' || true; } | while read -r target; do
+			if [[ "$pkg $target" =~ $ONLY ]]; then echo "$dir $pkg $target $log/$(basename "$pkg").$target" >>"$log/targets"; fi
 		done
-		if (cd "$dir" && go list -f '{{join .XTestImports "\n"}}{{"\n"}}{{join .TestImports "\n"}}' "$pkg") | grep -q '^pgregory.net/rapid$'; then
-			for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
-				echo "== $pkg rapid seed $seed"
-				(cd "$dir" && go test -count 1 -timeout 60m "$pkg" -rapid.seed "$seed" -rapid.checks "$CHECKS" | tail -3)
-				rapid=$((rapid + 1))
-			done
+		if (cd "$dir" && go list -f '{{join .XTestImports " "}} {{join .TestImports " "}}' "$pkg") | grep -q 'pgregory.net/rapid'; then
+			echo "$dir $pkg" >>"$log/rapid"
 		fi
-	done
+	done < <(cd "$dir" && go list ./...)
 done
-echo "torture: $targets fuzz targets of $FUZZTIME, $rapid rapid runs of $CHECKS checks a property, no finding"
+xargs -P "$JOBS" -L 1 bash -c 'fuzz "$@"' _ <"$log/targets"
+while read -r dir pkg; do
+	for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
+		(cd "$dir" && go test -count 1 -timeout 60m "$pkg" -rapid.seed "$seed" -rapid.checks "$CHECKS" >/dev/null)
+		echo "rapid $pkg seed $seed: $CHECKS checks a property, about $((CHECKS * 30)) steps a state machine, no finding"
+	done
+done <"$log/rapid"
+echo "torture: $(wc -l <"$log/targets") fuzz targets of $FUZZTIME, $(($(wc -l <"$log/rapid") * 3)) rapid runs, no finding"
