@@ -89,15 +89,17 @@ func (t *transition) changedTags(visit func(tag *TagReference)) {
 
 // eachChangedTag visits the tags with a source that are new or changed against old, which is nil on create and sorted otherwise.
 func eachChangedTag(old *ImageStream, tags []TagReference, namespace string, visit func(tag *TagReference)) {
+	var known walk
+	if old != nil {
+		known.rest = old.Spec.Tags
+	}
 	for i := range tags {
 		tag := &tags[i]
 		if tag.From == nil {
 			continue
 		}
-		if old != nil {
-			if before, existed := findTag(old.Spec.Tags, tag.Name); existed && !tagChanged(before, tag, namespace) {
-				continue
-			}
+		if before, existed := known.find(tag.Name); existed && !tagChanged(before, tag, namespace) {
+			continue
 		}
 		visit(tag)
 	}
@@ -237,13 +239,15 @@ func canBeRead(key Key) bool { return key.Name != "" && pullspec.IsPathSegment(k
 //
 // If chains are followed, sources come before what follows them, so that one pass reaches everything.
 func (t *transition) propagate() {
-	order := t.d.status.tags()
+	var order []string
 	switch {
 	case t.env.FollowChains:
 		order = t.sourcesFirst()
 	case t.sharedStatus:
 		// Upstream quirk (semantics of stream, section 5.2): the old status of a user's update is the new one, so nothing is ever new.
 		return
+	default:
+		order = t.d.status.tags()
 	}
 	var trackers map[string][]string
 	for _, tag := range order {

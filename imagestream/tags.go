@@ -3,6 +3,7 @@ package imagestream
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
@@ -187,17 +188,30 @@ func sortedByName[T any](list []T, name func(*T) string) []T {
 
 // findTag looks up a name in tags that are sorted.
 func findTag(tags []TagReference, name string) (*TagReference, bool) {
-	i, ok := slices.BinarySearchFunc(tags, name, func(t TagReference, name string) int { return cmp.Compare(t.Name, name) })
-	if !ok {
+	i := sort.Search(len(tags), func(i int) bool { return tags[i].Name >= name })
+	if i == len(tags) || tags[i].Name != name {
 		return nil, false
 	}
 	return &tags[i], true
 }
 
+// walk looks up names in tags that are sorted, one after the other, in order: all of them cost one pass.
+type walk struct{ rest []TagReference }
+
+func (w *walk) find(name string) (*TagReference, bool) {
+	for len(w.rest) > 0 && w.rest[0].Name < name {
+		w.rest = w.rest[1:]
+	}
+	if len(w.rest) == 0 || w.rest[0].Name != name {
+		return nil, false
+	}
+	return &w.rest[0], true
+}
+
 // findHistory looks up a tag in histories that are sorted.
 func findHistory(histories []tagevent.History, tag string) (tagevent.History, bool) {
-	i, ok := slices.BinarySearchFunc(histories, tag, func(h tagevent.History, tag string) int { return cmp.Compare(h.Tag, tag) })
-	if !ok {
+	i := sort.Search(len(histories), func(i int) bool { return histories[i].Tag >= tag })
+	if i == len(histories) || histories[i].Tag != tag {
 		return tagevent.History{Tag: tag}, false
 	}
 	return histories[i], true

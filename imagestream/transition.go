@@ -120,9 +120,10 @@ func (t *transition) update() (*ImageStream, ErrorList) {
 // setGenerations moves the generations of the stream and of its tags. Source: semantics of stream, section 5.1, steps 4 to 6.
 func (t *transition) setGenerations() {
 	s, ns := &t.d.stream, t.d.stream.Metadata.Namespace
+	before := walk{t.old.Spec.Tags}
 	for i := range s.Spec.Tags {
 		tag := &s.Spec.Tags[i]
-		old, existed := findTag(t.old.Spec.Tags, tag.Name)
+		old, existed := before.find(tag.Name)
 		if existed && !isGeneration(tag.Generation, 0) && !equalPtr(tag.Generation, old.Generation) {
 			t.d.tag(i).Generation = old.Generation
 		}
@@ -130,9 +131,10 @@ func (t *transition) setGenerations() {
 	if s.Metadata.Generation == 0 || !equalSpec(&t.old.Spec, &s.Spec) {
 		s.Metadata.Generation++
 	}
+	before = walk{t.old.Spec.Tags}
 	for i := range s.Spec.Tags {
 		tag := &s.Spec.Tags[i]
-		old, existed := findTag(t.old.Spec.Tags, tag.Name)
+		old, existed := before.find(tag.Name)
 		if !existed || tagChanged(old, tag, ns) || tag.Generation == nil || *tag.Generation == 0 {
 			t.setGeneration(i, s.Metadata.Generation)
 		}

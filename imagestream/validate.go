@@ -179,8 +179,12 @@ func (v *validator) source(tag *TagReference) {
 
 func (v *validator) history(h tagevent.History) {
 	insecure, known := false, false
+	good := "" // the repository of an event that is right, with the @ behind it
 	for i := range h.Items {
 		spec := h.Items[i].DockerImageReference
+		if n := len(good); n > 0 && len(spec) > n && spec[:n] == good && pullspec.IsDigest(spec[n:]) {
+			continue
+		}
 		if spec == "" {
 			v.errs.add(FieldRequired, eventPath(h.Tag, i), nil, "an event has a pull spec")
 			continue
@@ -190,15 +194,18 @@ func (v *validator) history(h tagevent.History) {
 			v.errs.add(FieldInvalid, eventPath(h.Tag, i), spec, err.Error())
 			continue
 		}
-		if !v.allowed.restricted {
-			continue
+		if v.allowed.restricted {
+			if !known {
+				tag, ok := findTag(v.d.stream.Spec.Tags, h.Tag)
+				insecure, known = ok && tag.ImportPolicy.Insecure, true
+			}
+			if !v.admits(r, v.transport(insecure)) {
+				v.errs.add(FieldForbidden, eventPath(h.Tag, i), spec, notAllowedDetail)
+				continue
+			}
 		}
-		if !known {
-			tag, ok := findTag(v.d.stream.Spec.Tags, h.Tag)
-			insecure, known = ok && tag.ImportPolicy.Insecure, true
-		}
-		if !v.admits(r, v.transport(insecure)) {
-			v.errs.add(FieldForbidden, eventPath(h.Tag, i), spec, notAllowedDetail)
+		if r.ID != "" && r.Name != "" {
+			good = spec[:len(spec)-len(r.ID)]
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package importer
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -30,6 +29,13 @@ func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, 
 		a.stream.Status.Tags = slices.Clone(stream.Status.Tags)
 		a.generation = stream.Metadata.Generation + 1
 	}
+	a.tagAt, a.historyAt = map[string]int{}, map[string]int{}
+	for i, t := range a.stream.Spec.Tags {
+		a.tagAt[t.Name] = i
+	}
+	for i, h := range a.stream.Status.Tags {
+		a.historyAt[h.Tag] = i
+	}
 	a.pins, _ = a.stream.Pins() // what cannot be read, the transition reports
 	for i, spec := range imp.Spec.Images {
 		if spec.To == nil {
@@ -56,6 +62,8 @@ func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, 
 
 type applier struct {
 	stream     imagestream.ImageStream // its lists of tags are the applier's own
+	tagAt      map[string]int          // positions in them, by name
+	historyAt  map[string]int
 	now        imagestream.Time
 	generation int64
 	pins       map[string]imagestream.TagPin
@@ -71,28 +79,35 @@ func (a *applier) latest(history tagevent.History) (tagevent.Event, bool) {
 
 // specTag returns the spec tag of that name for writing, and nil if there is none.
 func (a *applier) specTag(name string) *imagestream.TagReference {
-	tags := a.stream.Spec.Tags
-	i, ok := slices.BinarySearchFunc(tags, name, func(t imagestream.TagReference, name string) int { return cmp.Compare(t.Name, name) })
+	i, ok := a.tagAt[name]
 	if !ok {
 		return nil
 	}
-	return &tags[i]
+	return &a.stream.Spec.Tags[i]
 }
 
 func (a *applier) addSpecTag(t imagestream.TagReference) *imagestream.TagReference {
-	i, _ := slices.BinarySearchFunc(a.stream.Spec.Tags, t.Name, func(t imagestream.TagReference, name string) int { return cmp.Compare(t.Name, name) })
-	a.stream.Spec.Tags = slices.Insert(a.stream.Spec.Tags, i, t)
-	return &a.stream.Spec.Tags[i]
+	a.tagAt[t.Name] = len(a.stream.Spec.Tags)
+	a.stream.Spec.Tags = append(a.stream.Spec.Tags, t)
+	return a.specTag(t.Name)
+}
+
+func (a *applier) history(tag string) tagevent.History {
+	i, ok := a.historyAt[tag]
+	if !ok {
+		return tagevent.History{Tag: tag}
+	}
+	return a.stream.Status.Tags[i]
 }
 
 // setHistory puts h in the place of the history of its tag.
 func (a *applier) setHistory(h tagevent.History) {
-	i, ok := slices.BinarySearchFunc(a.stream.Status.Tags, h.Tag, func(h tagevent.History, tag string) int { return cmp.Compare(h.Tag, tag) })
-	if ok {
+	if i, ok := a.historyAt[h.Tag]; ok {
 		a.stream.Status.Tags[i] = h
-	} else {
-		a.stream.Status.Tags = slices.Insert(a.stream.Status.Tags, i, h)
+		return
 	}
+	a.historyAt[h.Tag] = len(a.stream.Status.Tags)
+	a.stream.Status.Tags = append(a.stream.Status.Tags, h)
 }
 
 func (a *applier) success(spec imagestream.ImageImportSpec, image *imagestream.Image) {
@@ -100,7 +115,7 @@ func (a *applier) success(spec imagestream.ImageImportSpec, image *imagestream.I
 	event := tagevent.Event{
 		Created: a.now, DockerImageReference: image.DockerImageReference, Image: image.Metadata.Name, Generation: a.generation,
 	}
-	history, _ := a.stream.History(name)
+	history := a.history(name)
 	tag := a.specTag(name)
 	if a.changed(tag, history, event) {
 		if tag == nil {
@@ -128,7 +143,7 @@ func (a *applier) failure(spec imagestream.ImageImportSpec, status imagestream.S
 		Type: tagevent.ImportSuccess, Status: tagevent.ConditionFalse, LastTransitionTime: a.now,
 		Reason: string(status.Reason), Message: status.Message, Generation: a.generation,
 	}
-	history, _ := a.stream.History(name)
+	history := a.history(name)
 	tag := a.specTag(name)
 	if !slices.ContainsFunc(history.Conditions, func(c tagevent.Condition) bool {
 		return c.Type == condition.Type && c.Status == condition.Status && c.Reason == condition.Reason && c.Message == condition.Message

@@ -1,10 +1,11 @@
 package importer
 
 import (
-	"cmp"
+	"slices"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+	"github.com/imagestreams/imagestreams/tagevent"
 )
 
 // IsImportable reports whether tag comes from a registry by import: its source is a DockerImage, and it is no reference.
@@ -16,20 +17,24 @@ func IsImportable(tag imagestream.TagReference) bool {
 // those whose generation is ahead of what their history accounts for. Tags without a generation come along. Source: semantics of import,
 // section 8.
 func NeedsImport(stream *imagestream.ImageStream) (*imagestream.ImageStreamImport, bool) {
+	return needsImport(stream, index(stream))
+}
+
+func needsImport(stream *imagestream.ImageStream, histories map[string]tagevent.History) (*imagestream.ImageStreamImport, bool) {
 	everything := stream.Metadata.Annotations[CheckAnnotation] == ""
-	needed := everything && stream.Spec.DockerImageRepository != ""
+	whole := everything && stream.Spec.DockerImageRepository != ""
+	needed := whole
 	for _, tag := range stream.Spec.Tags {
-		if IsImportable(tag) && (everything || isBehind(stream, tag)) {
+		if IsImportable(tag) && (everything || isBehind(histories, tag)) {
 			needed = true
 		}
 	}
 	if !needed {
 		return nil, false
 	}
-	whole := everything && stream.Spec.DockerImageRepository != ""
 	imp := newImport(stream)
 	for _, tag := range stream.Spec.Tags {
-		if IsImportable(tag) && (whole || tag.Generation == nil || isBehind(stream, tag)) {
+		if IsImportable(tag) && (whole || tag.Generation == nil || isBehind(histories, tag)) {
 			imp.Spec.Images = append(imp.Spec.Images, imageOf(tag))
 		}
 	}
@@ -41,13 +46,24 @@ func NeedsImport(stream *imagestream.ImageStream) (*imagestream.ImageStreamImpor
 			},
 		}
 	}
-	return imp, len(imp.Spec.Images) > 0 || imp.Spec.Repository != nil
+	if len(imp.Spec.Images) == 0 && imp.Spec.Repository == nil {
+		return nil, false
+	}
+	return imp, true
+}
+
+// index has the histories of a stream by tag.
+func index(stream *imagestream.ImageStream) map[string]tagevent.History {
+	histories := make(map[string]tagevent.History, len(stream.Status.Tags))
+	for _, h := range stream.Status.Tags {
+		histories[h.Tag] = h
+	}
+	return histories
 }
 
 // isBehind reports whether the history of tag does not account for its generation.
-func isBehind(stream *imagestream.ImageStream, tag imagestream.TagReference) bool {
-	history, _ := stream.History(tag.Name)
-	return tag.Generation != nil && *tag.Generation > history.ObservedGeneration()
+func isBehind(histories map[string]tagevent.History, tag imagestream.TagReference) bool {
+	return tag.Generation != nil && *tag.Generation > histories[tag.Name].ObservedGeneration()
 }
 
 func newImport(stream *imagestream.ImageStream) *imagestream.ImageStreamImport {
@@ -66,9 +82,10 @@ func imageOf(tag imagestream.TagReference) imagestream.ImageImportSpec {
 	}
 }
 
-// IsScheduled reports whether tag of stream is to be imported again and again: it is importable and scheduled, its source is a pull spec, and not
-// a digest that was imported, which can never change. Source: semantics of import, section 9.
-func IsScheduled(stream *imagestream.ImageStream, tag imagestream.TagReference) bool {
+// IsScheduled reports whether tag is to be imported again and again: it is importable and scheduled, its source is a pull spec, and not
+// a digest that was imported, which can never change. Latest is the newest event of the tag, the zero event if it has none. Source: semantics of import,
+// section 9.
+func IsScheduled(tag imagestream.TagReference, latest tagevent.Event) bool {
 	if !IsImportable(tag) || !tag.ImportPolicy.Scheduled {
 		return false
 	}
@@ -76,19 +93,21 @@ func IsScheduled(stream *imagestream.ImageStream, tag imagestream.TagReference) 
 	if err != nil {
 		return tag.From.Name == ""
 	}
-	latest, ok := stream.LatestEvent(cmp.Or(tag.Name, pullspec.DefaultTag))
-	return r.ID == "" || !ok || tag.Generation == nil || latest.Generation != *tag.Generation
+	imported := latest != (tagevent.Event{}) && tag.Generation != nil && latest.Generation == *tag.Generation
+	return r.ID == "" || !imported
 }
 
-// ScheduledImport returns what is imported when a stream's turn has come, and whether it has scheduled tags at all: these, and
-// whatever else [NeedsImport] would import.
+// ScheduledImport returns what is imported when a stream's turn has come, and whether there is anything: the scheduled tags, and with
+// them whatever else [NeedsImport] would import. A scheduled tag whose history accounts for more than the stream's next generation waits.
 func ScheduledImport(stream *imagestream.ImageStream) (*imagestream.ImageStreamImport, bool) {
+	histories := index(stream)
 	due := *stream
-	due.Spec.Tags = append([]imagestream.TagReference(nil), stream.Spec.Tags...)
+	due.Spec.Tags = slices.Clone(stream.Spec.Tags)
 	next := stream.Metadata.Generation + 1
 	scheduled := false
 	for i := range due.Spec.Tags {
-		if IsScheduled(stream, due.Spec.Tags[i]) {
+		latest, _ := histories[due.Spec.Tags[i].Name].Latest()
+		if IsScheduled(due.Spec.Tags[i], latest) {
 			due.Spec.Tags[i].Generation = &next
 			scheduled = true
 		}
@@ -96,6 +115,5 @@ func ScheduledImport(stream *imagestream.ImageStream) (*imagestream.ImageStreamI
 	if !scheduled {
 		return nil, false
 	}
-	imp, _ := NeedsImport(&due)
-	return imp, true
+	return needsImport(&due, histories)
 }

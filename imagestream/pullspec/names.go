@@ -23,12 +23,28 @@ func IsDigest(s string) bool {
 	if digits == 0 || len(s) != algorithm+digits {
 		return false
 	}
-	for i := algorithm; i < len(s); i++ {
-		if classes[s[i]]&hexDigit == 0 {
+	for i := algorithm; i < len(s); i += 8 {
+		if !isHex(s[i : i+8]) {
 			return false
 		}
 	}
 	return true
+}
+
+// isHex reports whether the 8 bytes of s are hexadecimal digits. It looks at all of them at once: adding 0x80-c to a byte
+// below 0x80 sets its highest bit if the byte is c or above.
+func isHex(s string) bool {
+	_ = s[7]
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	if x&high != 0 {
+		return false
+	}
+	lower := x | 0x20*each
+	digits := (x + (0x80-'0')*each) &^ (x + (0x80-'9'-1)*each)
+	letters := (lower + (0x80-'a')*each) &^ (lower + (0x80-'f'-1)*each)
+	return (digits|letters)&high == high
 }
 
 // MatchImageID reports whether id names image: id is a prefix of image, or image is a digest and id is

@@ -121,7 +121,6 @@ const (
 	upper             // A-Z
 	word              // lower, upper, _
 	tagByte
-	hexDigit
 )
 
 var classes = func() (c [256]uint8) {
@@ -135,9 +134,6 @@ var classes = func() (c [256]uint8) {
 			c[b] = word | tagByte
 		case b == '.', b == '-':
 			c[b] = tagByte
-		}
-		if b >= '0' && b <= '9' || b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F' {
-			c[b] |= hexDigit
 		}
 	}
 	return c
