@@ -1,10 +1,11 @@
-// Package imagestreams is image streams without a cluster: what OpenShift's image API gives a cluster, as a Go library.
+// Package imagestreams is image streams without a cluster: what OpenShift's image API gives a cluster, as a
+// Go library.
 //
-// An image stream is a named, virtual repository: tags that people asked for, and what these tags really pointed at
-// over time. It carries no image data. Streams are imported from registries, tags follow other tags, are rolled
-// back and imported again; short names in workloads become exact images. Generations tie intent to outcome: who reads a stream can
-// tell pending from done from failed. Everything answers as image.openshift.io/v1 does, and the
-// conformance vectors under internal/vectors prove it.
+// An image stream is a named, virtual repository: tags that people asked for, and what these tags really
+// pointed at over time. It carries no image data. Streams are imported from registries, tags follow other
+// tags, are rolled back and imported again; short names in workloads become exact images. Generations tie
+// intent to outcome: who reads a stream can tell pending from done from failed. Everything answers as
+// image.openshift.io/v1 does, and the conformance vectors under internal/vectors prove it.
 //
 // This package holds only this map.
 //
@@ -22,6 +23,7 @@
 //	adapters/oci          a Registry over HTTP (a module of its own)
 //	examples/quickstart   the whole story as a program (a module of its own)
 //
-// The core is pure: a function lists what it needs to know, the caller reads that, a second function computes, the caller writes.
-// No clock, context, log or goroutine is in it, arguments are never changed, and the same input gives the same bytes.
+// The core is pure: a function lists what it needs to know, the caller reads that, a second function
+// computes, the caller writes. No clock, context, log or goroutine is in it, arguments are never changed, and
+// the same input gives the same bytes.
 package imagestreams

@@ -12,7 +12,8 @@ import (
 // Contents is what a registry holds, by the path of the repository: "org/app".
 type Contents map[string]*Repository
 
-// Repository is what one repository holds. Nothing has to fit: a tag may point nowhere, a manifest may lie about its digest.
+// Repository is what one repository holds. Nothing has to fit: a tag may point nowhere, a manifest may lie
+// about its digest.
 type Repository struct {
 	Tags      map[string]digest.Digest         `json:"tags"`
 	Manifests map[digest.Digest]StoredManifest `json:"manifests"`
@@ -25,7 +26,8 @@ type StoredManifest struct {
 	Raw       string `json:"raw"`
 }
 
-// Image is a small image to push: complete, with a configuration and one layer, and different for different fields.
+// Image is a small image to push: complete, with a configuration and one layer, and different for different
+// fields.
 type Image struct {
 	Architecture, OS string // amd64 and linux if empty
 	// Labels are put into the configuration.
@@ -34,15 +36,16 @@ type Image struct {
 	Layer string
 }
 
-// Push puts image into the repository of that path and lets the tags point at it. It returns the digest of its manifest.
+// Push puts image into the repository of that path and lets the tags point at it. It returns the digest of
+// its manifest.
 func (c Contents) Push(path string, image Image, tags ...string) digest.Digest {
 	d, _ := c.push(path, image)
 	c.tag(path, d, tags)
 	return d
 }
 
-// PushList puts images and a list of them, an OCI index, into the repository of that path and lets the tags point at the list. It returns the digest of
-// the list.
+// PushList puts images and a list of them, an OCI index, into the repository of that path and lets the tags
+// point at the list. It returns the digest of the list.
 func (c Contents) PushList(path string, images []Image, tags ...string) digest.Digest {
 	index := struct {
 		SchemaVersion int              `json:"schemaVersion"`

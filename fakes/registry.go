@@ -14,11 +14,11 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Registry is an [importer.Registry] in memory: every host that it has contents for. Its zero value has none. It is safe for
-// concurrent use; Fail is not to be changed once it is used.
+// Registry is an [importer.Registry] in memory: every host that it has contents for. Its zero value has none.
+// It is safe for concurrent use; Fail is not to be changed once it is used.
 type Registry struct {
-	// Fail is called before every question. An error it returns, a *[importer.RegistryError] as a rule, is the answer. It may wait, to
-	// delay an answer.
+	// Fail is called before every question. An error it returns, a *[importer.RegistryError] as a rule, is
+	// the answer. It may wait, to delay an answer.
 	Fail func(op importer.Operation, repository string, ref importer.Ref) error
 
 	mu       sync.Mutex

@@ -13,11 +13,12 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 )
 
-// Store is an [imagestream.Store] in memory. Its zero value is empty and ready. It is safe for concurrent use; its fields
-// are not to be changed once it is used.
+// Store is an [imagestream.Store] in memory. Its zero value is empty and ready. It is safe for concurrent
+// use; its fields are not to be changed once it is used.
 type Store struct {
-	// Fail is called before every operation, with the name of the method and what it is about; lists and watches have
-	// a key without a name. An error it returns is the operation's, and nothing is done. It may wait, to delay an operation.
+	// Fail is called before every operation, with the name of the method and what it is about; lists and
+	// watches have a key without a name. An error it returns is the operation's, and nothing is done. It may
+	// wait, to delay an operation.
 	Fail func(op string, key imagestream.Key) error
 	// History is how many changes are kept for watches; 0 is 1,000. A watch that is further behind ends with
 	// [imagestream.ErrGone].
@@ -313,7 +314,8 @@ func list[T any](ctx context.Context, s *Store, k kind[T], op string, opts image
 	return items, meta, nil
 }
 
-// keep holds a list until its next page is asked for, and returns the token for that. The oldest list is given up.
+// keep holds a list until its next page is asked for, and returns the token for that. The oldest list is
+// given up.
 func (t *table[T]) keep(snap snapshot[T]) string {
 	if t.snapshots == nil {
 		t.snapshots = map[uint64]snapshot[T]{}

@@ -6,10 +6,11 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
-// RegistryLocation allows images from registries: spec.allowedRegistriesForImport of OpenShift's image configuration.
+// RegistryLocation allows images from registries: spec.allowedRegistriesForImport of OpenShift's image
+// configuration.
 type RegistryLocation struct {
-	// DomainName is host or host:port, both with * for any run and ? for any one character. Without a port
-	// it is 443, or 80 if Insecure.
+	// DomainName is host or host:port, both with * for any run and ? for any one character. Without a port it
+	// is 443, or 80 if Insecure.
 	DomainName string `json:"domainName"`
 	Insecure   bool   `json:"insecure,omitempty"`
 }
@@ -35,8 +36,8 @@ type Allowlist struct {
 type hostRule struct{ host, port string }
 
 // NewAllowlist returns the list that has locations and, by the rule for secure locations, the internal
-// registry. Without locations it allows everything. A location with more than one colon, which
-// OpenShift refuses as a configuration, allows nothing.
+// registry. Without locations it allows everything. A location with more than one colon, which OpenShift
+// refuses as a configuration, allows nothing.
 func NewAllowlist(locations []RegistryLocation, internalRegistry string) Allowlist {
 	if len(locations) == 0 {
 		return Allowlist{}
@@ -65,8 +66,8 @@ func newHostRule(l RegistryLocation) hostRule {
 	return hostRule{host, port}
 }
 
-// WithRepositories returns a list that also allows the repositories of these pull specs, whatever their registry. What is
-// no pull spec is ignored.
+// WithRepositories returns a list that also allows the repositories of these pull specs, whatever their
+// registry. What is no pull spec is ignored.
 func (a Allowlist) WithRepositories(pullSpecs ...string) Allowlist {
 	if !a.restricted || len(pullSpecs) == 0 {
 		return a
@@ -88,8 +89,8 @@ func repositoryOf(r pullspec.Reference) string {
 	return r.DockerClientDefaults().AsRepository().Exact()
 }
 
-// Allows reports whether an image may come from where spec says. What is no pull spec is allowed nowhere, unless
-// everything is. Source: op names.admitRegistry.
+// Allows reports whether an image may come from where spec says. What is no pull spec is allowed nowhere,
+// unless everything is. Source: op names.admitRegistry.
 func (a Allowlist) Allows(spec string, transport Transport) bool {
 	if !a.restricted {
 		return pullspec.IsValid(spec)
@@ -117,7 +118,8 @@ func (a Allowlist) allows(r pullspec.Reference, transport Transport) bool {
 	return false
 }
 
-// hostPort returns host and port under a transport. Any transport has no default port and knows no other name for docker.io.
+// hostPort returns host and port under a transport. Any transport has no default port and knows no other name
+// for docker.io.
 func hostPort(r pullspec.Reference, transport Transport) (host, port string) {
 	if transport != TransportAny {
 		return r.RegistryHostPort(transport == TransportInsecure)
@@ -140,8 +142,8 @@ func (h hostRule) matches(host, port string) bool {
 	return globMatch(h.port, port)
 }
 
-// globMatch reports whether pattern, with * for any run and ? for any one character, is all of s. It takes time proportional to the product
-// of their lengths at most.
+// globMatch reports whether pattern, with * for any run and ? for any one character, is all of s. It takes
+// time proportional to the product of their lengths at most.
 func globMatch(pattern, s string) bool {
 	p, i := 0, 0
 	star, retry := -1, 0

@@ -8,8 +8,8 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// draft is a stream in the making. It shares with the stream it began as whatever it has not changed, and never
-// writes to that.
+// draft is a stream in the making. It shares with the stream it began as whatever it has not changed, and
+// never writes to that.
 type draft struct {
 	stream ImageStream
 	// ownTags tells that stream.Spec.Tags is the draft's own.
@@ -18,7 +18,8 @@ type draft struct {
 	status histories
 }
 
-// newDraft begins with s as the API server reads it: tags in name order, the last of several of one name, defaults filled in.
+// newDraft begins with s as the API server reads it: tags in name order, the last of several of one name,
+// defaults filled in.
 func newDraft(s *ImageStream) *draft {
 	d := &draft{stream: *s}
 	d.stream.Spec.Tags = sortedTags(s.Spec.Tags)
@@ -41,9 +42,9 @@ func orDefault[T ~string](v, otherwise T) T {
 	return v
 }
 
-// WithDefaults returns s as the API server reads it: spec tags and histories in name order, of several of one name the last, and
-// the defaults Legacy and Source where a spec tag has no import mode or no reference policy. It shares with s what
-// is like that already. Every transition does this to its arguments.
+// WithDefaults returns s as the API server reads it: spec tags and histories in name order, of several of one
+// name the last, and the defaults Legacy and Source where a spec tag has no import mode or no reference
+// policy. It shares with s what is like that already. Every transition does this to its arguments.
 func WithDefaults(s *ImageStream) *ImageStream { return newDraft(s).finish() }
 
 // tag returns the i-th spec tag for writing to its own fields; what these point at is still shared.
@@ -55,8 +56,8 @@ func (d *draft) tag(i int) *TagReference {
 	return &d.stream.Spec.Tags[i]
 }
 
-// finish returns the stream as the API server would write it. The repositories of spec and status lose a tag or a digest there.
-// Source: semantics of stream, section 2.
+// finish returns the stream as the API server would write it. The repositories of spec and status lose a tag
+// or a digest there. Source: semantics of stream, section 2.
 func (d *draft) finish() *ImageStream {
 	s := d.stream
 	s.Status.Tags = d.status.all()

@@ -18,9 +18,10 @@ type Env struct {
 	// AllowedRegistries are the registries that images may come from; empty allows all.
 	AllowedRegistries []RegistryLocation
 	Limits            Limits
-	// FollowChains lets an event go along whole chains of tags that follow each other, sources before what follows them, on the updates of users and of
-	// the status too. Without it, as in the real system, it goes one step for each tag in name order, so how far depends on the names, and not at all
-	// on a user's update; and a tag that begins to follow another changes the generation of the other's event.
+	// FollowChains lets an event go along whole chains of tags that follow each other, sources before what
+	// follows them, on the updates of users and of the status too. Without it, as in the real system, it goes
+	// one step for each tag in name order, so how far depends on the names, and not at all on a user's
+	// update; and a tag that begins to follow another changes the generation of the other's event.
 	FollowChains bool
 	// Streams are other streams, read beforehand. One that is not here does not exist.
 	Streams map[Key]*ImageStream
@@ -38,8 +39,8 @@ type Limits struct {
 	ImageTags *int64
 }
 
-// Needs lists what a transition looks at beyond its arguments, sorted and without repeats: what an
-// [Env] must hold for the right answer. An Env that holds more gives the same answer.
+// Needs lists what a transition looks at beyond its arguments, sorted and without repeats: what an [Env] must
+// hold for the right answer. An Env that holds more gives the same answer.
 type Needs struct {
 	// Streams are for Env.Streams.
 	Streams []Key

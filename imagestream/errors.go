@@ -77,8 +77,8 @@ func (r StatusReason) Code() int32 {
 }
 
 // The classes of failure that callers tell apart, with errors.Is. A [StatusError] is of the class that its
-// reason says. ErrGone stands for Gone and Expired: a resource version or a page that the
-// store no longer has.
+// reason says. ErrGone stands for Gone and Expired: a resource version or a page that the store no longer
+// has.
 var (
 	ErrNotFound      = errors.New("not found")
 	ErrAlreadyExists = errors.New("already exists")

@@ -2,8 +2,8 @@ package imagestream
 
 import "github.com/imagestreams/imagestreams/tagevent"
 
-// Image is an image in a registry, with its metadata. Images belong to no namespace; their name is
-// the digest of their manifest.
+// Image is an image in a registry, with its metadata. Images belong to no namespace; their name is the digest
+// of their manifest.
 type Image struct {
 	TypeMeta
 	Metadata ObjectMeta `json:"metadata"`

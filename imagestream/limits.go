@@ -7,8 +7,9 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// withinLimits reports whether the new stream may be stored: it uses nothing that the old one did not, or it is
-// within both limits. Growth of one resource so trips over the limit of the other, too. Source: semantics of stream, section 11.
+// withinLimits reports whether the new stream may be stored: it uses nothing that the old one did not, or it
+// is within both limits. Growth of one resource so trips over the limit of the other, too. Source: semantics
+// of stream, section 11.
 func (t *transition) withinLimits() bool {
 	if t.env.Limits == (Limits{}) {
 		return true

@@ -32,8 +32,8 @@ type ListMeta struct {
 	RemainingItemCount *int64 `json:"remainingItemCount,omitempty"`
 }
 
-// ObjectMeta is the Kubernetes metadata of an object. It survives a round trip whole: members
-// that are not listed here are kept in Unknown.
+// ObjectMeta is the Kubernetes metadata of an object. It survives a round trip whole: members that are not
+// listed here are kept in Unknown.
 type ObjectMeta struct {
 	Name                       string               `json:"name,omitempty"`
 	GenerateName               string               `json:"generateName,omitempty"`

@@ -22,7 +22,8 @@ func isAlphanumeric(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
-// isLabelName reports whether s has 1 to 63 letters, digits, "-", "_" and ".", with a letter or digit at both ends.
+// isLabelName reports whether s has 1 to 63 letters, digits, "-", "_" and ".", with a letter or digit at both
+// ends.
 func isLabelName(s string) bool {
 	if s == "" || len(s) > maxLabel || !isAlphanumeric(s[0]) || !isAlphanumeric(s[len(s)-1]) {
 		return false
@@ -80,7 +81,8 @@ func isSubdomain(s string) bool {
 // nameRule tells whether a name, or what begins one, will do.
 type nameRule func(string) bool
 
-// streamNameRule is the rule for new names of streams; pathSegmentRule the one that the API has for any object.
+// streamNameRule is the rule for new names of streams; pathSegmentRule the one that the API has for any
+// object.
 func streamNameRule(name string) bool {
 	return pullspec.IsPathSegment(name) && pullspec.IsStreamName(name)
 }
@@ -89,8 +91,8 @@ func pathSegmentRule(name string) bool { return pullspec.IsPathSegment(name) }
 
 const streamNameDetail = "an image stream's name is lower-case letters and digits, joined by single dots, dashes or underscores"
 
-// validateMetadata applies the rules for all objects. What is wrong with a key of a map or an entry of a list is reported at
-// the map or the list. Source: semantics of stream, section 9.
+// validateMetadata applies the rules for all objects. What is wrong with a key of a map or an entry of a list
+// is reported at the map or the list. Source: semantics of stream, section 9.
 func validateMetadata(m *ObjectMeta, rule nameRule) (errs ErrorList) {
 	if m.GenerateName != "" && !rule(m.GenerateName) {
 		errs.add(FieldInvalid, "metadata.generateName", m.GenerateName, streamNameDetail)

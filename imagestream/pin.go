@@ -11,8 +11,8 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// PinsAnnotation holds the pins of a stream: a JSON object of [TagPin] by tag. An annotation of the stream, because
-// those of a tag do not survive "oc tag".
+// PinsAnnotation holds the pins of a stream: a JSON object of [TagPin] by tag. An annotation of the stream,
+// because those of a tag do not survive "oc tag".
 const PinsAnnotation = "imagestreams.github.io/pins"
 
 // TagPin keeps a tag where it is.
@@ -27,7 +27,8 @@ type TagPin struct {
 	Held *tagevent.Event `json:"held,omitempty"`
 }
 
-// Pins returns the pins of s, by tag; those that have ended too, until a transition removes them. An annotation that cannot be read is an error.
+// Pins returns the pins of s, by tag; those that have ended too, until a transition removes them. An
+// annotation that cannot be read is an error.
 func (s *ImageStream) Pins() (map[string]TagPin, error) {
 	text, ok := s.Metadata.Annotations[PinsAnnotation]
 	if !ok {
@@ -45,12 +46,13 @@ func (s *ImageStream) Pins() (map[string]TagPin, error) {
 	return pins, nil
 }
 
-// Pin returns s with tag pinned to event: a roll-back that stays. When the result is stored, by any transition, the tag points at event, and no import, push or update
-// moves it until it is unpinned, or until the time, if that is not zero. What would have moved it is kept in the pin; when the pin ends, the tag goes
+// Pin returns s with tag pinned to event: a roll-back that stays. When the result is stored, by any
+// transition, the tag points at event, and no import, push or update moves it until it is unpinned, or until
+// the time, if that is not zero. What would have moved it is kept in the pin; when the pin ends, the tag goes
 // there. Events are kept by their image and pull spec; that of s at present is kept in the pin as well.
 //
-// Deleting the tag, spec and history together, deletes its pin. S is not changed. An event without a readable pull spec is an error, and so
-// is an annotation that cannot be read.
+// Deleting the tag, spec and history together, deletes its pin. S is not changed. An event without a readable
+// pull spec is an error, and so is an annotation that cannot be read.
 func Pin(s *ImageStream, tag string, event tagevent.Event, reason string, until time.Time) (*ImageStream, error) {
 	if _, err := pullspec.Parse(event.DockerImageReference); err != nil {
 		return nil, fmt.Errorf("pin %s of %s: the event's pull spec: %w", tag, s.Key(), err)
@@ -73,8 +75,8 @@ func Pin(s *ImageStream, tag string, event tagevent.Event, reason string, until 
 	return withPins(s, pins), nil
 }
 
-// Unpin returns s without the pin of tag. When the result is stored, the tag goes to what the pin held back. It is an error if tag is
-// not pinned, or if the annotation cannot be read.
+// Unpin returns s without the pin of tag. When the result is stored, the tag goes to what the pin held back.
+// It is an error if tag is not pinned, or if the annotation cannot be read.
 func Unpin(s *ImageStream, tag string) (*ImageStream, error) {
 	pins, err := s.Pins()
 	if err != nil {
@@ -112,8 +114,8 @@ func samePlace(a, b tagevent.Event) bool {
 	return a.Image == b.Image && a.DockerImageReference == b.DockerImageReference
 }
 
-// usePins begins with the pins that hold now, lets tags go whose pins have ended, and takes back what the caller's own status
-// did to pinned tags.
+// usePins begins with the pins that hold now, lets tags go whose pins have ended, and takes back what the
+// caller's own status did to pinned tags.
 func (t *transition) usePins() {
 	s := &t.d.stream
 	pins, err := s.Pins()
@@ -164,7 +166,8 @@ func (t *transition) deleted(tag string) bool {
 	return had && !inSpec && !hasHistory
 }
 
-// holdHistory makes the pinned event the newest of tag, and keeps in the pin what the caller put in its place.
+// holdHistory makes the pinned event the newest of tag, and keeps in the pin what the caller put in its
+// place.
 func (t *transition) holdHistory(tag string, pin TagPin) {
 	h, _ := t.d.status.get(tag)
 	latest, ok := h.Latest()
@@ -192,7 +195,8 @@ func (t *transition) holdHistory(tag string, pin TagPin) {
 	}
 }
 
-// hold keeps event in the pin of tag. The pinned event takes over its generation: what asked for the event is answered.
+// hold keeps event in the pin of tag. The pinned event takes over its generation: what asked for the event is
+// answered.
 func (t *transition) hold(tag string, event tagevent.Event) {
 	pin := t.pins[tag]
 	pin.Held = nil

@@ -10,9 +10,10 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// TagChanged reports whether a spec tag of a stream in namespace asks for something else than before: another source namespace or name, another
-// reference flag or import mode, or the generation 0 where there was another. The source's kind does not count, and a tag without
-// a source, or with one that has neither kind nor name, never counts as changed. Source: semantics of stream, section 6.
+// TagChanged reports whether a spec tag of a stream in namespace asks for something else than before: another
+// source namespace or name, another reference flag or import mode, or the generation 0 where there was
+// another. The source's kind does not count, and a tag without a source, or with one that has neither kind
+// nor name, never counts as changed. Source: semantics of stream, section 6.
 func TagChanged(old, next TagReference, namespace string) bool {
 	return tagChanged(&old, &next, namespace)
 }
@@ -38,8 +39,8 @@ type tagSource struct {
 	id     string // a tag, or an image
 }
 
-// sourceOf splits the name of a source. One part names a tag or image of the stream of s's name, in whatever namespace the source is.
-// Source: semantics of stream, section 8.1.
+// sourceOf splits the name of a source. One part names a tag or image of the stream of s's name, in whatever
+// namespace the source is. Source: semantics of stream, section 8.1.
 func sourceOf(s *ImageStream, from *ObjectReference) (tagSource, string) {
 	separator := ""
 	switch from.Kind {
@@ -68,8 +69,8 @@ func sourceOf(s *ImageStream, from *ObjectReference) (tagSource, string) {
 // isDocker reports whether from needs a registry to be resolved, not a stream.
 func isDocker(from *ObjectReference) bool { return from.Kind == KindDockerImage && from.Name != "" }
 
-// changedTags calls visit for the spec tags with a source that are new or changed, in name order, or if chains are followed, sources
-// before what follows them.
+// changedTags calls visit for the spec tags with a source that are new or changed, in name order, or if
+// chains are followed, sources before what follows them.
 func (t *transition) changedTags(visit func(tag *TagReference)) {
 	if !t.env.FollowChains {
 		eachChangedTag(t.old, t.d.stream.Spec.Tags, t.d.stream.Metadata.Namespace, visit)
@@ -87,7 +88,8 @@ func (t *transition) changedTags(visit func(tag *TagReference)) {
 	}
 }
 
-// eachChangedTag visits the tags with a source that are new or changed against old, which is nil on create and sorted otherwise.
+// eachChangedTag visits the tags with a source that are new or changed against old, which is nil on create
+// and sorted otherwise.
 func eachChangedTag(old *ImageStream, tags []TagReference, namespace string, visit func(tag *TagReference)) {
 	var known walk
 	if old != nil {
@@ -110,7 +112,8 @@ func isForeign(s *ImageStream, from *ObjectReference) bool {
 	return from.Namespace != "" && from.Namespace != s.Metadata.Namespace
 }
 
-// verifyTags checks that the caller may let tags come from other namespaces. Source: semantics of stream, section 7.
+// verifyTags checks that the caller may let tags come from other namespaces. Source: semantics of stream,
+// section 7.
 func (t *transition) verifyTags() {
 	s := &t.d.stream
 	t.changedTags(func(tag *TagReference) {
@@ -128,8 +131,8 @@ func (t *transition) verifyTags() {
 	})
 }
 
-// resolveTags finds what tags point at that need no registry: references, and other tags and images. Source: semantics of stream,
-// section 8.
+// resolveTags finds what tags point at that need no registry: references, and other tags and images. Source:
+// semantics of stream, section 8.
 func (t *transition) resolveTags() {
 	t.changedTags(func(tag *TagReference) {
 		generation := t.d.stream.Metadata.Generation
@@ -148,7 +151,8 @@ func (t *transition) resolveTags() {
 	})
 }
 
-// resolve returns the event that tag takes from its source; none if the source has no event, or if that is an error.
+// resolve returns the event that tag takes from its source; none if the source has no event, or if that is an
+// error.
 func (t *transition) resolve(tag *TagReference) (event tagevent.Event, ok bool) {
 	s := &t.d.stream
 	path := "spec.tags[" + tag.Name + "].from.name"
@@ -198,8 +202,8 @@ func (t *transition) resolve(tag *TagReference) (event tagevent.Event, ok bool) 
 
 // shareWithSource writes an event that a tag takes from a tag of the own stream back to that tag.
 //
-// Upstream quirk (semantics of stream, section 8.2): the event is a pointer into the source's history, so
-// the new generation, and the pull spec if it was rewritten, appear there too. The source keeps its conditions.
+// Upstream quirk (semantics of stream, section 8.2): the event is a pointer into the source's history, so the
+// new generation, and the pull spec if it was rewritten, appear there too. The source keeps its conditions.
 func (t *transition) shareWithSource(source string, event tagevent.Event) {
 	h, _ := t.d.status.get(source)
 	if _, pinned := t.pins[source]; !pinned && h.Items[0] != event {
@@ -207,8 +211,8 @@ func (t *transition) shareWithSource(source string, event tagevent.Event) {
 	}
 }
 
-// ownRepository returns spec with the own repository in place of the source's, if spec is the source's repository in the internal
-// registry: an image of one stream can then be pulled through the other.
+// ownRepository returns spec with the own repository in place of the source's, if spec is the source's
+// repository in the internal registry: an image of one stream can then be pulled through the other.
 func (t *transition) ownRepository(spec string, source Key) string {
 	r, err := pullspec.Parse(spec)
 	if err != nil || t.env.InternalRegistry == "" || r.Registry != t.env.InternalRegistry ||
@@ -233,9 +237,9 @@ func (t *transition) otherStream(key Key) (other *ImageStream, problem string, e
 
 func canBeRead(key Key) bool { return key.Name != "" && pullspec.IsPathSegment(key.Name) }
 
-// propagate pushes the newest event of every tag that has a new one to the tags that follow it: one step for each tag, in name order,
-// each compared with the old stream when its turn comes. The real system goes in map order; this is one of its answers.
-// Source: semantics of stream, section 8.3.
+// propagate pushes the newest event of every tag that has a new one to the tags that follow it: one step for
+// each tag, in name order, each compared with the old stream when its turn comes. The real system goes in map
+// order; this is one of its answers. Source: semantics of stream, section 8.3.
 //
 // If chains are followed, sources come before what follows them, so that one pass reaches everything.
 func (t *transition) propagate() {
@@ -244,7 +248,8 @@ func (t *transition) propagate() {
 	case t.env.FollowChains:
 		order = t.sourcesFirst()
 	case t.sharedStatus:
-		// Upstream quirk (semantics of stream, section 5.2): the old status of a user's update is the new one, so nothing is ever new.
+		// Upstream quirk (semantics of stream, section 5.2): the old status of a user's update is the new
+		// one, so nothing is ever new.
 		return
 	default:
 		order = t.d.status.tags()
@@ -276,8 +281,9 @@ func (t *transition) news(tag string) (tagevent.Event, bool) {
 	return event, !existed || before != event
 }
 
-// sourcesFirst returns the tags of spec and status, each behind the tag that it follows, else in name order. Tags that follow each other in a
-// circle stand in the order in which an event goes round it, beginning at [transition.entry].
+// sourcesFirst returns the tags of spec and status, each behind the tag that it follows, else in name order.
+// Tags that follow each other in a circle stand in the order in which an event goes round it, beginning at
+// [transition.entry].
 func (t *transition) sourcesFirst() []string {
 	s := &t.d.stream
 	source := map[string]string{}
@@ -320,8 +326,8 @@ func (t *transition) sourcesFirst() []string {
 	return order
 }
 
-// entry returns where a circle of tags is entered: at the first one in name order that is pinned, since no event passes it, else at the first that
-// has news, else at the first.
+// entry returns where a circle of tags is entered: at the first one in name order that is pinned, since no
+// event passes it, else at the first that has news, else at the first.
 func (t *transition) entry(ring []string) string {
 	sorted := slices.Sorted(slices.Values(ring))
 	for _, tag := range sorted {
@@ -353,7 +359,8 @@ func CreateNeeds(stream *ImageStream) Needs {
 	return needs(nil, newDraft(stream))
 }
 
-// UpdateNeeds lists what [PrepareUpdate] and [PrepareUpdateInternal] look at beyond old and next. [PrepareStatusUpdate] needs nothing.
+// UpdateNeeds lists what [PrepareUpdate] and [PrepareUpdateInternal] look at beyond old and next.
+// [PrepareStatusUpdate] needs nothing.
 func UpdateNeeds(old, next *ImageStream) Needs {
 	t := newUpdate(old, next, Env{})
 	t.setGenerations()

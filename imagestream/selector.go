@@ -29,7 +29,8 @@ const (
 	opLessThan    selectorOp = "<"
 )
 
-// ParseSelector reads a Kubernetes label selector, a list of requirements that must all hold, joined by commas:
+// ParseSelector reads a Kubernetes label selector, a list of requirements that must all hold, joined by
+// commas:
 //
 //	app=shop, tier!=db, env in (test,prod), stage notin (old), owner, !legacy, build>7
 //

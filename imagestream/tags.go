@@ -10,8 +10,8 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// SpecTag returns the spec tag of that name. Of several, the last one counts, as in the API server. The result shares
-// memory with s. Not found is a nil From, no generation, and false.
+// SpecTag returns the spec tag of that name. Of several, the last one counts, as in the API server. The
+// result shares memory with s. Not found is a nil From, no generation, and false.
 func (s *ImageStream) SpecTag(name string) (TagReference, bool) {
 	for i := len(s.Spec.Tags) - 1; i >= 0; i-- {
 		if s.Spec.Tags[i].Name == name {
@@ -21,14 +21,14 @@ func (s *ImageStream) SpecTag(name string) (TagReference, bool) {
 	return TagReference{Name: name}, false
 }
 
-// History returns the history of that tag. Of several, the last one counts. The result shares memory with s. Not
-// found is an empty history of that tag and false.
+// History returns the history of that tag. Of several, the last one counts. The result shares memory with s.
+// Not found is an empty history of that tag and false.
 func (s *ImageStream) History(tag string) (tagevent.History, bool) {
 	return tagevent.Find(s.Status.Tags, tag)
 }
 
-// LatestEvent returns what tag points at now, and whether it points at anything. An empty tag is
-// "latest". Source: op tagevent.latest.
+// LatestEvent returns what tag points at now, and whether it points at anything. An empty tag is "latest".
+// Source: op tagevent.latest.
 func (s *ImageStream) LatestEvent(tag string) (tagevent.Event, bool) {
 	h, _ := s.History(cmp.Or(tag, pullspec.DefaultTag))
 	return h.Latest()
@@ -45,10 +45,10 @@ func (s *ImageStream) PullSpec(tag string) (string, bool) {
 	return s.EventPullSpec(tag, event), true
 }
 
-// EventPullSpec returns the pull spec by which others are to pull event, an event of tag. It is the event's own, unless
-// the spec tag's reference policy is Local: then it is the stream's repository with the event's image as ID, provided that both
-// are there and the repository is a pull spec. A repository that is a bare host gives "", as in
-// the real system. Source: op tagevent.resolve.
+// EventPullSpec returns the pull spec by which others are to pull event, an event of tag. It is the event's
+// own, unless the spec tag's reference policy is Local: then it is the stream's repository with the event's
+// image as ID, provided that both are there and the repository is a pull spec. A repository that is a bare
+// host gives "", as in the real system. Source: op tagevent.resolve.
 func (s *ImageStream) EventPullSpec(tag string, event tagevent.Event) string {
 	spec, _ := s.SpecTag(tag)
 	if spec.ReferencePolicy.Type != ReferencePolicyLocal || event.Image == "" || s.Status.DockerImageRepository == "" {
@@ -63,7 +63,8 @@ func (s *ImageStream) EventPullSpec(tag string, event tagevent.Event) string {
 }
 
 // LocalTag returns the tag of the own stream that t comes from, and whether it comes from one. Unlike
-// tracking, it takes no "latest" for an empty tag, and knows no tag with a colon. Source: op tagevent.localTag.
+// tracking, it takes no "latest" for an empty tag, and knows no tag with a colon. Source: op
+// tagevent.localTag.
 func (s *ImageStream) LocalTag(t TagReference) (string, bool) {
 	if !s.isLocalTagSource(t.From) {
 		return "", false
@@ -75,9 +76,9 @@ func (s *ImageStream) LocalTag(t TagReference) (string, bool) {
 	return tag, true
 }
 
-// TrackedTag returns the tag of the own stream that t follows, and whether it follows one: its source is an ImageStreamTag of the own
-// namespace, named "tag" or "<stream>:tag". "<stream>:" follows latest; everything behind the first colon is the tag. Source: op
-// tagevent.track.
+// TrackedTag returns the tag of the own stream that t follows, and whether it follows one: its source is an
+// ImageStreamTag of the own namespace, named "tag" or "<stream>:tag". "<stream>:" follows latest; everything
+// behind the first colon is the tag. Source: op tagevent.track.
 func (s *ImageStream) TrackedTag(t TagReference) (string, bool) {
 	if !s.isLocalTagSource(t.From) {
 		return "", false
@@ -93,12 +94,14 @@ func (s *ImageStream) isLocalTagSource(from *ObjectReference) bool {
 	return from != nil && from.Kind == KindImageStreamTag && (from.Namespace == "" || from.Namespace == s.Metadata.Namespace)
 }
 
-// FindImage returns an event for the one image of all histories that id names: its name begins with
-// id, or it is a digest whose hexadecimal part does. The event is created now, has the pull spec under which the image was seen, and no
-// generation. No such image is a failure of class [ErrNotFound], several different ones of [ErrConflict]. The empty id names every image.
+// FindImage returns an event for the one image of all histories that id names: its name begins with id, or it
+// is a digest whose hexadecimal part does. The event is created now, has the pull spec under which the image
+// was seen, and no generation. No such image is a failure of class [ErrNotFound], several different ones of
+// [ErrConflict]. The empty id names every image.
 //
-// An image seen under several pull specs has, within a tag, that of its oldest event, and across tags that of the last tag in name
-// order. Source: op tagevent.resolveImageID, which leaves the choice among tags to chance.
+// An image seen under several pull specs has, within a tag, that of its oldest event, and across tags that of
+// the last tag in name order. Source: op tagevent.resolveImageID, which leaves the choice among tags to
+// chance.
 func (s *ImageStream) FindImage(id string, now Time) (tagevent.Event, error) {
 	histories := sortedHistories(s.Status.Tags)
 	return findImage(s.Key(), id, now, func(yield func(tagevent.History) bool) {
@@ -135,8 +138,8 @@ func findImage(key Key, id string, now Time, histories func(func(tagevent.Histor
 	return tagevent.Event{Created: now, Image: found.Image, DockerImageReference: found.DockerImageReference}, nil
 }
 
-// Push returns s with event pushed on the history of tag, and whether that changed anything. It shares with s what did not
-// change. The tag's name is taken as it is: "" is no other name for latest. The histories of the
+// Push returns s with event pushed on the history of tag, and whether that changed anything. It shares with s
+// what did not change. The tag's name is taken as it is: "" is no other name for latest. The histories of the
 // result are in name order. The rules are those of [tagevent.History.Push]; source: op tagevent.add.
 func Push(s *ImageStream, tag string, event tagevent.Event) (*ImageStream, bool) {
 	d := newDraft(s)
@@ -144,8 +147,9 @@ func Push(s *ImageStream, tag string, event tagevent.Event) (*ImageStream, bool)
 	return d.finish(), changed
 }
 
-// PushToTrackers returns s with event pushed on the history of every tag that follows tag directly, and how many
-// of these it changed. The tag itself is left alone, unless it follows itself. Source: op tagevent.track.
+// PushToTrackers returns s with event pushed on the history of every tag that follows tag directly, and how
+// many of these it changed. The tag itself is left alone, unless it follows itself. Source: op
+// tagevent.track.
 func PushToTrackers(s *ImageStream, tag string, event tagevent.Event) (*ImageStream, int) {
 	d := newDraft(s)
 	changed := 0
@@ -157,7 +161,8 @@ func PushToTrackers(s *ImageStream, tag string, event tagevent.Event) (*ImageStr
 	return d.finish(), changed
 }
 
-// sortedTags returns tags in name order, of several of one name the last. It returns tags itself if that is how they are.
+// sortedTags returns tags in name order, of several of one name the last. It returns tags itself if that is
+// how they are.
 func sortedTags(tags []TagReference) []TagReference {
 	return sortedByName(tags, func(t *TagReference) string { return t.Name })
 }

@@ -6,7 +6,8 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// transition is one change of a stream on its way: what it starts from, what it may know, what it has found so far.
+// transition is one change of a stream on its way: what it starts from, what it may know, what it has found
+// so far.
 type transition struct {
 	env Env
 	old *ImageStream // nil on create; with defaults
@@ -20,12 +21,13 @@ type transition struct {
 
 // PrepareCreate returns stream as it is stored when a user creates it.
 //
-// The status is made anew: the repositories, and the histories of tags that can be resolved without
-// asking a registry. Generations of the stream and its tags are 1, the creation time is now. What only a server sets (deletion, self
-// link) is dropped. The uid and the resource version are the store's to set.
+// The status is made anew: the repositories, and the histories of tags that can be resolved without asking a
+// registry. Generations of the stream and its tags are 1, the creation time is now. What only a server sets
+// (deletion, self link) is dropped. The uid and the resource version are the store's to set.
 //
-// Then spec tags are verified and resolved, events go to the tags that follow, limits are
-// looked at if there was no error so far, and the stream is validated. The errors of all that come back together, with a nil stream.
+// Then spec tags are verified and resolved, events go to the tags that follow, limits are looked at if there
+// was no error so far, and the stream is validated. The errors of all that come back together, with a nil
+// stream.
 func PrepareCreate(stream *ImageStream, env Env) (*ImageStream, ErrorList) {
 	t := transition{env: env, d: newDraft(stream)}
 	m := &t.d.stream.Metadata
@@ -55,13 +57,15 @@ func (t *transition) create() (*ImageStream, ErrorList) {
 
 // PrepareUpdate returns next as it is stored when a user replaces old by it.
 //
-// The status stays the old one, but for the repositories and for tags that resolve anew. The stream's generation grows if the
-// spec differs; a tag that is new or changed (see [TagChanged]), or whose generation next sets to 0, gets the stream's generation, any other
-// keeps its own. Then the steps are those of [PrepareCreate], with tags that did not change left alone.
+// The status stays the old one, but for the repositories and for tags that resolve anew. The stream's
+// generation grows if the spec differs; a tag that is new or changed (see [TagChanged]), or whose generation
+// next sets to 0, gets the stream's generation, any other keeps its own. Then the steps are those of
+// [PrepareCreate], with tags that did not change left alone.
 //
-// In the real system the old and the new status of a user's update are the same memory. This shows, and is kept: events do not go
-// on to the tags that follow a tag, limits on images do not see growth, and a pull spec that this very update adds to the status
-// counts as one that was there before, so the allowed registries do not apply to it. An internal update does not have this.
+// In the real system the old and the new status of a user's update are the same memory. This shows, and is
+// kept: events do not go on to the tags that follow a tag, limits on images do not see growth, and a pull
+// spec that this very update adds to the status counts as one that was there before, so the allowed
+// registries do not apply to it. An internal update does not have this.
 //
 // Names, uid and resource version are compared by [CheckUpdate].
 func PrepareUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorList) {
@@ -72,9 +76,9 @@ func PrepareUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorList) {
 	return t.update()
 }
 
-// PrepareUpdateInternal returns next as it is stored when an importer, or a write to one tag, replaces old by it. Unlike
-// [PrepareUpdate] it takes the status of next, without tags that have neither events nor conditions, and lets every
-// new event go on to the tags that follow, one step for each tag in name order.
+// PrepareUpdateInternal returns next as it is stored when an importer, or a write to one tag, replaces old by
+// it. Unlike [PrepareUpdate] it takes the status of next, without tags that have neither events nor
+// conditions, and lets every new event go on to the tags that follow, one step for each tag in name order.
 func PrepareUpdateInternal(old, next *ImageStream, env Env) (*ImageStream, ErrorList) {
 	t := newUpdate(old, next, env)
 	t.d.status.dropEmpty()
@@ -89,8 +93,8 @@ func (h *histories) dropEmpty() {
 	}
 }
 
-// newUpdate begins an update with what all of them have in common: what a client cannot change comes from old.
-// Source: semantics of stream, section 5, steps 4 to 7.
+// newUpdate begins an update with what all of them have in common: what a client cannot change comes from
+// old. Source: semantics of stream, section 5, steps 4 to 7.
 func newUpdate(old, next *ImageStream, env Env) *transition {
 	t := &transition{env: env, old: WithDefaults(old), d: newDraft(next)}
 	m, o := &t.d.stream.Metadata, &old.Metadata
@@ -117,7 +121,8 @@ func (t *transition) update() (*ImageStream, ErrorList) {
 	})
 }
 
-// setGenerations moves the generations of the stream and of its tags. Source: semantics of stream, section 5.1, steps 4 to 6.
+// setGenerations moves the generations of the stream and of its tags. Source: semantics of stream, section
+// 5.1, steps 4 to 6.
 func (t *transition) setGenerations() {
 	s, ns := &t.d.stream, t.d.stream.Metadata.Namespace
 	before := walk{t.old.Spec.Tags}
@@ -155,8 +160,8 @@ func (t *transition) setRepositories() {
 	s.Status.DockerImageRepository, s.Status.PublicDockerImageRepository = Repositories(s, t.env)
 }
 
-// Repositories returns what status.dockerImageRepository and status.publicDockerImageRepository of s are under env. The API
-// computes them on every read.
+// Repositories returns what status.dockerImageRepository and status.publicDockerImageRepository of s are
+// under env. The API computes them on every read.
 func Repositories(s *ImageStream, env Env) (internal, public string) {
 	internal = s.Spec.DockerImageRepository
 	path := "/" + s.Metadata.Namespace + "/" + s.Metadata.Name
@@ -171,10 +176,10 @@ func Repositories(s *ImageStream, env Env) (internal, public string) {
 
 // PrepareStatusUpdate returns next as it is stored when its status is written.
 //
-// Tags and repository of the spec stay the old ones. Lookup policy, labels and annotations do not: in the real system
-// they can be changed like this, without a new generation. A newest event of generation 0 gets the spec tag's generation if it
-// really moved the tag, else the stream's. Nothing is resolved, no event goes on to other
-// tags, and only what is new in the status is validated.
+// Tags and repository of the spec stay the old ones. Lookup policy, labels and annotations do not: in the
+// real system they can be changed like this, without a new generation. A newest event of generation 0 gets
+// the spec tag's generation if it really moved the tag, else the stream's. Nothing is resolved, no event goes
+// on to other tags, and only what is new in the status is validated.
 func PrepareStatusUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorList) {
 	t := newUpdate(old, next, env)
 	s := &t.d.stream

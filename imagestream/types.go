@@ -2,8 +2,8 @@ package imagestream
 
 import "github.com/imagestreams/imagestreams/tagevent"
 
-// ImageStream is a named, virtual repository: the tags that people asked for, and what these
-// tags really pointed at over time. It carries no image data.
+// ImageStream is a named, virtual repository: the tags that people asked for, and what these tags really
+// pointed at over time. It carries no image data.
 type ImageStream struct {
 	TypeMeta
 	Metadata ObjectMeta        `json:"metadata"`
@@ -34,8 +34,8 @@ type ImageLookupPolicy struct {
 	Local bool `json:"local"`
 }
 
-// TagReference is a tag that somebody asked for: where it comes from, how it is imported, how
-// it is referred to.
+// TagReference is a tag that somebody asked for: where it comes from, how it is imported, how it is referred
+// to.
 type TagReference struct {
 	Name        string            `json:"name"`
 	Annotations map[string]string `json:"annotations"`
@@ -68,7 +68,8 @@ type TagImportPolicy struct {
 // ImportModeType is what is imported of a manifest list. Empty means Legacy.
 type ImportModeType string
 
-// The import modes: Legacy takes the one image for the platform, PreserveOriginal the list and all its images.
+// The import modes: Legacy takes the one image for the platform, PreserveOriginal the list and all its
+// images.
 const (
 	ImportModeLegacy           ImportModeType = "Legacy"
 	ImportModePreserveOriginal ImportModeType = "PreserveOriginal"
@@ -90,7 +91,8 @@ const (
 
 // ImageStreamStatus is what the tags of a stream really pointed at.
 type ImageStreamStatus struct {
-	// DockerImageRepository is the stream's repository in the internal registry, or spec.dockerImageRepository without one.
+	// DockerImageRepository is the stream's repository in the internal registry, or
+	// spec.dockerImageRepository without one.
 	DockerImageRepository string `json:"dockerImageRepository"`
 	// PublicDockerImageRepository is the same for clients outside.
 	PublicDockerImageRepository string             `json:"publicDockerImageRepository,omitempty"`

@@ -8,13 +8,15 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// InsecureRepositoryAnnotation is the annotation that makes every source of a stream insecure, if it is exactly "true".
+// InsecureRepositoryAnnotation is the annotation that makes every source of a stream insecure, if it is
+// exactly "true".
 const InsecureRepositoryAnnotation = "openshift.io/image.insecureRepository"
 
 // maxKey is the limit of namespace, "/" and name together, in bytes.
 const maxKey = 255
 
-// validateMetadataUpdate checks what an update may not change. Source: semantics of stream, section 5, step 8.
+// validateMetadataUpdate checks what an update may not change. Source: semantics of stream, section 5, step
+// 8.
 func validateMetadataUpdate(old, next *ObjectMeta) (errs ErrorList) {
 	immutable := func(field string, same bool, value any) {
 		if !same {
@@ -40,7 +42,8 @@ func validateMetadataUpdate(old, next *ObjectMeta) (errs ErrorList) {
 	return errs
 }
 
-// validate applies the rules for a whole stream, but for its metadata. Source: semantics of stream, section 9.
+// validate applies the rules for a whole stream, but for its metadata. Source: semantics of stream, section
+// 9.
 func (t *transition) validate() {
 	s := &t.d.stream
 	if key := s.Key().String(); len(key) > maxKey {
@@ -82,8 +85,8 @@ func (v *validator) transport(insecure bool) Transport {
 	return TransportSecure
 }
 
-// admits reports whether images may come from r. What the old stream referred to is admitted on any update, and
-// that is looked at only when the list itself says no.
+// admits reports whether images may come from r. What the old stream referred to is admitted on any update,
+// and that is looked at only when the list itself says no.
 func (v *validator) admits(r pullspec.Reference, transport Transport) bool {
 	if v.allowed.allows(r, transport) {
 		return true
@@ -106,7 +109,8 @@ func (v *validator) oldPullSpecs() []string {
 	}
 	status := v.old.Status.Tags
 	if v.sharedStatus {
-		// Upstream quirk (semantics of stream, section 5.2): this has the pull specs that the update has just added.
+		// Upstream quirk (semantics of stream, section 5.2): this has the pull specs that the update has just
+		// added.
 		status = v.d.status.all()
 	}
 	for _, h := range status {
@@ -163,7 +167,8 @@ func (v *validator) source(tag *TagReference) {
 				return
 			}
 		}
-		// Upstream quirk (semantics of stream, section 12.16): an empty name is looked up in the list like docker.io.
+		// Upstream quirk (semantics of stream, section 12.16): an empty name is looked up in the list like
+		// docker.io.
 		if !v.admits(r, v.transport(tag.ImportPolicy.Insecure)) {
 			v.errs.add(FieldForbidden, "spec.tags["+tag.Name+"].from.name", name, notAllowedDetail)
 		}
@@ -214,7 +219,8 @@ func eventPath(tag string, i int) string {
 	return fmt.Sprintf("status.tags[%s].items[%d].dockerImageReference", tag, i)
 }
 
-// validateNewReferences checks the pull specs that a status update brings in. Source: semantics of stream, section 5.3.
+// validateNewReferences checks the pull specs that a status update brings in. Source: semantics of stream,
+// section 5.3.
 func (t *transition) validateNewReferences() {
 	v := t.newValidator()
 	var before, insecure map[string]bool

@@ -10,8 +10,8 @@ import (
 )
 
 // Writer carries transitions out on a Store: it reads what a transition needs, computes, writes, and begins
-// again if somebody else wrote meanwhile. Its zero fields mean what they say; only Store must be set. It is safe for
-// concurrent use.
+// again if somebody else wrote meanwhile. Its zero fields mean what they say; only Store must be set. It is
+// safe for concurrent use.
 type Writer struct {
 	Store Store
 	// Authorizer knows the streams of other namespaces that tags may come from. Nil allows none.
@@ -28,15 +28,16 @@ type Writer struct {
 	Trace    *Trace
 }
 
-// Trace is told what a [Writer] does. It may be nil, and so may each of its functions. They are called from the
-// goroutine that writes.
+// Trace is told what a [Writer] does. It may be nil, and so may each of its functions. They are called from
+// the goroutine that writes.
 type Trace struct {
 	// Conflict is called when somebody else wrote first: attempt counts from 1, wait is how long the writer
 	// pauses before the next one.
 	Conflict func(key Key, attempt int, wait time.Duration)
 }
 
-// Create stores a new stream, by the rules of [PrepareCreate]. Errors are of class [ErrInvalid] with the wrong fields, [ErrAlreadyExists], or the store's.
+// Create stores a new stream, by the rules of [PrepareCreate]. Errors are of class [ErrInvalid] with the
+// wrong fields, [ErrAlreadyExists], or the store's.
 func (w *Writer) Create(ctx context.Context, stream *ImageStream) (*ImageStream, error) {
 	return w.create(ctx, stream, PrepareCreate)
 }
@@ -56,9 +57,10 @@ func (w *Writer) create(ctx context.Context, stream *ImageStream, prepare func(*
 	return w.Store.CreateImageStream(ctx, prepared)
 }
 
-// Update replaces the stream of that key by what change makes of it, by the rules of [PrepareUpdate]. Change must not
-// modify its argument, but return a changed copy; it is called again on a fresh stream after a conflict. Errors are change's own, or of
-// class [ErrNotFound], [ErrInvalid] with the wrong fields, [ErrConflict] after the last attempt, or the store's.
+// Update replaces the stream of that key by what change makes of it, by the rules of [PrepareUpdate]. Change
+// must not modify its argument, but return a changed copy; it is called again on a fresh stream after a
+// conflict. Errors are change's own, or of class [ErrNotFound], [ErrInvalid] with the wrong fields,
+// [ErrConflict] after the last attempt, or the store's.
 //
 // If nothing changes, nothing is written.
 func (w *Writer) Update(ctx context.Context, key Key, change func(old *ImageStream) (*ImageStream, error)) (*ImageStream, error) {
@@ -70,7 +72,8 @@ func (w *Writer) UpdateStatus(ctx context.Context, key Key, change func(old *Ima
 	return w.update(ctx, key, change, nil, PrepareStatusUpdate)
 }
 
-// UpdateInternal is Update for importers and for writes to single tags, by the rules of [PrepareUpdateInternal].
+// UpdateInternal is Update for importers and for writes to single tags, by the rules of
+// [PrepareUpdateInternal].
 func (w *Writer) UpdateInternal(ctx context.Context, key Key, change func(old *ImageStream) (*ImageStream, error)) (*ImageStream, error) {
 	return w.update(ctx, key, change, nil, PrepareUpdateInternal)
 }
@@ -134,7 +137,8 @@ func (w *Writer) attempt(ctx context.Context, key Key, change func(old *ImageStr
 	return w.Store.UpdateImageStream(ctx, prepared)
 }
 
-// Pauses between attempts: the first is short, each may be twice as long as the one before, none is longer than a second.
+// Pauses between attempts: the first is short, each may be twice as long as the one before, none is longer
+// than a second.
 const (
 	firstPause = 5 * time.Millisecond
 	maxPause   = time.Second
@@ -208,7 +212,8 @@ func (w *Writer) read(ctx context.Context, needs Needs) (Env, error) {
 	return env, nil
 }
 
-// each calls f for every key, maxReads at a time, and returns the error of the first key in order that failed.
+// each calls f for every key, maxReads at a time, and returns the error of the first key in order that
+// failed.
 func each(ctx context.Context, keys []Key, f func(ctx context.Context, i int, key Key) error) error {
 	errs := make([]error, len(keys))
 	slots := make(chan struct{}, maxReads)

@@ -20,8 +20,8 @@ const (
 	maxConfig = 8 << 20
 )
 
-// Memo is what was chosen from manifest lists: the digest of the image, by the list's digest and the platform, "sha256:…/linux/amd64". It can be
-// kept as JSON.
+// Memo is what was chosen from manifest lists: the digest of the image, by the list's digest and the
+// platform, "sha256:…/linux/amd64". It can be kept as JSON.
 type Memo map[string]digest.Digest
 
 func memoKey(list digest.Digest, p Platform) string {
@@ -64,8 +64,8 @@ type FetchOptions struct {
 	Trace *Trace
 }
 
-// Trace is told about an import. It may be nil, and so may each of its functions. They may be called from several
-// goroutines at a time.
+// Trace is told about an import. It may be nil, and so may each of its functions. They may be called from
+// several goroutines at a time.
 type Trace struct {
 	// Planned is called once, before anything is asked.
 	Planned func(questions int)
@@ -85,7 +85,8 @@ func (t *Trace) answered(q Question, a Answer) {
 	}
 }
 
-// Fetch asks registry the questions of a plan. What a registry fails at is in the answers; an error is that of ctx.
+// Fetch asks registry the questions of a plan. What a registry fails at is in the answers; an error is that
+// of ctx.
 func Fetch(ctx context.Context, registry Registry, plan *Plan, opts FetchOptions) (Answers, error) {
 	opts.Trace.planned(len(plan.Questions))
 	answers := make(Answers, len(plan.Questions))
@@ -146,8 +147,8 @@ func (f *fetcher) answer(ctx context.Context, repositories *repositories) (Answe
 // mayBeKnown reports whether it is worth asking for the digest alone.
 func (f *fetcher) mayBeKnown() bool { return len(f.opts.Known) > 0 }
 
-// known asks for the digest, and returns the known image of it. Whatever goes wrong here goes wrong again, or right, when the manifest itself is
-// asked for.
+// known asks for the digest, and returns the known image of it. Whatever goes wrong here goes wrong again, or
+// right, when the manifest itself is asked for.
 func (f *fetcher) known(ctx context.Context) (Answer, bool) {
 	d := f.question.Ref.Digest
 	if d == "" {
@@ -236,7 +237,8 @@ func (f *fetcher) choose(ctx context.Context, list *manifest.Manifest) (Answer, 
 	return Answer{Image: image, Chosen: chosen}, err
 }
 
-// list returns the image that stands for a list, with all images of it. A list in the list counts as the image for the platform.
+// list returns the image that stands for a list, with all images of it. A list in the list counts as the
+// image for the platform.
 func (f *fetcher) list(ctx context.Context, list *manifest.Manifest) (Answer, error) {
 	a := Answer{}
 	for _, child := range list.Children {

@@ -9,23 +9,25 @@
 //
 // # What is asked
 //
-// Entries of an import that name the same repository form a group; the first of them decides whether it is insecure and how its references are
-// spelled. In a group each tag, or digest, with its mode and platform is asked once. A tag whose image the stream may have
-// already is asked by HEAD; if the digest is known, nothing else is asked. A manifest list in mode Legacy
-// is replaced by the image for the platform; what was chosen is kept in a [Memo], since the stream knows only the choice. In mode
-// PreserveOriginal the list is kept and all its images are read.
+// Entries of an import that name the same repository form a group; the first of them decides whether it is
+// insecure and how its references are spelled. In a group each tag, or digest, with its mode and platform is
+// asked once. A tag whose image the stream may have already is asked by HEAD; if the digest is known, nothing
+// else is asked. A manifest list in mode Legacy is replaced by the image for the platform; what was chosen is
+// kept in a [Memo], since the stream knows only the choice. In mode PreserveOriginal the list is kept and all
+// its images are read.
 //
 // # What is written
 //
-// A success sets the tag's source, policy and history; a failure sets its condition ImportSuccess to False, with the generation that it
-// accounts for. An import that changes nothing writes nothing. If somebody else writes meanwhile, the answers are applied
-// again to the fresh stream; nothing is fetched twice. Rules: semantics of import, sections 3 to 5.
+// A success sets the tag's source, policy and history; a failure sets its condition ImportSuccess to False,
+// with the generation that it accounts for. An import that changes nothing writes nothing. If somebody else
+// writes meanwhile, the answers are applied again to the fresh stream; nothing is fetched twice. Rules:
+// semantics of import, sections 3 to 5.
 //
 // # Differences from OpenShift
 //
-// Questions are asked concurrently, and once; the real importer asks one after the other, two a second, and everything anew each time. A
-// conflict is no failure. Not done yet: importing whole repositories (spec.repository), mirrors, blocked registries, pull secrets, limits on the
-// import, and Docker schema 1.
+// Questions are asked concurrently, and once; the real importer asks one after the other, two a second, and
+// everything anew each time. A conflict is no failure. Not done yet: importing whole repositories
+// (spec.repository), mirrors, blocked registries, pull secrets, limits on the import, and Docker schema 1.
 package importer
 
 import (
@@ -40,8 +42,8 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// Importer imports images into the streams of a Store. It is safe for concurrent use; its fields are not to be
-// changed once it is.
+// Importer imports images into the streams of a Store. It is safe for concurrent use; its fields are not to
+// be changed once it is.
 type Importer struct {
 	Registry Registry
 	// Writer has the store, its clock and its limits.
@@ -61,10 +63,11 @@ type Importer struct {
 // Platform is the architecture and operating system of an image.
 type Platform struct{ Architecture, OS string }
 
-// Import does what imp asks for and returns it with its answer. If imp.Spec.Import is false, nothing is written.
+// Import does what imp asks for and returns it with its answer. If imp.Spec.Import is false, nothing is
+// written.
 //
-// An image that cannot be imported is no error; its status tells. An error is of class [imagestream.ErrInvalid] with the wrong fields of imp, or means
-// that the store failed, or that ctx ended.
+// An image that cannot be imported is no error; its status tells. An error is of class
+// [imagestream.ErrInvalid] with the wrong fields of imp, or means that the store failed, or that ctx ended.
 func (i *Importer) Import(ctx context.Context, imp *imagestream.ImageStreamImport) (*imagestream.ImageStreamImport, error) {
 	key := imagestream.Key{Namespace: imp.Metadata.Namespace, Name: imp.Metadata.Name}
 	imp = withDefaults(imp)
@@ -115,7 +118,8 @@ func (i *Importer) now() time.Time {
 	return time.Now()
 }
 
-// Memo returns what was chosen from manifest lists so far. It can be kept, and given to [Importer.Remember] of another process.
+// Memo returns what was chosen from manifest lists so far. It can be kept, and given to [Importer.Remember]
+// of another process.
 func (i *Importer) Memo() Memo {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -140,7 +144,8 @@ func (i *Importer) learn(answers Answers) {
 	}
 }
 
-// known returns the images that the stream's tags point at now, or would without their pins, and that the store has whole: what is the same in the registry need not be fetched.
+// known returns the images that the stream's tags point at now, or would without their pins, and that the
+// store has whole: what is the same in the registry need not be fetched.
 func (i *Importer) known(ctx context.Context, stream *imagestream.ImageStream) (map[string]*imagestream.Image, error) {
 	known := map[string]*imagestream.Image{}
 	if stream == nil || i.Refetch {
@@ -172,7 +177,8 @@ func (i *Importer) known(ctx context.Context, stream *imagestream.ImageStream) (
 	return known, nil
 }
 
-// createImages stores the images that were fetched, those of lists first. One that is there already stays as it is.
+// createImages stores the images that were fetched, those of lists first. One that is there already stays as
+// it is.
 func (i *Importer) createImages(ctx context.Context, answers Answers) error {
 	done := map[string]bool{}
 	create := func(image *imagestream.Image) error {
@@ -205,7 +211,8 @@ func (i *Importer) createImages(ctx context.Context, answers Answers) error {
 	return nil
 }
 
-// checkPreconditions compares uid and resource version of an import with the stream. Source: semantics of import, section 2, step 3.
+// checkPreconditions compares uid and resource version of an import with the stream. Source: semantics of
+// import, section 2, step 3.
 func checkPreconditions(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport) error {
 	m := &imp.Metadata
 	name := m.Namespace + "/" + m.Name

@@ -8,14 +8,15 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// IsImportable reports whether tag comes from a registry by import: its source is a DockerImage, and it is no reference.
+// IsImportable reports whether tag comes from a registry by import: its source is a DockerImage, and it is no
+// reference.
 func IsImportable(tag imagestream.TagReference) bool {
 	return tag.From != nil && tag.From.Kind == imagestream.KindDockerImage && !tag.Reference
 }
 
-// NeedsImport returns the import that stream waits for, and whether there is one: all of its importable tags if it was never imported, else
-// those whose generation is ahead of what their history accounts for. Tags without a generation come along. Source: semantics of import,
-// section 8.
+// NeedsImport returns the import that stream waits for, and whether there is one: all of its importable tags
+// if it was never imported, else those whose generation is ahead of what their history accounts for. Tags
+// without a generation come along. Source: semantics of import, section 8.
 func NeedsImport(stream *imagestream.ImageStream) (*imagestream.ImageStreamImport, bool) {
 	return needsImport(stream, index(stream))
 }
@@ -82,9 +83,9 @@ func imageOf(tag imagestream.TagReference) imagestream.ImageImportSpec {
 	}
 }
 
-// IsScheduled reports whether tag is to be imported again and again: it is importable and scheduled, its source is a pull spec, and not
-// a digest that was imported, which can never change. Latest is the newest event of the tag, the zero event if it has none. Source: semantics of import,
-// section 9.
+// IsScheduled reports whether tag is to be imported again and again: it is importable and scheduled, its
+// source is a pull spec, and not a digest that was imported, which can never change. Latest is the newest
+// event of the tag, the zero event if it has none. Source: semantics of import, section 9.
 func IsScheduled(tag imagestream.TagReference, latest tagevent.Event) bool {
 	if !IsImportable(tag) || !tag.ImportPolicy.Scheduled {
 		return false
@@ -97,8 +98,9 @@ func IsScheduled(tag imagestream.TagReference, latest tagevent.Event) bool {
 	return r.ID == "" || !imported
 }
 
-// ScheduledImport returns what is imported when a stream's turn has come, and whether there is anything: the scheduled tags, and with
-// them whatever else [NeedsImport] would import. A scheduled tag whose history accounts for more than the stream's next generation waits.
+// ScheduledImport returns what is imported when a stream's turn has come, and whether there is anything: the
+// scheduled tags, and with them whatever else [NeedsImport] would import. A scheduled tag whose history
+// accounts for more than the stream's next generation waits.
 func ScheduledImport(stream *imagestream.ImageStream) (*imagestream.ImageStreamImport, bool) {
 	histories := index(stream)
 	due := *stream

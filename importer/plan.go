@@ -21,7 +21,8 @@ const (
 type Question struct {
 	// Repository is the name to ask by, Docker's defaults filled in.
 	Repository reference.Named
-	// Spelling is the pull spec of the repository as the import spells it; the images' references begin with it.
+	// Spelling is the pull spec of the repository as the import spells it; the images' references begin with
+	// it.
 	Spelling pullspec.Reference
 	Insecure bool
 	Ref      Ref
@@ -39,7 +40,8 @@ func (q Question) String() string {
 // Plan is what an import asks registries for: each question once, in the order of the import.
 type Plan struct {
 	Questions []Question
-	// entries has one member for each image of the import: the index of its question, or what is wrong with it.
+	// entries has one member for each image of the import: the index of its question, or what is wrong with
+	// it.
 	entries []planned
 }
 
@@ -57,8 +59,8 @@ type questionKey struct {
 	platform Platform
 }
 
-// NewPlan returns what imp asks for. Stream is where it imports to, nil if it does not exist: annotations of its tags may prefer a platform, and standard is the
-// platform for all others. Imp must be valid.
+// NewPlan returns what imp asks for. Stream is where it imports to, nil if it does not exist: annotations of
+// its tags may prefer a platform, and standard is the platform for all others. Imp must be valid.
 func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream, standard Platform) *Plan {
 	p := &Plan{}
 	groups := map[string]Question{}
@@ -165,8 +167,8 @@ func shownImage(image *imagestream.Image) *imagestream.Image {
 	return c
 }
 
-// withDefaults returns imp with what the API fills in: modes and policies, and the source's tag as the target where
-// there is no target.
+// withDefaults returns imp with what the API fills in: modes and policies, and the source's tag as the target
+// where there is no target.
 func withDefaults(imp *imagestream.ImageStreamImport) *imagestream.ImageStreamImport {
 	imp = imp.Clone()
 	for i := range imp.Spec.Images {

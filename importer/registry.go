@@ -11,15 +11,16 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Registry speaks to image registries. Rate limits, retries and caches wrap one; HTTP, TLS and tokens
-// are its own.
+// Registry speaks to image registries. Rate limits, retries and caches wrap one; HTTP, TLS and tokens are its
+// own.
 //
-// Implementations are safe for concurrent use. They bound what they read, follow few redirects, and send credentials to no other host than the one
-// these are for. Every failure that is not ctx's is a *[RegistryError].
+// Implementations are safe for concurrent use. They bound what they read, follow few redirects, and send
+// credentials to no other host than the one these are for. Every failure that is not ctx's is a
+// *[RegistryError].
 type Registry interface {
-	// Repository returns the repository of that name, as access says. It may ask the registry, or leave that to the first use; a repository
-	// that does not exist may show only then. Name has neither tag nor digest, and Docker's defaults are filled in:
-	// "docker.io/library/nodejs".
+	// Repository returns the repository of that name, as access says. It may ask the registry, or leave that
+	// to the first use; a repository that does not exist may show only then. Name has neither tag nor digest,
+	// and Docker's defaults are filled in: "docker.io/library/nodejs".
 	Repository(ctx context.Context, name reference.Named, access Access) (Repository, error)
 }
 
@@ -27,7 +28,8 @@ type Registry interface {
 type Access struct {
 	// Insecure allows TLS without a valid certificate, and plain HTTP where TLS cannot be had at all.
 	Insecure bool
-	// Credentials to use. Nil leaves it to the Registry, which may have some of its own; the zero Credentials are anonymous.
+	// Credentials to use. Nil leaves it to the Registry, which may have some of its own; the zero Credentials
+	// are anonymous.
 	Credentials *Credentials
 }
 
@@ -66,17 +68,18 @@ func (c Credentials) GoString() string { return "importer.Credentials(" + c.Stri
 //
 // Bytes belong to the caller. Implementations are safe for concurrent use.
 type Repository interface {
-	// Tags yields the names of all tags, page by page as the registry sends them, in its order. It ends with the first error. A
-	// repository without tags yields nothing.
+	// Tags yields the names of all tags, page by page as the registry sends them, in its order. It ends with
+	// the first error. A repository without tags yields nothing.
 	Tags(ctx context.Context) iter.Seq2[string, error]
-	// Head asks what a manifest is without reading it. The digest is empty if the registry does not say. A registry that does
-	// not answer such questions is an error of class [ClassUnsupported].
+	// Head asks what a manifest is without reading it. The digest is empty if the registry does not say. A
+	// registry that does not answer such questions is an error of class [ClassUnsupported].
 	Head(ctx context.Context, ref Ref) (Descriptor, error)
-	// Manifest reads a manifest: what the registry sent, with the media type it sent it as. If ref is a digest, the bytes
-	// are those of that digest, or the error is of class [ClassInvalid]. By a tag nothing is checked: the digest of the result is that of the bytes, whatever the
-	// registry says it is.
+	// Manifest reads a manifest: what the registry sent, with the media type it sent it as. If ref is a
+	// digest, the bytes are those of that digest, or the error is of class [ClassInvalid]. By a tag nothing
+	// is checked: the digest of the result is that of the bytes, whatever the registry says it is.
 	Manifest(ctx context.Context, ref Ref) (Manifest, error)
-	// Blob reads a blob of at most limit bytes, whose bytes are those of the digest; otherwise the error is of class ClassInvalid.
+	// Blob reads a blob of at most limit bytes, whose bytes are those of the digest; otherwise the error is
+	// of class ClassInvalid.
 	Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error)
 	// BlobSize asks how many bytes a blob has.
 	BlobSize(ctx context.Context, d digest.Digest) (int64, error)
@@ -154,13 +157,15 @@ type RegistryError struct {
 	Repository, Reference string
 	// StatusCode is that of the HTTP answer; 0 if there was none.
 	StatusCode int
-	// Codes are the error codes of an answer in the registry's JSON, "MANIFEST_UNKNOWN" for one. Nil if the answer is not in that form.
+	// Codes are the error codes of an answer in the registry's JSON, "MANIFEST_UNKNOWN" for one. Nil if the
+	// answer is not in that form.
 	Codes []string
 	// Details is the member of that name of an answer that is JSON without codes, as token servers send.
 	Details string
 	// Text is the message of the answer, or the beginning of a plain one.
 	Text string
-	// Challenge is the scheme, in lower case, by which a 401 wants credentials: "basic" or "bearer"; empty if it does not say.
+	// Challenge is the scheme, in lower case, by which a 401 wants credentials: "basic" or "bearer"; empty if
+	// it does not say.
 	Challenge string
 	// RetryAfter is how long the registry asks to be left alone; 0 if it does not say.
 	RetryAfter time.Duration
@@ -168,7 +173,8 @@ type RegistryError struct {
 	Err error
 }
 
-// Error tells operation, name, answer and cause, in the same words for the same failure: a condition compares it.
+// Error tells operation, name, answer and cause, in the same words for the same failure: a condition compares
+// it.
 func (e *RegistryError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s", e.Operation, e.Repository)

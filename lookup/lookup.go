@@ -1,24 +1,28 @@
-// Package lookup turns short names in workloads into exact images: what a cluster does at admission, for anybody, and to be seen.
+// Package lookup turns short names in workloads into exact images: what a cluster does at admission, for
+// anybody, and to be seen.
 //
 // # Which references are looked up
 //
-// A container image that is a single name with an optional tag, "nodejs:20", is looked up among the image streams of the
-// object's namespace. The same goes for the internal registry's host. With the annotation [ResolveNamesAnnotation] "*" on the object or its pod
-// template, every reference without a digest is, by its last name and tag alone.
+// A container image that is a single name with an optional tag, "nodejs:20", is looked up among the image
+// streams of the object's namespace. The same goes for the internal registry's host. With the annotation
+// [ResolveNamesAnnotation] "*" on the object or its pod template, every reference without a digest is, by its
+// last name and tag alone.
 //
 // # What they become
 //
 //  1. The stream is not there: the reference stays.
-//  2. The tag's newest event has an image: the reference becomes repository@image, by the tag's reference policy. This takes
-//     a stream with spec.lookupPolicy.local, or the annotation; and the image must exist.
-//  3. The tag has no image: under the same condition the reference becomes the stream's repository with the tag, if the stream has one.
+//  2. The tag's newest event has an image: the reference becomes repository@image, by the tag's reference
+//     policy. This takes a stream with spec.lookupPolicy.local, or the annotation; and the image must exist.
+//  3. The tag has no image: under the same condition the reference becomes the stream's repository with the
+//     tag, if the stream has one.
 //
 // Objects with a controller stay: who made them has looked up already. Rules: semantics of lookup, section 2.
 //
 // # How
 //
-// [Candidates] lists what could be looked up, [Decide] answers for one stream, [Apply] makes the changed object; a [Resolver] reads
-// the streams in between. Objects are JSON trees, as encoding/json makes them, so any version of any API will do.
+// [Candidates] lists what could be looked up, [Decide] answers for one stream, [Apply] makes the changed
+// object; a [Resolver] reads the streams in between. Objects are JSON trees, as encoding/json makes them, so
+// any version of any API will do.
 //
 // # Differences from OpenShift
 //
@@ -58,9 +62,9 @@ type Change struct {
 	Why string
 }
 
-// Candidates lists the references of object that a stream may answer, in the order in which they stand there. Namespace is the one that object
-// is in, for objects that do not say; internalRegistry is the host of the registry that streams are served from, "" if
-// there is none.
+// Candidates lists the references of object that a stream may answer, in the order in which they stand there.
+// Namespace is the one that object is in, for objects that do not say; internalRegistry is the host of the
+// registry that streams are served from, "" if there is none.
 func Candidates(object map[string]any, namespace, internalRegistry string) []Candidate {
 	if hasController(object) {
 		return nil
@@ -156,7 +160,8 @@ func Decide(c Candidate, stream *imagestream.ImageStream, internalRegistry strin
 	return Answer{To: r.Exact(), Image: event.Image, Why: "the newest image of " + name}
 }
 
-// Apply returns object with changes made to it. It copies what it changes and shares the rest; without changes it is object itself.
+// Apply returns object with changes made to it. It copies what it changes and shares the rest; without
+// changes it is object itself.
 func Apply(object map[string]any, changes []Change) map[string]any {
 	for _, c := range changes {
 		changed, _ := set(object, strings.Split(strings.TrimPrefix(c.Path, "/"), "/"), c.To).(map[string]any)
@@ -167,7 +172,8 @@ func Apply(object map[string]any, changes []Change) map[string]any {
 	return object
 }
 
-// set returns a copy of node with the text at the end of path replaced. A path that leads nowhere changes nothing.
+// set returns a copy of node with the text at the end of path replaced. A path that leads nowhere changes
+// nothing.
 func set(node any, path []string, text string) any {
 	if len(path) == 0 {
 		return text

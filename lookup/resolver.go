@@ -8,22 +8,23 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 )
 
-// Source is where a [Resolver] reads. Errors of class [imagestream.ErrNotFound] mean that there is none; any other ends the lookup.
-// An [imagestream.Reader] is one.
+// Source is where a [Resolver] reads. Errors of class [imagestream.ErrNotFound] mean that there is none; any
+// other ends the lookup. An [imagestream.Reader] is one.
 type Source interface {
 	GetImageStream(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error)
 	GetImage(ctx context.Context, name string) (*imagestream.Image, error)
 }
 
-// Resolver looks references up. It keeps nothing between calls, and is safe for concurrent use if its source is.
+// Resolver looks references up. It keeps nothing between calls, and is safe for concurrent use if its source
+// is.
 type Resolver struct {
 	Source Source
 	// InternalRegistry is the host of the registry that streams are served from, "" if there is none.
 	InternalRegistry string
 }
 
-// Changes returns what the references of object become, object being in namespace if it does not say. Each stream and image is read once. Object is not
-// changed; see [Apply].
+// Changes returns what the references of object become, object being in namespace if it does not say. Each
+// stream and image is read once. Object is not changed; see [Apply].
 func (r *Resolver) Changes(ctx context.Context, object map[string]any, namespace string) ([]Change, error) {
 	streams := map[imagestream.Key]*imagestream.ImageStream{}
 	images := map[string]bool{}

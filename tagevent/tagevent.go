@@ -1,9 +1,9 @@
-// Package tagevent holds the history of an image stream's tag: what the tag pointed at over time,
-// newest first, and the conditions of its last import.
+// Package tagevent holds the history of an image stream's tag: what the tag pointed at over time, newest
+// first, and the conditions of its last import.
 //
-// The types are the members of status.tags in image.openshift.io/v1 and have its JSON form. All
-// functions are pure: they change no argument, and what they return shares with its arguments
-// what did not change. Whoever wants to edit in place calls Clone first.
+// The types are the members of status.tags in image.openshift.io/v1 and have its JSON form. All functions are
+// pure: they change no argument, and what they return shares with its arguments what did not change. Whoever
+// wants to edit in place calls Clone first.
 //
 // # Pushing
 //
@@ -12,17 +12,17 @@
 //
 //  1. No event yet: the history becomes just the pushed event.
 //  2. All three equal: nothing changes, and the conditions stay.
-//  3. Image or pull spec equal (two events without an image have equal images): the newest event
-//     takes over the pushed image, pull spec and generation, and keeps its creation time.
+//  3. Image or pull spec equal (two events without an image have equal images): the newest event takes over
+//     the pushed image, pull spec and generation, and keeps its creation time.
 //  4. Neither equal: the pushed event goes in front.
 //
-// Every change drops all conditions. Older events are never looked at, so A, B, A gives three
-// events, and nothing limits the length. Source: op tagevent.add of the conformance vectors.
+// Every change drops all conditions. Older events are never looked at, so A, B, A gives three events, and
+// nothing limits the length. Source: op tagevent.add of the conformance vectors.
 //
 // # Differences from OpenShift
 //
-// Histories are lists with their tag name inside, as in the v1 API, where the server works on
-// maps. A push returns a new history and leaves the old one alone; the server writes into it.
+// Histories are lists with their tag name inside, as in the v1 API, where the server works on maps. A push
+// returns a new history and leaves the old one alone; the server writes into it.
 package tagevent
 
 import (
@@ -97,8 +97,8 @@ func (h History) Latest() (Event, bool) {
 	return h.Items[0], true
 }
 
-// Push returns h with e as its newest event, by the rules in the package comment, and whether that
-// differs from h. The result shares no event with h unless it is h itself.
+// Push returns h with e as its newest event, by the rules in the package comment, and whether that differs
+// from h. The result shares no event with h unless it is h itself.
 func (h History) Push(e Event) (History, bool) {
 	latest, ok := h.Latest()
 	switch {
@@ -118,8 +118,8 @@ func (h History) Push(e Event) (History, bool) {
 	return History{Tag: h.Tag, Items: items}, true
 }
 
-// HasCondition reports whether h has a condition of c's type, status and reason. The rest of c
-// does not matter.
+// HasCondition reports whether h has a condition of c's type, status and reason. The rest of c does not
+// matter.
 func (h History) HasCondition(c Condition) bool {
 	return slices.ContainsFunc(h.Conditions, func(have Condition) bool {
 		return have.Type == c.Type && have.Status == c.Status && have.Reason == c.Reason
@@ -135,17 +135,17 @@ func (h History) Condition(t ConditionType) (Condition, bool) {
 	return h.Conditions[i], true
 }
 
-// ObservedGeneration returns the highest spec tag generation that h accounts for, be it by its newest event or by
-// a first ImportSuccess condition of any status; 0 if there is neither. A spec tag
-// with a higher generation waits for its import. Source: semantics of op needsimport.
+// ObservedGeneration returns the highest spec tag generation that h accounts for, be it by its newest event
+// or by a first ImportSuccess condition of any status; 0 if there is neither. A spec tag with a higher
+// generation waits for its import. Source: semantics of op needsimport.
 func (h History) ObservedGeneration() int64 {
 	latest, _ := h.Latest()
 	condition, _ := h.Condition(ImportSuccess)
 	return max(latest.Generation, condition.Generation)
 }
 
-// Find returns the history of tag. Of several, the last one counts, as in the API server, which
-// keeps histories in a map. Not found is an empty history of that tag and false.
+// Find returns the history of tag. Of several, the last one counts, as in the API server, which keeps
+// histories in a map. Not found is an empty history of that tag and false.
 func Find(histories []History, tag string) (History, bool) {
 	for i := len(histories) - 1; i >= 0; i-- {
 		if histories[i].Tag == tag {
@@ -155,9 +155,9 @@ func Find(histories []History, tag string) (History, bool) {
 	return History{Tag: tag}, false
 }
 
-// ByAge returns the tags of histories, the one whose newest event is the newest first. Tags of
-// equal age stand in name order; tags without events come last. Of several histories of one tag the last
-// counts. Source: op tagevent.sortTags.
+// ByAge returns the tags of histories, the one whose newest event is the newest first. Tags of equal age
+// stand in name order; tags without events come last. Of several histories of one tag the last counts.
+// Source: op tagevent.sortTags.
 func ByAge(histories []History) []string {
 	created := make(map[string]Time, len(histories))
 	for _, h := range histories {

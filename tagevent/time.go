@@ -8,8 +8,8 @@ import (
 
 // Time is a moment to the second, in UTC: the seconds since the first of January of the year 1.
 //
-// The zero Time means "no time". It encodes as JSON null, as the API's times do, and
-// null decodes to it. Times compare with == and <.
+// The zero Time means "no time". It encodes as JSON null, as the API's times do, and null decodes to it.
+// Times compare with == and <.
 type Time int64
 
 // unixZero is the Unix epoch as a Time.
@@ -82,8 +82,8 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// parseSeconds reads the one form that the API writes, 2006-01-02T15:04:05Z, without allocating.
-// Any other text, right or wrong, is not ok.
+// parseSeconds reads the one form that the API writes, 2006-01-02T15:04:05Z, without allocating. Any other
+// text, right or wrong, is not ok.
 func parseSeconds[S string | []byte](s S) (Time, bool) {
 	const form = "0000-00-00T00:00:00Z"
 	if len(s) != len(form) {

@@ -9,8 +9,9 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// DockerConfig returns the credentials of a Docker configuration file, with its helpers, for [Options.Credentials]. An empty path is the file that docker uses:
-// config.json in $DOCKER_CONFIG, or in .docker of the home directory; that one need not exist.
+// DockerConfig returns the credentials of a Docker configuration file, with its helpers, for
+// [Options.Credentials]. An empty path is the file that docker uses: config.json in $DOCKER_CONFIG, or in
+// .docker of the home directory; that one need not exist.
 func DockerConfig(path string) (func(ctx context.Context, host string) (importer.Credentials, error), error) {
 	var store credentials.Store
 	var err error

@@ -39,7 +39,8 @@ func withTokenAnswer(ctx context.Context) (context.Context, *tokenAnswer) {
 	return context.WithValue(ctx, tokenKey{}, a), a
 }
 
-// tokenRecorder keeps what token servers refuse with. Everything that is not below /v2/ and is asked without being redirected there is one.
+// tokenRecorder keeps what token servers refuse with. Everything that is not below /v2/ and is asked without
+// being redirected there is one.
 type tokenRecorder struct{ next http.RoundTripper }
 
 func (t tokenRecorder) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -1,24 +1,27 @@
-// Package oci is an [importer.Registry] over HTTP: Docker registries and OCI distribution servers, by oras-go's authentication.
+// Package oci is an [importer.Registry] over HTTP: Docker registries and OCI distribution servers, by
+// oras-go's authentication.
 //
 // # Whom it trusts
 //
-// TLS with the system's authorities and [Options.RootCAs]. Certificates that cannot be checked, and plain HTTP where TLS cannot be had at all,
-// only where the access says insecure. At most five redirects are followed, never from https to http; credentials stay with the
-// host that they are for, and a token server that a registry names must not be on an internal address, unless it is the registry itself.
+// TLS with the system's authorities and [Options.RootCAs]. Certificates that cannot be checked, and plain
+// HTTP where TLS cannot be had at all, only where the access says insecure. At most five redirects are
+// followed, never from https to http; credentials stay with the host that they are for, and a token server
+// that a registry names must not be on an internal address, unless it is the registry itself.
 //
-// Credentials are those of the access, or of [Options.Credentials], such as [DockerConfig]; without any, pulls are anonymous. They stand in no
-// error and no log.
+// Credentials are those of the access, or of [Options.Credentials], such as [DockerConfig]; without any,
+// pulls are anonymous. They stand in no error and no log.
 //
 // # What it believes
 //
-// Everything read is bounded: 4 MiB for a manifest and for a page of tags, the caller's limit for a blob, [Options.MaxTags] tags, [Options.Timeout] for each
-// question. What is asked by digest must have that digest.
+// Everything read is bounded: 4 MiB for a manifest and for a page of tags, the caller's limit for a blob,
+// [Options.MaxTags] tags, [Options.Timeout] for each question. What is asked by digest must have that digest.
 //
 // # What it costs
 //
-// Connections are kept. A repository is asked once without a token, whatever the number of goroutines; the token is then used until the registry
-// refuses it. There is no ping, but for insecure access. Nothing is retried and no rate is kept: wrap the
-// registry for that. The class of an error says what may help, RetryAfter when.
+// Connections are kept. A repository is asked once without a token, whatever the number of goroutines; the
+// token is then used until the registry refuses it. There is no ping, but for insecure access. Nothing is
+// retried and no rate is kept: wrap the registry for that. The class of an error says what may help,
+// RetryAfter when.
 package oci
 
 import (
@@ -48,8 +51,8 @@ const (
 
 // Options say how registries are spoken to. The zero value is fine.
 type Options struct {
-	// Credentials returns what to use for a host where the access does not say; the zero Credentials are anonymous. Nil is always
-	// anonymous.
+	// Credentials returns what to use for a host where the access does not say; the zero Credentials are
+	// anonymous. Nil is always anonymous.
 	Credentials func(ctx context.Context, host string) (importer.Credentials, error)
 	// RootCAs are authorities to trust besides the system's.
 	RootCAs []*x509.Certificate

@@ -47,7 +47,8 @@ func (r *repository) fail(q question, class importer.Class, err error) *importer
 	return &importer.RegistryError{Operation: q.op, Class: class, Repository: r.name, Reference: q.ref, Err: err}
 }
 
-// ask sends q and returns the answer, if it is a good one, with its body read. The errors are ctx's, or whole RegistryErrors.
+// ask sends q and returns the answer, if it is a good one, with its body read. The errors are ctx's, or whole
+// RegistryErrors.
 func (r *repository) ask(ctx context.Context, q question) (*http.Response, []byte, error) {
 	within, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
@@ -74,7 +75,8 @@ func (r *repository) ask(ctx context.Context, q question) (*http.Response, []byt
 	return nil, nil, failure
 }
 
-// first lets the questions wait until one has been answered: it brings the token, and for insecure access the scheme, that all others use.
+// first lets the questions wait until one has been answered: it brings the token, and for insecure access the
+// scheme, that all others use.
 func (r *repository) first(ctx context.Context, q question) (unlock func(ok bool), err error) {
 	r.mu.Lock()
 	if r.ready {
@@ -265,7 +267,8 @@ func (r *repository) Tags(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// nextPage returns where an answer says that the next page is, nil if it says nothing. It must be on the same host.
+// nextPage returns where an answer says that the next page is, nil if it says nothing. It must be on the same
+// host.
 func nextPage(answer *http.Response) (*url.URL, error) {
 	link, _, ok := strings.Cut(strings.TrimPrefix(answer.Header.Get("Link"), "<"), ">")
 	if !ok {

@@ -1,5 +1,5 @@
-// Quickstart tells the story of an image stream: imported from a registry, its history kept, short names resolved to exact images, a moved tag picked up,
-// rolled back.
+// Quickstart tells the story of an image stream: imported from a registry, its history kept, short names
+// resolved to exact images, a moved tag picked up, rolled back.
 //
 //	quickstart            the whole story, on a registry that it starts in this process
 //	quickstart -f FILE    import the image stream in FILE, YAML or JSON, from where it says, and resolve a short name

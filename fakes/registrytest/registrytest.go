@@ -29,8 +29,8 @@ type Subject struct {
 // tags is how many tags the largest repository has: enough for several pages.
 const tags = 130
 
-// Run checks a registry. Start makes one that holds contents, which are what real registries accept: every digest is
-// right and every blob is there.
+// Run checks a registry. Start makes one that holds contents, which are what real registries accept: every
+// digest is right and every blob is there.
 func Run(t *testing.T, start func(t *testing.T, contents fakes.Contents) Subject) {
 	contents := fakes.Contents{}
 	image := contents.Push("org/app", fakes.Image{Layer: "app"}, "v1", "latest")

@@ -447,7 +447,8 @@ func testWatchFromTheStart(t *testing.T, s imagestream.Store) {
 	}
 }
 
-// testConcurrentWriters lets writers count up one number with compare-and-swap: each success must build on the one before.
+// testConcurrentWriters lets writers count up one number with compare-and-swap: each success must build on
+// the one before.
 func testConcurrentWriters(t *testing.T, s imagestream.Store) {
 	const writers, each = 8, 25
 	created := mustCreate(t, s, stream("ns", "app"))

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Age says how long d is, in words that are roughly right: "3 minutes", "About an hour", "2 weeks". What is below a second, negative
-// durations included, is "Less than a second".
+// Age says how long d is, in words that are roughly right: "3 minutes", "About an hour", "2 weeks". What is
+// below a second, negative durations included, is "Less than a second".
 func Age(d time.Duration) string {
 	const day, week, month, year = 24, 24 * 7, 24 * 30, 24 * 365 // hours
 	seconds, minutes := int(d.Seconds()), int(d.Minutes())

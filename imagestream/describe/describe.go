@@ -1,22 +1,22 @@
 // Package describe shows image streams to people: the text of "oc describe".
 //
-// The functions write an object, as it is at a given time, to an io.Writer. They ask nobody and know no clock. The text is the real
-// client's to the byte; ages are relative to the given time.
+// The functions write an object, as it is at a given time, to an io.Writer. They ask nobody and know no
+// clock. The text is the real client's to the byte; ages are relative to the given time.
 //
 // # An image stream
 //
 // The head has name, namespace, age, labels, annotations, repository and lookup policy, then the number of
-// different images and of tags. A block follows for every tag, in the order of [pullspec.PrioritizeTags]:
-// its name, where it comes from, what its annotations say of it, whether it is being imported, why its last import
-// failed, and its history, newest first.
+// different images and of tags. A block follows for every tag, in the order of [pullspec.PrioritizeTags]: its
+// name, where it comes from, what its annotations say of it, whether it is being imported, why its last
+// import failed, and its history, newest first.
 //
-// A spec tag that follows other spec tags of the same stream to an end has no block of its own; it stands in parentheses behind the last tag of
-// that chain. Source: op describe.imagestream.
+// A spec tag that follows other spec tags of the same stream to an end has no block of its own; it stands in
+// parentheses behind the last tag of that chain. Source: op describe.imagestream.
 //
 // # Differences from OpenShift
 //
-// None that are known. Some of what the real client shows is odd: images without a name count as one together, and a
-// pushed tag is called "no spec tag".
+// None that are known. Some of what the real client shows is odd: images without a name count as one
+// together, and a pushed tag is called "no spec tag".
 package describe
 
 import (
@@ -142,7 +142,8 @@ func (x stream) names() []string {
 	return pullspec.PrioritizeTags(names)
 }
 
-// images returns how many different images all histories have. Those without a name are one together, if they have a pull spec.
+// images returns how many different images all histories have. Those without a name are one together, if they
+// have a pull spec.
 func (x stream) images() int {
 	seen := map[string]bool{}
 	for _, h := range x.status {
@@ -252,7 +253,8 @@ func origin(tag *imagestream.TagReference, namespace string) string {
 	}
 }
 
-// verb says how a tag hangs on its source. What names the kind of source; plain is for a tag that was set once.
+// verb says how a tag hangs on its source. What names the kind of source; plain is for a tag that was set
+// once.
 func verb(reference, scheduled bool, what, plain string) string {
 	switch {
 	case reference:

@@ -10,13 +10,14 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// WithTag returns s with t in the place of the spec tag of its name, or behind the others. No other tag is touched; further spec tags of
-// that name are dropped.
+// WithTag returns s with t in the place of the spec tag of its name, or behind the others. No other tag is
+// touched; further spec tags of that name are dropped.
 func WithTag(s *imagestream.ImageStream, t imagestream.TagReference) *imagestream.ImageStream {
 	return withTags(s, func(have imagestream.TagReference) bool { return have.Name == t.Name }, &t)
 }
 
-// WithoutTag returns s without a tag: its source and its history are gone. It is s itself if there is no such tag.
+// WithoutTag returns s without a tag: its source and its history are gone. It is s itself if there is no such
+// tag.
 func WithoutTag(s *imagestream.ImageStream, tag string) *imagestream.ImageStream {
 	_, inSpec := s.SpecTag(tag)
 	_, inStatus := s.History(tag)
@@ -47,9 +48,10 @@ func withTags(s *imagestream.ImageStream, drop func(imagestream.TagReference) bo
 	return &c
 }
 
-// Merge returns stored with what desired asks for: its labels and annotations over those that are there, its lookup policy, its
-// repository if it names one, and its spec tags in the place of those of their names. Whatever desired does not speak of stays, the status too. A desired tag
-// without a generation keeps the stored one, and so do unset policies. Merging the same again changes nothing.
+// Merge returns stored with what desired asks for: its labels and annotations over those that are there, its
+// lookup policy, its repository if it names one, and its spec tags in the place of those of their names.
+// Whatever desired does not speak of stays, the status too. A desired tag without a generation keeps the
+// stored one, and so do unset policies. Merging the same again changes nothing.
 func Merge(stored, desired *imagestream.ImageStream) *imagestream.ImageStream {
 	c := *stored
 	c.Metadata.Labels = merged(stored.Metadata.Labels, desired.Metadata.Labels)
@@ -94,9 +96,11 @@ func merged(under, over map[string]string) map[string]string {
 	return m
 }
 
-// Snapshot returns a new stream of s's name that has every tag of s that points at an image, coming from exactly that image:
-// a DockerImage by digest, imported once. Stored, it becomes what s is now, whatever happens to tags in registries. Tags that point at no image with a
-// pull spec of its own are left out. Labels, annotations of tags, lookup and reference policies are kept; history and annotations of the stream are not.
+// Snapshot returns a new stream of s's name that has every tag of s that points at an image, coming from
+// exactly that image: a DockerImage by digest, imported once. Stored, it becomes what s is now, whatever
+// happens to tags in registries. Tags that point at no image with a pull spec of its own are left out.
+// Labels, annotations of tags, lookup and reference policies are kept; history and annotations of the stream
+// are not.
 func Snapshot(s *imagestream.ImageStream) *imagestream.ImageStream {
 	s = imagestream.WithDefaults(s)
 	c := &imagestream.ImageStream{
@@ -125,8 +129,8 @@ func Snapshot(s *imagestream.ImageStream) *imagestream.ImageStream {
 // DifferenceType is what happened to a tag between two streams.
 type DifferenceType string
 
-// The differences: a tag that began to point at something, points at something else, no longer does; an import that began to fail, or fails
-// otherwise; another condition.
+// The differences: a tag that began to point at something, points at something else, no longer does; an
+// import that began to fail, or fails otherwise; another condition.
 const (
 	TagAdded         DifferenceType = "added"
 	TagMoved         DifferenceType = "moved"
@@ -145,8 +149,9 @@ type Difference struct {
 	Condition tagevent.Condition
 }
 
-// Diff lists what happened to the tags' images and conditions from one stream to a newer one, in name order; of one tag, the move comes before the condition. A tag
-// moves when its image or pull spec changes; another generation alone is no difference.
+// Diff lists what happened to the tags' images and conditions from one stream to a newer one, in name order;
+// of one tag, the move comes before the condition. A tag moves when its image or pull spec changes; another
+// generation alone is no difference.
 func Diff(from, to *imagestream.ImageStream) []Difference {
 	before, after := histories(from), histories(to)
 	names := slices.Collect(maps.Keys(before))

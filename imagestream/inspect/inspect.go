@@ -1,11 +1,12 @@
-// Package inspect answers everyday questions about image streams, with small pure functions. They change no argument; a stream that they return
-// shares with the argument what did not change, and is meant to be stored by a transition of package imagestream.
+// Package inspect answers everyday questions about image streams, with small pure functions. They change no
+// argument; a stream that they return shares with the argument what did not change, and is meant to be stored
+// by a transition of package imagestream.
 //
 // # What does a tag point at
 //
-// [Image] gives the event that counts under a rule, [At] the one that was the newest at a time, [PullSpec] what to pull as clients
-// work it out, [Reference] the pull spec of an event from a place of one's choice, [Holding] every tag and event that holds an
-// image, [Follow] where a tag that follows others ends.
+// [Image] gives the event that counts under a rule, [At] the one that was the newest at a time, [PullSpec]
+// what to pull as clients work it out, [Reference] the pull spec of an event from a place of one's choice,
+// [Holding] every tag and event that holds an image, [Follow] where a tag that follows others ends.
 //
 // # Is it done
 //
@@ -13,12 +14,13 @@
 //
 // # What to store
 //
-// [WithTag] and [WithoutTag] change one tag, [Merge] brings a desired stream into a stored one, [Rollback] and [RollbackTo] move a tag
-// back, [Snapshot] pins everything to digests.
+// [WithTag] and [WithoutTag] change one tag, [Merge] brings a desired stream into a stored one, [Rollback]
+// and [RollbackTo] move a tag back, [Snapshot] pins everything to digests.
 //
 // # Differences from OpenShift
 //
-// The API has none of these questions; each client answers them for itself. [PullSpec] and [Rollback] do what the clients do that come with it.
+// The API has none of these questions; each client answers them for itself. [PullSpec] and [Rollback] do what
+// the clients do that come with it.
 package inspect
 
 import (
@@ -42,7 +44,8 @@ const (
 	OnlyCurrent Which = "only current"
 )
 
-// Image returns the event of a tag that counts under a rule, and whether there is one. An empty tag is latest.
+// Image returns the event of a tag that counts under a rule, and whether there is one. An empty tag is
+// latest.
 func Image(s *imagestream.ImageStream, tag string, which Which) (tagevent.Event, bool) {
 	tag = cmp.Or(tag, pullspec.DefaultTag)
 	h, _ := s.History(tag)
@@ -85,7 +88,8 @@ type State struct {
 	Generation, Observed int64
 }
 
-// TagState returns how far a tag has come. A tag without a source is done when something was pushed to it; one that comes from a stream is done when it points at anything.
+// TagState returns how far a tag has come. A tag without a source is done when something was pushed to it;
+// one that comes from a stream is done when it points at anything.
 func TagState(s *imagestream.ImageStream, tag string) State {
 	tag = cmp.Or(tag, pullspec.DefaultTag)
 	spec, inSpec := s.SpecTag(tag)
@@ -119,8 +123,8 @@ type Place struct {
 	Event tagevent.Event
 }
 
-// Holding returns every place where s holds an image that id names, by its name or a prefix of it, with the algorithm or without. Tags are in name
-// order, events newest first. An empty id names nothing here.
+// Holding returns every place where s holds an image that id names, by its name or a prefix of it, with the
+// algorithm or without. Tags are in name order, events newest first. An empty id names nothing here.
 func Holding(s *imagestream.ImageStream, id string) []Place {
 	if id == "" {
 		return nil
@@ -136,8 +140,9 @@ func Holding(s *imagestream.ImageStream, id string) []Place {
 	return places
 }
 
-// At returns what tag pointed at, at a time, and whether it pointed at anything. An event whose image or pull spec was replaced in place, as
-// a push of the same image under another pull spec does, counts from when it was first created. An empty tag is latest.
+// At returns what tag pointed at, at a time, and whether it pointed at anything. An event whose image or pull
+// spec was replaced in place, as a push of the same image under another pull spec does, counts from when it
+// was first created. An empty tag is latest.
 func At(s *imagestream.ImageStream, tag string, t imagestream.Time) (tagevent.Event, bool) {
 	h, _ := s.History(cmp.Or(tag, pullspec.DefaultTag))
 	for _, e := range h.Items {
@@ -162,8 +167,8 @@ const (
 	ByPolicy Source = ""
 )
 
-// Reference returns the pull spec of what tag points at, from a place, and whether there is one. An empty tag is latest. From the
-// stream's own repositories only an event with an image can be pulled.
+// Reference returns the pull spec of what tag points at, from a place, and whether there is one. An empty tag
+// is latest. From the stream's own repositories only an event with an image can be pulled.
 func Reference(s *imagestream.ImageStream, tag string, from Source) (string, bool) {
 	tag = cmp.Or(tag, pullspec.DefaultTag)
 	event, ok := s.LatestEvent(tag)
@@ -219,12 +224,14 @@ func (c Chain) Last() string {
 	return c.Path[len(c.Path)-1]
 }
 
-// Follow goes along the spec tags that follow each other, beginning with tag. Source: semantics of occommands, section 2.1.
+// Follow goes along the spec tags that follow each other, beginning with tag. Source: semantics of
+// occommands, section 2.1.
 func Follow(s *imagestream.ImageStream, tag string) Chain {
 	return follow(s, tag, func(name string) (imagestream.TagReference, bool) { return s.SpecTag(name) })
 }
 
-// Follower goes along chains like [Follow], for whoever asks about many tags of a stream: it looks the tags up in an index.
+// Follower goes along chains like [Follow], for whoever asks about many tags of a stream: it looks the tags
+// up in an index.
 type Follower struct {
 	stream *imagestream.ImageStream
 	index  map[string]imagestream.TagReference

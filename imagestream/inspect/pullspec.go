@@ -31,9 +31,11 @@ type TagPullSpec struct {
 	PullSpec string
 	// HasStatus tells that the pull spec is what the tag really points at.
 	HasStatus bool
-	// HasNewer tells that something newer was asked for and is not imported yet. Only the rule Recent says so.
+	// HasNewer tells that something newer was asked for and is not imported yet. Only the rule Recent says
+	// so.
 	HasNewer bool
-	// IsTagEmpty tells that the tag points at nothing, and the pull spec is only where an image could be pushed to.
+	// IsTagEmpty tells that the tag points at nothing, and the pull spec is only where an image could be
+	// pushed to.
 	IsTagEmpty bool
 }
 
@@ -41,16 +43,18 @@ type TagPullSpec struct {
 var (
 	// ErrNoRepository means that the tag points at nothing and the stream has no repository.
 	ErrNoRepository = errors.New("the tag points at nothing, and the image stream has no repository: import or push an image first")
-	// ErrNotImported means that what was asked for is not imported yet, and its source cannot stand in for it.
+	// ErrNotImported means that what was asked for is not imported yet, and its source cannot stand in for
+	// it.
 	ErrNotImported = errors.New("what the tag asks for is not imported yet: wait for it, or take the most recent image")
 )
 
-// PullSpec returns what to pull for a tag of s, as clients work it out for themselves. An empty tag is latest. Where the status has no
-// image that the rule accepts, the source of the spec tag stands in, if it is a DockerImage under the reference policy Source,
-// and else the repository of the stream. An error is [ErrNoRepository] or [ErrNotImported].
+// PullSpec returns what to pull for a tag of s, as clients work it out for themselves. An empty tag is
+// latest. Where the status has no image that the rule accepts, the source of the spec tag stands in, if it is
+// a DockerImage under the reference policy Source, and else the repository of the stream. An error is
+// [ErrNoRepository] or [ErrNotImported].
 //
-// No defaults are filled in, so an empty reference policy is not Source, and of several tags of one name the first counts, in
-// spec and status. Source: op tagevent.pullSpec.
+// No defaults are filled in, so an empty reference policy is not Source, and of several tags of one name the
+// first counts, in spec and status. Source: op tagevent.pullSpec.
 func PullSpec(s *imagestream.ImageStream, tag string, opts PullSpecOptions) (TagPullSpec, error) {
 	tag = cmp.Or(tag, pullspec.DefaultTag)
 	spec := first(s.Spec.Tags, func(t *imagestream.TagReference) bool { return t.Name == tag })

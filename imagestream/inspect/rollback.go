@@ -7,12 +7,14 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
-// Rollback returns s with tag asking for what it pointed at n events ago: 1 is the event before the newest. It is the change that
-// "oc tag app@<digest> app:<tag>" makes: the tag's source becomes that image of the stream, and its policies and annotations go back to
-// what they are without flags. So it is imported no more, and stays. The history moves when the change is stored by the rules of
-// [imagestream.PrepareUpdate]: nothing of it is lost.
+// Rollback returns s with tag asking for what it pointed at n events ago: 1 is the event before the newest.
+// It is the change that "oc tag app@<digest> app:<tag>" makes: the tag's source becomes that image of the
+// stream, and its policies and annotations go back to what they are without flags. So it is imported no more,
+// and stays. The history moves when the change is stored by the rules of [imagestream.PrepareUpdate]: nothing
+// of it is lost.
 //
-// S is not changed; the result shares with it what did not change. It is an error if the tag has no such event, or if that has no image name.
+// S is not changed; the result shares with it what did not change. It is an error if the tag has no such
+// event, or if that has no image name.
 func Rollback(s *imagestream.ImageStream, tag string, n int) (*imagestream.ImageStream, error) {
 	h, _ := s.History(tag)
 	if n < 1 || n >= len(h.Items) {
@@ -21,7 +23,8 @@ func Rollback(s *imagestream.ImageStream, tag string, n int) (*imagestream.Image
 	return rollback(s, tag, h.Items[n].Image)
 }
 
-// RollbackTo is [Rollback] to an image that the tag once pointed at, or points at now, by its name or a prefix of that.
+// RollbackTo is [Rollback] to an image that the tag once pointed at, or points at now, by its name or a
+// prefix of that.
 func RollbackTo(s *imagestream.ImageStream, tag, image string) (*imagestream.ImageStream, error) {
 	h, _ := s.History(tag)
 	found := ""

@@ -75,8 +75,8 @@ type configuration struct {
 	Architecture    string           `json:"architecture"`
 }
 
-// Image returns the image that m and its configuration describe. Its name is the digest of the manifest; it has no pull
-// spec yet. The configuration must be what m's config names: its digest is checked.
+// Image returns the image that m and its configuration describe. Its name is the digest of the manifest; it
+// has no pull spec yet. The configuration must be what m's config names: its digest is checked.
 func Image(m *Manifest, config []byte) (*imagestream.Image, error) {
 	if got := m.Config.Digest.Algorithm().FromBytes(config); got != m.Config.Digest {
 		return nil, fmt.Errorf("configuration has the digest %s, and the manifest names %s", got, m.Config.Digest)

@@ -1,22 +1,24 @@
-// Package manifest reads image manifests, of Docker schema 2 and OCI, with their lists and indexes, and makes image metadata from them.
+// Package manifest reads image manifests, of Docker schema 2 and OCI, with their lists and indexes, and makes
+// image metadata from them.
 //
 // # Media types
 //
-// The Content-Type of a manifest, without parameters, decides how it is read; the mediaType inside must fit. Docker manifests and lists must
-// state theirs, OCI ones may leave it out. An OCI manifest that has "manifests", and an index that has "config" or "layers", is
-// refused: it could be read as the other. Source: semantics of import, section 3.
+// The Content-Type of a manifest, without parameters, decides how it is read; the mediaType inside must fit.
+// Docker manifests and lists must state theirs, OCI ones may leave it out. An OCI manifest that has
+// "manifests", and an index that has "config" or "layers", is refused: it could be read as the other. Source:
+// semantics of import, section 3.
 //
 // # Platforms
 //
-// [Manifest.Select] takes the image of a list for a platform: the first of that architecture and operating system, else the first for
-// linux/amd64, else the first.
+// [Manifest.Select] takes the image of a list for a platform: the first of that architecture and operating
+// system, else the first for linux/amd64, else the first.
 //
 // # Metadata
 //
-// [Image] fills an image from its manifest and configuration: layers in the order of the manifest, the configuration as a
-// DockerImage, whose Id is the digest of the configuration, and whose Size is that of the configuration and of each different
-// layer. Creation times are kept to the second. What a DockerImage has no member for is not kept. Source: semantics of
-// tagapi, section 9.
+// [Image] fills an image from its manifest and configuration: layers in the order of the manifest, the
+// configuration as a DockerImage, whose Id is the digest of the configuration, and whose Size is that of the
+// configuration and of each different layer. Creation times are kept to the second. What a DockerImage has no
+// member for is not kept. Source: semantics of tagapi, section 9.
 //
 // # Differences from OpenShift
 //
@@ -68,7 +70,8 @@ type Platform struct {
 	Variant      string `json:"variant,omitempty"`
 }
 
-// Manifest is a manifest that was read: either of one image, with a configuration and layers, or a list of images.
+// Manifest is a manifest that was read: either of one image, with a configuration and layers, or a list of
+// images.
 type Manifest struct {
 	// MediaType is one of [MediaTypes].
 	MediaType string
@@ -155,8 +158,8 @@ func (m *Manifest) check() error {
 	return nil
 }
 
-// Select returns the image of a list for p, by the rule in the package comment, and whether the list has any image at all. Empty
-// members of p are amd64 and linux. The variant does not count.
+// Select returns the image of a list for p, by the rule in the package comment, and whether the list has any
+// image at all. Empty members of p are amd64 and linux. The variant does not count.
 func (m *Manifest) Select(p Platform) (Child, bool) {
 	standard := Platform{Architecture: "amd64", OS: "linux"}
 	if p.Architecture == "" {

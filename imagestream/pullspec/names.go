@@ -4,8 +4,9 @@ import (
 	"strings"
 )
 
-// IsDigest reports whether s is a digest as the API reads it: sha256, sha384 or sha512, a colon, and
-// exactly 64, 96 or 128 hexadecimal digits in either case. (go-digest refuses upper case.) Source: op reference.digest.
+// IsDigest reports whether s is a digest as the API reads it: sha256, sha384 or sha512, a colon, and exactly
+// 64, 96 or 128 hexadecimal digits in either case. (go-digest refuses upper case.) Source: op
+// reference.digest.
 func IsDigest(s string) bool {
 	const algorithm = len("sha256:")
 	if len(s) < algorithm {
@@ -31,8 +32,8 @@ func IsDigest(s string) bool {
 	return true
 }
 
-// isHex reports whether the 8 bytes of s are hexadecimal digits. It looks at all of them at once: adding 0x80-c to a byte
-// below 0x80 sets its highest bit if the byte is c or above.
+// isHex reports whether the 8 bytes of s are hexadecimal digits. It looks at all of them at once: adding
+// 0x80-c to a byte below 0x80 sets its highest bit if the byte is c or above.
 func isHex(s string) bool {
 	_ = s[7]
 	const each, high = 0x0101010101010101, 0x8080808080808080
@@ -47,8 +48,9 @@ func isHex(s string) bool {
 	return (digits|letters)&high == high
 }
 
-// MatchImageID reports whether id names image: id is a prefix of image, or image is a digest and id is
-// a prefix of its hexadecimal part. Case counts. The empty id matches every image. Source: op names.matchImageID.
+// MatchImageID reports whether id names image: id is a prefix of image, or image is a digest and id is a
+// prefix of its hexadecimal part. Case counts. The empty id matches every image. Source: op
+// names.matchImageID.
 func MatchImageID(image, id string) bool {
 	if strings.HasPrefix(image, id) {
 		return true
@@ -56,8 +58,8 @@ func MatchImageID(image, id string) bool {
 	return IsDigest(image) && strings.HasPrefix(image[strings.IndexByte(image, ':')+1:], id)
 }
 
-// SplitTag cuts the name of an image stream tag at its first colon. No tag, or an empty one, is "latest";
-// ok tells whether there was a colon.
+// SplitTag cuts the name of an image stream tag at its first colon. No tag, or an empty one, is "latest"; ok
+// tells whether there was a colon.
 //
 // SplitTag("app:v1") is "app", "v1", true. SplitTag("app") is "app", "latest", false.
 func SplitTag(name string) (stream, tag string, ok bool) {
@@ -86,8 +88,8 @@ func JoinTag(stream, tag string) string {
 // JoinImage returns stream@id. Nothing is checked.
 func JoinImage(stream, id string) string { return stream + "@" + id }
 
-// ParseTag reads the name of an image stream tag: exactly one colon, something on both sides, no "@".
-// An error is a *[ParseError].
+// ParseTag reads the name of an image stream tag: exactly one colon, something on both sides, no "@". An
+// error is a *[ParseError].
 func ParseTag(name string) (stream, tag string, err error) {
 	stream, tag, _ = strings.Cut(name, ":")
 	if stream == "" || tag == "" || strings.Contains(tag, ":") || strings.Contains(name, "@") {
@@ -96,8 +98,8 @@ func ParseTag(name string) (stream, tag string, err error) {
 	return stream, tag, nil
 }
 
-// ParseImage reads the name of an image stream image: exactly one "@", something on both sides.
-// An error is a *[ParseError].
+// ParseImage reads the name of an image stream image: exactly one "@", something on both sides. An error is a
+// *[ParseError].
 func ParseImage(name string) (stream, id string, err error) {
 	stream, id, _ = strings.Cut(name, "@")
 	if stream == "" || id == "" || strings.Contains(id, "@") {
@@ -106,14 +108,15 @@ func ParseImage(name string) (stream, id string, err error) {
 	return stream, id, nil
 }
 
-// IsPathSegment reports whether name can be the name of an API object at all: not ".", "..", and without "/" and "%".
-// The empty name passes.
+// IsPathSegment reports whether name can be the name of an API object at all: not ".", "..", and without "/"
+// and "%". The empty name passes.
 func IsPathSegment(name string) bool {
 	return name != "." && name != ".." && !strings.ContainsAny(name, "/%")
 }
 
-// IsStreamName reports whether name can be the name of an image stream: runs of a-z and 0-9, joined by single ".", "_" or
-// "-". There is no limit of its own; namespace, "/" and name have 255 bytes together. Source: op names.validateName.
+// IsStreamName reports whether name can be the name of an image stream: runs of a-z and 0-9, joined by single
+// ".", "_" or "-". There is no limit of its own; namespace, "/" and name have 255 bytes together. Source: op
+// names.validateName.
 func IsStreamName(name string) bool {
 	separated := true
 	for i := range len(name) {

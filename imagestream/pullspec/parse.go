@@ -19,8 +19,8 @@ type ParseError struct {
 
 func (e *ParseError) Error() string { return fmt.Sprintf("%q: %s", e.Text, e.Reason) }
 
-// Parse reads a pull spec by the rules in the package comment. The fields of the result are parts of spec: nothing is
-// copied. An error is a *[ParseError].
+// Parse reads a pull spec by the rules in the package comment. The fields of the result are parts of spec:
+// nothing is copied. An error is a *[ParseError].
 //
 // Parse("quay.io/org/app:v1") is {quay.io org app v1 ""}.
 func Parse(spec string) (Reference, error) {

@@ -7,16 +7,18 @@ import (
 	"strings"
 )
 
-// PrioritizeTags returns tags in the order in which they are worth importing, and in which they are shown to people.
+// PrioritizeTags returns tags in the order in which they are worth importing, and in which they are shown to
+// people.
 //
 //  1. "latest";
 //  2. minor versions, "5.1", "v5.1" or "5.1-word", read as 5.1.0 and 5.1.0-word;
 //  3. semantic versions, with or without a leading "v";
 //  4. everything else, in byte order.
 //
-// Within 2 and 3 the higher version comes first, by the rules of semantic versions, where build metadata does not count; of equal
-// versions the one without "v". What looks like a version and is none (leading zeros, an underscore, a number of more than
-// 64 bits) falls to 4. Repeated tags are kept, ties keep their order, tags is not changed. Source: op names.prioritizeTags.
+// Within 2 and 3 the higher version comes first, by the rules of semantic versions, where build metadata does
+// not count; of equal versions the one without "v". What looks like a version and is none (leading zeros, an
+// underscore, a number of more than 64 bits) falls to 4. Repeated tags are kept, ties keep their order, tags
+// is not changed. Source: op names.prioritizeTags.
 func PrioritizeTags(tags []string) []string {
 	ranked := make([]rankedTag, len(tags))
 	for i, tag := range tags {
@@ -138,8 +140,8 @@ func isNumeric(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
 
-// isIdentifiers reports whether s is a list of identifiers joined by dots. In a prerelease a number must be one
-// that parseNumber reads.
+// isIdentifiers reports whether s is a list of identifiers joined by dots. In a prerelease a number must be
+// one that parseNumber reads.
 func isIdentifiers(s string, prerelease bool) bool {
 	for identifier := range strings.SplitSeq(s, ".") {
 		if identifier == "" {

@@ -1,10 +1,10 @@
 // Package pullspec reads and writes the strings by which images are named: pull specs like
-// "quay.io/org/app:v1@sha256:…", names of image stream tags like "app:v1" and of image
-// stream images like "app@sha256:…", digests, and tags in order of priority.
+// "quay.io/org/app:v1@sha256:…", names of image stream tags like "app:v1" and of image stream images like
+// "app@sha256:…", digests, and tags in order of priority.
 //
-// It follows the API server to the letter, which reads pull specs more widely in some places, and
-// more strictly in others, than github.com/distribution/reference. Nothing here allocates unless
-// the result needs a new string.
+// It follows the API server to the letter, which reads pull specs more widely in some places, and more
+// strictly in others, than github.com/distribution/reference. Nothing here allocates unless the result needs
+// a new string.
 //
 // # Pull specs
 //
@@ -12,27 +12,27 @@
 //
 // All classes are ASCII, nothing is trimmed, host and path have 255 bytes together at most.
 //
-//   - host: labels of letters, digits and inner dashes, joined by ".", then optionally ":" and digits.
-//     Upper case is fine; underscores and IPv6 literals are not.
+//   - host: labels of letters, digits and inner dashes, joined by ".", then optionally ":" and digits. Upper
+//     case is fine; underscores and IPv6 literals are not.
 //   - component: runs of a-z and 0-9, joined by one ".", one or two "_", or any number of "-".
 //   - tag: a letter, digit or "_", then up to 127 of these, "." and "-".
 //   - digest: see [IsDigest].
 //
 // The parts go to the fields of a [Reference] like this.
 //
-//  1. A path of one part that contains a "." or begins with "localhost" is a registry: Registry is
-//     then the whole text, tag and digest included, and Name is empty.
+//  1. A path of one part that contains a "." or begins with "localhost" is a registry: Registry is then the
+//     whole text, tag and digest included, and Name is empty.
 //  2. Of several parts, the first is the registry if it contains "." or ":" or equals "localhost".
-//  3. Of what remains, the part before the first "/" is the Namespace and the rest is the Name,
-//     which may contain slashes. Without a slash all of it is the Name.
+//  3. Of what remains, the part before the first "/" is the Namespace and the rest is the Name, which may
+//     contain slashes. Without a slash all of it is the Name.
 //
 // Source: ops reference.parse and names.parseReference.
 //
 // # Names
 //
 // There are two readers for names of image stream tags, as in the API. [SplitTag] cuts at the first colon and
-// takes "latest" where there is no tag; it never fails. [ParseTag] wants exactly one colon and both
-// sides. [SplitImage] and [ParseImage] are the same for "name@id".
+// takes "latest" where there is no tag; it never fails. [ParseTag] wants exactly one colon and both sides.
+// [SplitImage] and [ParseImage] are the same for "name@id".
 //
 // # Differences from OpenShift
 //
@@ -46,8 +46,8 @@ import (
 	"strings"
 )
 
-// Reference is a pull spec in parts. Fields that are not there are empty. References compare
-// with ==; [Reference.Equal] compares what they mean.
+// Reference is a pull spec in parts. Fields that are not there are empty. References compare with ==;
+// [Reference.Equal] compares what they mean.
 type Reference struct {
 	// Registry is the host, with port if it has one.
 	Registry string
@@ -75,8 +75,8 @@ func (r Reference) IsDockerHub() bool {
 	return r.Registry == hub || r.Registry == hubIndex || r.Registry == hubV2
 }
 
-// NameString returns name with id or tag: "app@sha256:…", "app:v1" or "app". An ID that is no digest
-// follows a colon; beside an ID the tag is dropped. An empty name gives "".
+// NameString returns name with id or tag: "app@sha256:…", "app:v1" or "app". An ID that is no digest follows
+// a colon; beside an ID the tag is dropped. An empty name gives "".
 func (r Reference) NameString() string {
 	switch {
 	case r.Name == "":
@@ -109,8 +109,8 @@ func (r Reference) Exact() string {
 	return b.String()
 }
 
-// String returns the pull spec with the namespace "library" where Docker Hub implies it. A pull
-// spec without a registry gets nothing.
+// String returns the pull spec with the namespace "library" where Docker Hub implies it. A pull spec without
+// a registry gets nothing.
 func (r Reference) String() string { return r.withLibrary().Exact() }
 
 func (r Reference) withLibrary() Reference {
@@ -139,8 +139,8 @@ func (r Reference) Minimal() Reference {
 	return r
 }
 
-// DockerClientDefaults returns r with what a Docker client would add: registry docker.io, namespace library on
-// Docker Hub, tag latest (beside an ID too).
+// DockerClientDefaults returns r with what a Docker client would add: registry docker.io, namespace library
+// on Docker Hub, tag latest (beside an ID too).
 func (r Reference) DockerClientDefaults() Reference {
 	if r.Registry == "" {
 		r.Registry = hub
@@ -152,8 +152,8 @@ func (r Reference) DockerClientDefaults() Reference {
 	return r
 }
 
-// DaemonMinimal returns r in the shortest form that a Docker daemon understands: docker.io for all names of Docker Hub,
-// no namespace library there, no tag latest.
+// DaemonMinimal returns r in the shortest form that a Docker daemon understands: docker.io for all names of
+// Docker Hub, no namespace library there, no tag latest.
 func (r Reference) DaemonMinimal() Reference {
 	if r.IsDockerHub() {
 		r.Registry = hub
@@ -191,9 +191,9 @@ func (r Reference) RegistryURL() string {
 	return u.String()
 }
 
-// RegistryHostPort returns host and port of the registry that serves r, by default port 443, or 80 if insecure.
-// The empty registry is docker.io, while docker.io itself is registry-1.docker.io. A
-// registry with more than one colon gives two empty strings. Source: op reference.forms.
+// RegistryHostPort returns host and port of the registry that serves r, by default port 443, or 80 if
+// insecure. The empty registry is docker.io, while docker.io itself is registry-1.docker.io. A registry with
+// more than one colon gives two empty strings. Source: op reference.forms.
 func (r Reference) RegistryHostPort(insecure bool) (host, port string) {
 	registry := r.AsV2().Registry
 	switch {

@@ -1,5 +1,5 @@
-// Package fill fills values by reflection, so that tests of copying, comparing and converting see every field, also the ones
-// added next year.
+// Package fill fills values by reflection, so that tests of copying, comparing and converting see every
+// field, also the ones added next year.
 package fill
 
 import (
@@ -8,8 +8,8 @@ import (
 )
 
 // Value fills what p points to: every exported field gets a value of its own that is not zero, every pointer
-// points somewhere, every slice and map has two members. A type that contains itself is filled two levels deep. A []byte holds a
-// JSON string.
+// points somewhere, every slice and map has two members. A type that contains itself is filled two levels
+// deep. A []byte holds a JSON string.
 func Value(p any) {
 	f := filler{depth: map[reflect.Type]int{}}
 	f.fill(reflect.ValueOf(p).Elem())
@@ -111,8 +111,8 @@ func overwrite(v reflect.Value) {
 	}
 }
 
-// Each calls visit once for every leaf that can be reached from p, with that one leaf changed and its path; the leaf
-// is put back afterwards.
+// Each calls visit once for every leaf that can be reached from p, with that one leaf changed and its path;
+// the leaf is put back afterwards.
 func Each(p any, visit func(path string)) { each(reflect.ValueOf(p).Elem(), "", visit) }
 
 func each(v reflect.Value, path string, visit func(string)) {

@@ -38,8 +38,8 @@ func path(object map[string]any) []string {
 	return paths[[2]string{group, kind}]
 }
 
-// Images yields the images of a workload's containers, init containers first, in order. An object of another kind has none.
-// Source: semantics of lookup, section 3.
+// Images yields the images of a workload's containers, init containers first, in order. An object of another
+// kind has none. Source: semantics of lookup, section 3.
 func Images(object map[string]any) iter.Seq[Location] {
 	return func(yield func(Location) bool) {
 		steps := path(object)

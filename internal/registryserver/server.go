@@ -1,5 +1,5 @@
-// Package registryserver starts a real registry for tests and demonstrations: the CNCF distribution's handlers in this process, on loopback, with
-// TLS, token authentication and storage in a folder.
+// Package registryserver starts a real registry for tests and demonstrations: the CNCF distribution's
+// handlers in this process, on loopback, with TLS, token authentication and storage in a folder.
 package registryserver
 
 import (
@@ -41,7 +41,8 @@ import (
 type Options struct {
 	// Dir is where it keeps its data; it must exist.
 	Dir string
-	// Auth asks for tokens. Anybody may then pull what does not begin with "private/"; Users, by name with their passwords, may pull everything.
+	// Auth asks for tokens. Anybody may then pull what does not begin with "private/"; Users, by name with
+	// their passwords, may pull everything.
 	Auth  bool
 	Users map[string]string
 }

@@ -10,11 +10,12 @@ import (
 	"strings"
 )
 
-// Match compares got with what c wants. It returns nothing if they agree, else one line a
-// difference, against the first of several wanted answers.
+// Match compares got with what c wants. It returns nothing if they agree, else one line a difference, against
+// the first of several wanted answers.
 //
-// Null, a missing member, an empty list and an empty map are equal. The members named "errors" are sets of {type, field}, those
-// named "status" that hold a reason and a code are compared by these two: error texts are nobody's rule.
+// Null, a missing member, an empty list and an empty map are equal. The members named "errors" are sets of
+// {type, field}, those named "status" that hold a reason and a code are compared by these two: error texts
+// are nobody's rule.
 func Match(c Case, got []byte) ([]string, error) {
 	have, err := decode(got)
 	if err != nil {
@@ -54,8 +55,8 @@ func decode(raw []byte) (any, error) {
 	return normalize(v), nil
 }
 
-// normalize drops nulls, empty lists and empty maps from maps, makes sets of errors, and turns an
-// empty value itself into nil.
+// normalize drops nulls, empty lists and empty maps from maps, makes sets of errors, and turns an empty value
+// itself into nil.
 func normalize(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -1,7 +1,7 @@
 // Package vectors loads conformance vectors and compares answers with them.
 //
-// A vector is one line of a .jsonl file, or of a .jsonl.gz file: {id, op, note, env, in, want or wantAny}. It holds an input
-// and what the real system answered.
+// A vector is one line of a .jsonl file, or of a .jsonl.gz file: {id, op, note, env, in, want or wantAny}. It
+// holds an input and what the real system answered.
 package vectors
 
 import (
@@ -29,7 +29,8 @@ type Case struct {
 	WantAny []json.RawMessage `json:"wantAny"`
 }
 
-// All yields the cases of every .jsonl and .jsonl.gz file of fsys, files in name order. It ends with the first error.
+// All yields the cases of every .jsonl and .jsonl.gz file of fsys, files in name order. It ends with the
+// first error.
 func All(fsys fs.FS) iter.Seq2[Case, error] {
 	return func(yield func(Case, error) bool) {
 		names, err := fs.Glob(fsys, "*.jsonl*")

@@ -1,5 +1,5 @@
-// Stranger builds a small program that imports this project as somebody else would: from module zips in a file proxy, with the
-// versions that the go.mod files name and without their replacements.
+// Stranger builds a small program that imports this project as somebody else would: from module zips in a
+// file proxy, with the versions that the go.mod files name and without their replacements.
 //
 //	stranger ROOT
 package main

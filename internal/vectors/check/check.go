@@ -9,8 +9,8 @@ import (
 	"github.com/imagestreams/imagestreams/internal/vectors"
 )
 
-// A runner answers a case. It decodes its arguments with call.env and call.in, so that the check can
-// see whether the library changed them.
+// A runner answers a case. It decodes its arguments with call.env and call.in, so that the check can see
+// whether the library changed them.
 type runner func(c *call) (any, error)
 
 // call is one run of one case.
@@ -53,9 +53,9 @@ func (c *call) changed() []string {
 // maxDiffs is how many differences of one case are shown.
 const maxDiffs = 8
 
-// check runs c twice and returns what is wrong with the answers: a difference from what is wanted, a
-// changed argument, a second answer with other bytes. The second run goes by another id and note, so that an answer that
-// hangs on these shows.
+// check runs c twice and returns what is wrong with the answers: a difference from what is wanted, a changed
+// argument, a second answer with other bytes. The second run goes by another id and note, so that an answer
+// that hangs on these shows.
 func check(c vectors.Case, run runner) []string {
 	first := &call{Case: c}
 	got, err := answer(first, run)

@@ -131,7 +131,8 @@ func TestRunAllAndReport(t *testing.T) {
 		want    string
 		ok      bool
 	}{
-		{nil, false, "a 1/2\nb 0/1 (no runner)\n", false},
+		{nil, false, "a 1/2\nb 0/1\n", false},
+		{[]string{"b"}, true, "b 0/1\n\tno runner\n", false},
 		{[]string{"a"}, true, "a 1/2\n\t2 ()\n\tx: want 2, got 1\n", false},
 	} {
 		results, err := runAll(dir, tc.only, runners)

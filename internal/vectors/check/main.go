@@ -2,8 +2,8 @@
 //
 //	go run ./internal/vectors/check [-v] [-ops a,b] DIR
 //
-// It prints a line an op, "<op> <passed>/<total>", with -v the first differences of each op, and exits 1
-// if a case fails or an op has no runner.
+// It prints a line an op, "<op> <passed>/<total>", with -v the first differences of each op, and exits 1 if a
+// case fails or an op has no runner.
 package main
 
 import (
@@ -99,13 +99,12 @@ func runAll(dir string, only []string, runners map[string]runner) ([]result, err
 func report(w io.Writer, results []result, verbose bool) bool {
 	ok := true
 	for _, r := range results {
-		note := ""
-		if r.noRunner {
-			note = " (no runner)"
-		}
-		fmt.Fprintf(w, "%s %d/%d%s\n", r.op, r.passed, r.total, note)
+		fmt.Fprintf(w, "%s %d/%d\n", r.op, r.passed, r.total)
 		ok = ok && r.passed == r.total
 		if verbose {
+			if r.noRunner {
+				fmt.Fprintln(w, "\tno runner")
+			}
 			for _, line := range r.problems {
 				fmt.Fprintf(w, "\t%s\n", line)
 			}

@@ -160,7 +160,8 @@ func shownErrors(errs imagestream.ErrorList) []object {
 	return out
 }
 
-// shown is a stream as the vectors show it: without kind, resource version and condition messages, on create without uid.
+// shown is a stream as the vectors show it: without kind, resource version and condition messages, on create
+// without uid.
 func shown(s *imagestream.ImageStream, created bool) *imagestream.ImageStream {
 	c := s.Clone()
 	c.TypeMeta = imagestream.TypeMeta{}
