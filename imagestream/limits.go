@@ -8,8 +8,8 @@ import (
 )
 
 // withinLimits reports whether the new stream may be stored: it uses nothing that the old one did not, or it
-// is within both limits. Growth of one resource so trips over the limit of the other, too. Source: semantics
-// of stream, section 11.
+// is within both limits. Growth of one resource so trips over the limit of the other, too. Source: vectors
+// stream-0049 to stream-0052.
 func (t *transition) withinLimits() bool {
 	if t.env.Limits == (Limits{}) {
 		return true
@@ -22,7 +22,7 @@ func (t *transition) withinLimits() bool {
 		oldTags, oldImages = sourcesOf(t.old), imagesOf(t.old.Status.Tags)
 	}
 	if t.sharedStatus {
-		// Upstream quirk (semantics of stream, section 5.2): the old status is the new one.
+		// Upstream quirk (stream-0069): the old status is the new one.
 		oldImages = images
 	}
 	if !grew(oldTags, tags) && !grew(oldImages, images) {
@@ -90,7 +90,7 @@ func usedSource(s *ImageStream, from *ObjectReference) (string, bool) {
 		stream, tag, err := pullspec.ParseTag(from.Name)
 		return orDefault(from.Namespace, s.Metadata.Namespace) + "/" + pullspec.JoinTag(stream, tag), err == nil
 	case KindImageStreamImage:
-		// Upstream quirk (semantics of stream, section 11): this name is read as a pull spec.
+		// Upstream quirk (stream-0051): this name is read as a pull spec.
 		r, err := pullspec.Parse(from.Name)
 		if err != nil || r.ID == "" {
 			return "", false

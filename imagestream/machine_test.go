@@ -169,7 +169,7 @@ func kept(t *rapid.T, from, to *imagestream.ImageStream) {
 	}
 }
 
-// wantGenerations is a naive reading of semantics of stream, section 5.1, steps 4 to 6, on maps.
+// wantGenerations is a naive reading of vectors stream-0056 to stream-0065, on maps.
 func wantGenerations(old, next, got *imagestream.ImageStream) (stream int64, tags map[string]int64) {
 	before, after := map[string]imagestream.TagReference{}, map[string]imagestream.TagReference{}
 	for _, tag := range imagestream.WithDefaults(old).Spec.Tags {

@@ -93,16 +93,23 @@ func (m *ObjectMeta) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	known = knownMeta(*m)
-	if err := json.Unmarshal(b, &known); err != nil {
+	err := json.Unmarshal(b, &known)
+	if err != nil {
 		return err
 	}
 	var all map[string]json.RawMessage
-	if err := json.Unmarshal(b, &all); err != nil {
+	if err = json.Unmarshal(b, &all); err != nil {
 		return err
 	}
 	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool {
 		return slices.ContainsFunc(metaMembers, func(known string) bool { return strings.EqualFold(known, name) })
 	})
+	for name, raw := range all {
+		// As it will be written, so that what was stored and read again is equal.
+		if all[name], err = json.Marshal(raw); err != nil {
+			return err
+		}
+	}
 	if len(all) > 0 {
 		known.Unknown = all
 	}

@@ -13,7 +13,7 @@ import (
 // TagChanged reports whether a spec tag of a stream in namespace asks for something else than before: another
 // source namespace or name, another reference flag or import mode, or the generation 0 where there was
 // another. The source's kind does not count, and a tag without a source, or with one that has neither kind
-// nor name, never counts as changed. Source: semantics of stream, section 6.
+// nor name, never counts as changed. Source: vectors stream-0058 to stream-0064.
 func TagChanged(old, next TagReference, namespace string) bool {
 	return tagChanged(&old, &next, namespace)
 }
@@ -40,7 +40,7 @@ type tagSource struct {
 }
 
 // sourceOf splits the name of a source. One part names a tag or image of the stream of s's name, in whatever
-// namespace the source is. Source: semantics of stream, section 8.1.
+// namespace the source is. Source: vectors stream-0016, stream-0019 and stream-0053.
 func sourceOf(s *ImageStream, from *ObjectReference) (tagSource, string) {
 	separator := ""
 	switch from.Kind {
@@ -112,8 +112,8 @@ func isForeign(s *ImageStream, from *ObjectReference) bool {
 	return from.Namespace != "" && from.Namespace != s.Metadata.Namespace
 }
 
-// verifyTags checks that the caller may let tags come from other namespaces. Source: semantics of stream,
-// section 7.
+// verifyTags checks that the caller may let tags come from other namespaces. Source: vectors stream-0010 to
+// stream-0013.
 func (t *transition) verifyTags() {
 	s := &t.d.stream
 	t.changedTags(func(tag *TagReference) {
@@ -132,7 +132,7 @@ func (t *transition) verifyTags() {
 }
 
 // resolveTags finds what tags point at that need no registry: references, and other tags and images. Source:
-// semantics of stream, section 8.
+// vectors stream-0007 and stream-0014 to stream-0019.
 func (t *transition) resolveTags() {
 	t.changedTags(func(tag *TagReference) {
 		generation := t.d.stream.Metadata.Generation
@@ -202,8 +202,8 @@ func (t *transition) resolve(tag *TagReference) (event tagevent.Event, ok bool) 
 
 // shareWithSource writes an event that a tag takes from a tag of the own stream back to that tag.
 //
-// Upstream quirk (semantics of stream, section 8.2): the event is a pointer into the source's history, so the
-// new generation, and the pull spec if it was rewritten, appear there too. The source keeps its conditions.
+// Upstream quirk (stream-0068): the event is a pointer into the source's history, so the new generation, and
+// the pull spec if it was rewritten, appear there too. The source keeps its conditions.
 func (t *transition) shareWithSource(source string, event tagevent.Event) {
 	h, _ := t.d.status.get(source)
 	if _, pinned := t.pins[source]; !pinned && h.Items[0] != event {
@@ -239,7 +239,7 @@ func canBeRead(key Key) bool { return key.Name != "" && pullspec.IsPathSegment(k
 
 // propagate pushes the newest event of every tag that has a new one to the tags that follow it: one step for
 // each tag, in name order, each compared with the old stream when its turn comes. The real system goes in map
-// order; this is one of its answers. Source: semantics of stream, section 8.3.
+// order; this is one of its answers. Source: vectors streamstatus-0009 and streamstatus-0010.
 //
 // If chains are followed, sources come before what follows them, so that one pass reaches everything.
 func (t *transition) propagate() {
@@ -248,8 +248,8 @@ func (t *transition) propagate() {
 	case t.env.FollowChains:
 		order = t.sourcesFirst()
 	case t.sharedStatus:
-		// Upstream quirk (semantics of stream, section 5.2): the old status of a user's update is the new
-		// one, so nothing is ever new.
+		// Upstream quirk (stream-0069): the old status of a user's update is the new one, so nothing is ever
+		// new.
 		return
 	default:
 		order = t.d.status.tags()

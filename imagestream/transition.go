@@ -94,7 +94,7 @@ func (h *histories) dropEmpty() {
 }
 
 // newUpdate begins an update with what all of them have in common: what a client cannot change comes from
-// old. Source: semantics of stream, section 5, steps 4 to 7.
+// old. Source: vectors stream-0062 and stream-0075.
 func newUpdate(old, next *ImageStream, env Env) *transition {
 	t := &transition{env: env, old: WithDefaults(old), d: newDraft(next)}
 	m, o := &t.d.stream.Metadata, &old.Metadata
@@ -121,8 +121,8 @@ func (t *transition) update() (*ImageStream, ErrorList) {
 	})
 }
 
-// setGenerations moves the generations of the stream and of its tags. Source: semantics of stream, section
-// 5.1, steps 4 to 6.
+// setGenerations moves the generations of the stream and of its tags. Source: vectors stream-0056 to
+// stream-0065.
 func (t *transition) setGenerations() {
 	s, ns := &t.d.stream, t.d.stream.Metadata.Namespace
 	before := walk{t.old.Spec.Tags}
@@ -154,7 +154,7 @@ func (t *transition) setGeneration(i int, generation int64) {
 
 func isGeneration(p *int64, want int64) bool { return p != nil && *p == want }
 
-// setRepositories computes the repositories of the status. Source: semantics of stream, section 3.
+// setRepositories computes the repositories of the status. Source: vectors stream-0002 and stream-0003.
 func (t *transition) setRepositories() {
 	s := &t.d.stream
 	s.Status.DockerImageRepository, s.Status.PublicDockerImageRepository = Repositories(s, t.env)
@@ -203,7 +203,8 @@ func PrepareStatusUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorLi
 	return t.d.finish(), nil
 }
 
-// stampNewest gives newest events without a generation one. Source: semantics of stream, section 5.3.
+// stampNewest gives newest events without a generation one. Source: vectors streamstatus-0002 to
+// streamstatus-0007.
 func (t *transition) stampNewest() {
 	s := &t.d.stream
 	for _, h := range t.d.status.stored {

@@ -15,8 +15,7 @@ const InsecureRepositoryAnnotation = "openshift.io/image.insecureRepository"
 // maxKey is the limit of namespace, "/" and name together, in bytes.
 const maxKey = 255
 
-// validateMetadataUpdate checks what an update may not change. Source: semantics of stream, section 5, step
-// 8.
+// validateMetadataUpdate checks what an update may not change. Source: vector stream-0085.
 func validateMetadataUpdate(old, next *ObjectMeta) (errs ErrorList) {
 	immutable := func(field string, same bool, value any) {
 		if !same {
@@ -42,8 +41,8 @@ func validateMetadataUpdate(old, next *ObjectMeta) (errs ErrorList) {
 	return errs
 }
 
-// validate applies the rules for a whole stream, but for its metadata. Source: semantics of stream, section
-// 9.
+// validate applies the rules for a whole stream, but for its metadata. Source: vectors stream-0020 to
+// stream-0037.
 func (t *transition) validate() {
 	s := &t.d.stream
 	if key := s.Key().String(); len(key) > maxKey {
@@ -99,7 +98,8 @@ func (v *validator) admits(r pullspec.Reference, transport Transport) bool {
 	return v.allowed.allows(r, transport)
 }
 
-// oldPullSpecs lists everything that the old stream refers to. Source: semantics of stream, section 10.
+// oldPullSpecs lists everything that the old stream refers to. Source: vectors stream-0039 to stream-0046 and
+// stream-0083.
 func (v *validator) oldPullSpecs() []string {
 	specs := []string{v.old.Spec.DockerImageRepository}
 	for _, tag := range v.old.Spec.Tags {
@@ -109,8 +109,7 @@ func (v *validator) oldPullSpecs() []string {
 	}
 	status := v.old.Status.Tags
 	if v.sharedStatus {
-		// Upstream quirk (semantics of stream, section 5.2): this has the pull specs that the update has just
-		// added.
+		// Upstream quirk (stream-0084): this has the pull specs that the update has just added.
 		status = v.d.status.all()
 	}
 	for _, h := range status {
@@ -167,8 +166,7 @@ func (v *validator) source(tag *TagReference) {
 				return
 			}
 		}
-		// Upstream quirk (semantics of stream, section 12.16): an empty name is looked up in the list like
-		// docker.io.
+		// Upstream quirk (op stream.create): an empty name is looked up in the list like docker.io.
 		if !v.admits(r, v.transport(tag.ImportPolicy.Insecure)) {
 			v.errs.add(FieldForbidden, "spec.tags["+tag.Name+"].from.name", name, notAllowedDetail)
 		}
@@ -219,8 +217,8 @@ func eventPath(tag string, i int) string {
 	return fmt.Sprintf("status.tags[%s].items[%d].dockerImageReference", tag, i)
 }
 
-// validateNewReferences checks the pull specs that a status update brings in. Source: semantics of stream,
-// section 5.3.
+// validateNewReferences checks the pull specs that a status update brings in. Source: vectors
+// streamstatus-0002 to streamstatus-0007.
 func (t *transition) validateNewReferences() {
 	v := t.newValidator()
 	var before, insecure map[string]bool

@@ -15,8 +15,7 @@ const CheckAnnotation = "openshift.io/image.dockerRepositoryCheck"
 // Apply returns stream with the answers to the plan of imp, at the time now; a new stream, if stream is nil.
 // It is written by the rules of [imagestream.PrepareUpdateInternal], or those of creation, which move the
 // generations. Stream is not changed, and the result shares with it what did not change; it is stream itself
-// if it was imported before and nothing is new. Imp must have its defaults. Source: semantics of import,
-// section 5.
+// if it was imported before and nothing is new. Imp must have its defaults. Source: op import.run.
 func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, plan *Plan, answers Answers, now imagestream.Time) *imagestream.ImageStream {
 	a := applier{now: now, generation: 1}
 	if stream == nil {

@@ -20,8 +20,8 @@
 //
 // A success sets the tag's source, policy and history; a failure sets its condition ImportSuccess to False,
 // with the generation that it accounts for. An import that changes nothing writes nothing. If somebody else
-// writes meanwhile, the answers are applied again to the fresh stream; nothing is fetched twice. Rules:
-// semantics of import, sections 3 to 5.
+// writes meanwhile, the answers are applied again to the fresh stream; nothing is fetched twice. Rules: op
+// import.run.
 //
 // # Differences from OpenShift
 //
@@ -211,8 +211,7 @@ func (i *Importer) createImages(ctx context.Context, answers Answers) error {
 	return nil
 }
 
-// checkPreconditions compares uid and resource version of an import with the stream. Source: semantics of
-// import, section 2, step 3.
+// checkPreconditions compares uid and resource version of an import with the stream. Source: op import.run.
 func checkPreconditions(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport) error {
 	m := &imp.Metadata
 	name := m.Namespace + "/" + m.Name

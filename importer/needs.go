@@ -16,7 +16,7 @@ func IsImportable(tag imagestream.TagReference) bool {
 
 // NeedsImport returns the import that stream waits for, and whether there is one: all of its importable tags
 // if it was never imported, else those whose generation is ahead of what their history accounts for. Tags
-// without a generation come along. Source: semantics of import, section 8.
+// without a generation come along. Source: op needsimport.
 func NeedsImport(stream *imagestream.ImageStream) (*imagestream.ImageStreamImport, bool) {
 	return needsImport(stream, index(stream))
 }
@@ -85,7 +85,7 @@ func imageOf(tag imagestream.TagReference) imagestream.ImageImportSpec {
 
 // IsScheduled reports whether tag is to be imported again and again: it is importable and scheduled, its
 // source is a pull spec, and not a digest that was imported, which can never change. Latest is the newest
-// event of the tag, the zero event if it has none. Source: semantics of import, section 9.
+// event of the tag, the zero event if it has none. Source: op needsimport.scheduled.
 func IsScheduled(tag imagestream.TagReference, latest tagevent.Event) bool {
 	if !IsImportable(tag) || !tag.ImportPolicy.Scheduled {
 		return false

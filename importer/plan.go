@@ -182,7 +182,7 @@ func withDefaults(imp *imagestream.ImageStreamImport) *imagestream.ImageStreamIm
 	return imp
 }
 
-// Validate returns what is wrong with an import. Source: semantics of import, section 2, step 1.
+// Validate returns what is wrong with an import. Source: op import.run.
 func Validate(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 	add := func(t imagestream.FieldErrorType, field, value, detail string) {
 		errs = append(errs, &imagestream.FieldError{Type: t, Field: field, Value: value, Detail: detail})

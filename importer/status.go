@@ -9,8 +9,8 @@ import (
 )
 
 // StatusOf returns what the API reports for an image that could not be imported because of err: NotFound,
-// Unauthorized, Forbidden or InternalError, with the error's own words. It depends on err alone. Source:
-// semantics of import, section 4.
+// Unauthorized, Forbidden or InternalError, with the error's own words. It depends on err alone. Source: op
+// import.run.
 func StatusOf(err error) imagestream.Status {
 	reason := imagestream.ReasonInternalError
 	var failure *RegistryError

@@ -8,7 +8,7 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// TestStatusOfFailures is the table of semantics of import, section 4.
+// TestStatusOfFailures is the table of op import.run.
 func TestStatusOfFailures(t *testing.T) {
 	type failure = importer.RegistryError
 	for _, tc := range []struct {

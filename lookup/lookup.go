@@ -16,7 +16,7 @@
 //  3. The tag has no image: under the same condition the reference becomes the stream's repository with the
 //     tag, if the stream has one.
 //
-// Objects with a controller stay: who made them has looked up already. Rules: semantics of lookup, section 2.
+// Objects with a controller stay: who made them has looked up already. Rules: op lookup.rewrite.
 //
 // # How
 //

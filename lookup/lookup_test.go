@@ -79,7 +79,7 @@ func pod(reference string, annotations map[string]any) map[string]any {
 	}
 }
 
-// TestDecisionTable is the table of semantics of lookup, section 2.6, for pods.
+// TestDecisionTable is the table of op lookup.rewrite, for pods.
 func TestDecisionTable(t *testing.T) {
 	const registry, exact = "reg.int:5000", "quay.io/org/nodejs@" + image
 	force := map[string]any{lookup.ResolveNamesAnnotation: "*"}

@@ -137,7 +137,7 @@ func (h History) Condition(t ConditionType) (Condition, bool) {
 
 // ObservedGeneration returns the highest spec tag generation that h accounts for, be it by its newest event
 // or by a first ImportSuccess condition of any status; 0 if there is neither. A spec tag with a higher
-// generation waits for its import. Source: semantics of op needsimport.
+// generation waits for its import. Source: op needsimport.
 func (h History) ObservedGeneration() int64 {
 	latest, _ := h.Latest()
 	condition, _ := h.Condition(ImportSuccess)

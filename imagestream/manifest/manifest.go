@@ -6,7 +6,7 @@
 // The Content-Type of a manifest, without parameters, decides how it is read; the mediaType inside must fit.
 // Docker manifests and lists must state theirs, OCI ones may leave it out. An OCI manifest that has
 // "manifests", and an index that has "config" or "layers", is refused: it could be read as the other. Source:
-// semantics of import, section 3.
+// op import.run.
 //
 // # Platforms
 //
@@ -18,7 +18,7 @@
 // [Image] fills an image from its manifest and configuration: layers in the order of the manifest, the
 // configuration as a DockerImage, whose Id is the digest of the configuration, and whose Size is that of the
 // configuration and of each different layer. Creation times are kept to the second. What a DockerImage has no
-// member for is not kept. Source: semantics of tagapi, section 9.
+// member for is not kept. Source: op image.metadata.
 //
 // # Differences from OpenShift
 //

@@ -39,7 +39,7 @@ func path(object map[string]any) []string {
 }
 
 // Images yields the images of a workload's containers, init containers first, in order. An object of another
-// kind has none. Source: semantics of lookup, section 3.
+// kind has none. Source: op lookup.rewrite.
 func Images(object map[string]any) iter.Seq[Location] {
 	return func(yield func(Location) bool) {
 		steps := path(object)
