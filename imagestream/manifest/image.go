@@ -64,6 +64,7 @@ type Config struct {
 
 // configuration is the members of an image's configuration that a DockerImage takes over.
 type configuration struct {
+	ID              string           `json:"id"`
 	Parent          string           `json:"parent"`
 	Comment         string           `json:"comment"`
 	Created         imagestream.Time `json:"created"`
@@ -73,6 +74,27 @@ type configuration struct {
 	Author          string           `json:"author"`
 	Config          *Config          `json:"config"`
 	Architecture    string           `json:"architecture"`
+	// Size is not taken over, but if it is no number, the API cannot read the text.
+	Size int64 `json:"size"`
+}
+
+// imageConfiguration is a configuration of schema 2, with the members that are not taken over either.
+type imageConfiguration struct {
+	configuration
+	RootFS struct {
+		Type    string   `json:"type"`
+		DiffIDs []string `json:"diff_ids"`
+	} `json:"rootfs"`
+	History []struct {
+		Created    imagestream.Time `json:"created"`
+		Author     string           `json:"author"`
+		CreatedBy  string           `json:"created_by"`
+		Comment    string           `json:"comment"`
+		EmptyLayer bool             `json:"empty_layer"`
+	} `json:"history"`
+	OS         string   `json:"os"`
+	OSVersion  string   `json:"os.version"`
+	OSFeatures []string `json:"os.features"`
 }
 
 // Image returns the image that m and its configuration describe. Its name is the digest of the manifest; it
@@ -81,7 +103,7 @@ func Image(m *Manifest, config []byte) (*imagestream.Image, error) {
 	if got := m.Config.Digest.Algorithm().FromBytes(config); got != m.Config.Digest {
 		return nil, fmt.Errorf("configuration has the digest %s, and the manifest names %s", got, m.Config.Digest)
 	}
-	var c configuration
+	var c imageConfiguration
 	if err := json.Unmarshal(config, &c); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", m.Config.Digest, err)
 	}
@@ -100,11 +122,18 @@ func Image(m *Manifest, config []byte) (*imagestream.Image, error) {
 			size += l.Size
 		}
 	}
-	return image, setMetadata(image, DockerImage{
-		ID: m.Config.Digest.String(), Parent: c.Parent, Comment: c.Comment, Created: c.Created, Container: c.Container,
+	metadata := c.metadata()
+	metadata.ID, metadata.Size = m.Config.Digest.String(), size
+	return image, setMetadata(image, metadata)
+}
+
+// metadata returns the DockerImage of a configuration. A size in it does not count.
+func (c *configuration) metadata() DockerImage {
+	return DockerImage{
+		ID: c.ID, Parent: c.Parent, Comment: c.Comment, Created: c.Created, Container: c.Container,
 		ContainerConfig: &c.ContainerConfig, DockerVersion: c.DockerVersion, Author: c.Author, Config: c.Config,
-		Architecture: c.Architecture, Size: size,
-	})
+		Architecture: c.Architecture,
+	}
 }
 
 // ListImage returns the image that stands for the list m, made at the time now. It has no layers.
