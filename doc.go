@@ -12,6 +12,7 @@
 //	imagestream           the object model, the transitions of a stream, errors, the Store port
 //	imagestream/pullspec  pull specs, names of tags and images, digests, the order of tags
 //	imagestream/manifest  image manifests and configurations to image metadata
+//	imagestream/view      image stream tags, image tags, images and layers of a stream
 //	imagestream/inspect   questions about a stream
 //	imagestream/describe  streams as text for people
 //	tagevent              the history of one tag

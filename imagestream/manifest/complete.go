@@ -36,12 +36,13 @@ type raw struct {
 	} `json:"config"`
 }
 
-// Complete returns image with what its own texts, dockerImageManifest and dockerImageConfig, say of it: layers
-// with the base first, media type, metadata. An image without a manifest, or one that has all that, stays as it
-// is, but for its layers' order. Image is not changed. Now is the creation time of a manifest list.
+// Complete returns image with what its own texts, dockerImageManifest and dockerImageConfig, say of it:
+// layers with the base first, media type, metadata. An image without a manifest, or one that has all that,
+// stays as it is, but for its layers' order. Image is not changed. Now is the creation time of a manifest
+// list.
 //
-// A text that cannot be read is an error; the image that comes with it has what was found before.
-// Source: op image.metadata.
+// A text that cannot be read is an error; the image that comes with it has what was found before. Source: op
+// image.metadata.
 func Complete(image *imagestream.Image, now imagestream.Time) (*imagestream.Image, error) {
 	c := *image
 	metadata := storedMetadata(image)

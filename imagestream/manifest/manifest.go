@@ -22,7 +22,8 @@
 //
 // # Differences from OpenShift
 //
-// Docker schema 1, which registries no longer accept, is not read yet: it is an error that says so.
+// [Parse] does not read Docker schema 1, which registries no longer accept: it is an error that says so.
+// [Complete] reads what a store holds of it.
 package manifest
 
 import (

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/view"
+)
+
+// stored is what the store of a case holds, as it is: a fake would give it other versions.
+type stored struct {
+	environment
+	Images []*imagestream.Image
+}
+
+func (s *stored) GetImageStream(_ context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
+	for _, stream := range s.Streams {
+		if stream.Key() == key {
+			return stream, nil
+		}
+	}
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key.String(), "")
+}
+
+func (s *stored) GetImage(_ context.Context, name string) (*imagestream.Image, error) {
+	for _, image := range s.Images {
+		if image.Metadata.Name == name {
+			return image, nil
+		}
+	}
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImages, name, "")
+}
+
+func (s *stored) ListImageStreams(_ context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
+	list := &imagestream.ImageStreamList{}
+	for _, stream := range s.Streams {
+		if (opts.Namespace == "" || stream.Metadata.Namespace == opts.Namespace) && opts.Labels.Matches(stream.Metadata.Labels) {
+			list.Items = append(list.Items, *stream)
+		}
+	}
+	slices.SortFunc(list.Items, func(a, b imagestream.ImageStream) int { return a.Key().Compare(b.Key()) })
+	return list, nil
+}
+
+type viewInput struct {
+	Namespace, Name              string
+	LabelSelector, FieldSelector string
+}
+
+// viewRunner runs a method of a view.Reader.
+func viewRunner[T any](get func(ctx context.Context, r *view.Reader, in viewInput) (T, error)) runner {
+	return func(c *call) (any, error) {
+		var e stored
+		var in viewInput
+		if err := errors.Join(c.env(&e), c.in(&in)); err != nil {
+			return nil, err
+		}
+		r := &view.Reader{
+			Source: &e, InternalRegistry: e.InternalRegistry, ExternalRegistry: e.ExternalRegistry,
+			Now: func() time.Time { return e.Now },
+		}
+		v, err := get(context.Background(), r, in)
+		if err != nil {
+			return failure(err)
+		}
+		return object{"object": v}, nil
+	}
+}
+
+// listRunner runs a method that lists.
+func listRunner[T any](list func(ctx context.Context, r *view.Reader, opts view.ListOptions) (T, error)) runner {
+	return viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (v T, err error) {
+		opts := view.ListOptions{Namespace: in.Namespace, Fields: in.FieldSelector}
+		if opts.Labels, err = imagestream.ParseSelector(in.LabelSelector); err != nil {
+			return v, imagestream.NewError(imagestream.ReasonBadRequest, "", "", err.Error())
+		}
+		return list(ctx, r, opts)
+	})
+}
+
+var viewOps = map[string]runner{
+	"istag.get": viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (*imagestream.ImageStreamTag, error) {
+		return r.ImageStreamTag(ctx, in.Namespace, in.Name)
+	}),
+	"imagetag.get": viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (*imagestream.ImageTag, error) {
+		return r.ImageTag(ctx, in.Namespace, in.Name)
+	}),
+	"isimage.get": viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (*imagestream.ImageStreamImage, error) {
+		return r.ImageStreamImage(ctx, in.Namespace, in.Name)
+	}),
+	"layers.get": viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (*imagestream.ImageStreamLayers, error) {
+		return r.Layers(ctx, imagestream.Key{Namespace: in.Namespace, Name: in.Name})
+	}),
+	"istag.list": listRunner(func(ctx context.Context, r *view.Reader, opts view.ListOptions) (*imagestream.ImageStreamTagList, error) {
+		return r.ImageStreamTags(ctx, opts)
+	}),
+	"imagetag.list": listRunner(func(ctx context.Context, r *view.Reader, opts view.ListOptions) (*imagestream.ImageTagList, error) {
+		return r.ImageTags(ctx, opts)
+	}),
+}
