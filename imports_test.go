@@ -30,7 +30,7 @@ var graph = map[string][]string{
 	"imagestream/pullspec":   {},
 	"imagestream":            {"tagevent", "imagestream/pullspec"},
 	"imagestream/manifest":   {"imagestream", digest},
-	"imagestream/view":       {"imagestream", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
+	"imagestream/view":       {"imagestream", "imagestream/inspect", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
 	"imagestream/inspect":    {"imagestream", "imagestream/pullspec", "tagevent"},
 	"imagestream/describe":   {"imagestream", "imagestream/pullspec", "tagevent", "imagestream/inspect"},
 	"lookup":                 {"imagestream", "imagestream/pullspec", "tagevent", "internal/podspec"},

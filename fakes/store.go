@@ -130,6 +130,9 @@ func get[T any](ctx context.Context, s *Store, k kind[T], op string, key imagest
 
 // CreateImageStream implements [imagestream.Store].
 func (s *Store) CreateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+	if err := imagestream.CheckUnversioned(stream); err != nil {
+		return nil, err
+	}
 	return create(ctx, s, s.streamKind(), "CreateImageStream", stream)
 }
 

@@ -212,7 +212,7 @@ func ExampleCheckUpdate() {
 	fmt.Println(imagestream.CheckUpdate(old, next))
 	// Output:
 	// true
-	// imagestreams "shop/app": invalid: metadata.resourceVersion: an update says which version it changes: get the image stream and keep its resourceVersion
+	// imagestreams "shop/app": invalid: metadata.resourceVersion: an update says which version it changes: get the object and keep its resourceVersion
 }
 
 func ExampleCheckCreate() {
@@ -324,4 +324,32 @@ func ExampleWriter_UpdateInternal() {
 	latest, _ := updated.LatestEvent("latest")
 	fmt.Println(latest.Image, err)
 	// Output: sha256:1 <nil>
+}
+
+func ExampleValidateTag() {
+	tag := docker("v1", "quay.io/org/App")
+	tag.ReferencePolicy.Type = imagestream.ReferencePolicySource
+	for _, e := range imagestream.ValidateTag(tag, "tag", false, imagestream.Allowlist{}) {
+		fmt.Println(e.Type, e.Field)
+	}
+	// Output: FieldValueInvalid tag.from.name
+}
+
+func ExampleValidateMetadata() {
+	errs := imagestream.ValidateMetadata(&imagestream.ObjectMeta{Name: "app", Labels: map[string]string{"a b": ""}}, false)
+	fmt.Println(errs[0].Field)
+	old := &imagestream.ObjectMeta{Name: "app", UID: "1"}
+	next := imagestream.CarryMetadata(old, &imagestream.ObjectMeta{Name: "api"})
+	fmt.Println(next.UID, imagestream.ValidateMetadataUpdate(old, &next)[0].Field)
+	// Output:
+	// metadata.labels
+	// 1 metadata.name
+}
+
+func ExamplePause() {
+	err := imagestream.Pause(context.Background(), 1, func(wait time.Duration) { fmt.Println(wait <= 5*time.Millisecond) })
+	fmt.Println(err)
+	// Output:
+	// true
+	// <nil>
 }

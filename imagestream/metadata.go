@@ -93,7 +93,7 @@ const streamNameDetail = "an image stream's name is lower-case letters and digit
 
 // validateMetadata applies the rules for all objects. What is wrong with a key of a map or an entry of a list
 // is reported at the map or the list. Source: vectors stream-0020 to stream-0037.
-func validateMetadata(m *ObjectMeta, rule nameRule) (errs ErrorList) {
+func validateMetadata(m *ObjectMeta, rule nameRule, namespaced bool) (errs ErrorList) {
 	if m.GenerateName != "" && !rule(m.GenerateName) {
 		errs.add(FieldInvalid, "metadata.generateName", m.GenerateName, streamNameDetail)
 	}
@@ -102,9 +102,11 @@ func validateMetadata(m *ObjectMeta, rule nameRule) (errs ErrorList) {
 	} else if !rule(m.Name) {
 		errs.add(FieldInvalid, "metadata.name", m.Name, streamNameDetail)
 	}
-	if m.Namespace == "" {
+	switch {
+	case !namespaced:
+	case m.Namespace == "":
 		errs.add(FieldRequired, "metadata.namespace", nil, "an image stream belongs to a namespace")
-	} else if !isDNSLabel(m.Namespace) {
+	case !isDNSLabel(m.Namespace):
 		errs.add(FieldInvalid, "metadata.namespace", m.Namespace, "a namespace is lower-case letters, digits and inner dashes, at most 63")
 	}
 	if m.Generation < 0 {

@@ -30,19 +30,25 @@ func CheckUnversioned(stream *ImageStream) error {
 // is of class [ErrInvalid], another one of [ErrConflict], and what is no number at all a failure without a
 // reason. Source: vectors stream-0072 to stream-0077.
 func CheckUpdate(old, next *ImageStream) error {
-	m, o := &next.Metadata, &old.Metadata
-	fail := func(reason StatusReason, message string) error {
-		return NewError(reason, ResourceImageStreams, old.Key().String(), message)
-	}
+	return checkUpdate(ResourceImageStreams, old.Key().String(), &old.Metadata, &next.Metadata)
+}
+
+// CheckImageUpdate is [CheckUpdate] for images.
+func CheckImageUpdate(old, next *Image) error {
+	return checkUpdate(ResourceImages, old.Metadata.Name, &old.Metadata, &next.Metadata)
+}
+
+func checkUpdate(resource, name string, o, m *ObjectMeta) error {
+	fail := func(reason StatusReason, message string) error { return NewError(reason, resource, name, message) }
 	switch {
 	case m.Name != o.Name || m.Namespace != "" && m.Namespace != o.Namespace:
-		return fail(ReasonBadRequest, fmt.Sprintf("the object in the request is %s", next.Key()))
+		return fail(ReasonBadRequest, fmt.Sprintf("the object in the request is %s", Key{m.Namespace, m.Name}))
 	case m.UID != "" && m.UID != o.UID:
 		return fail(ReasonConflict, fmt.Sprintf("its uid is %s, not %s: it was deleted and created again; get it and try again", o.UID, m.UID))
 	case m.ResourceVersion == "" || m.ResourceVersion == "0":
-		return NewInvalid(ResourceImageStreams, old.Key().String(), ErrorList{{
+		return NewInvalid(resource, name, ErrorList{{
 			Type: FieldInvalid, Field: "metadata.resourceVersion", Value: m.ResourceVersion,
-			Detail: "an update says which version it changes: get the image stream and keep its resourceVersion",
+			Detail: "an update says which version it changes: get the object and keep its resourceVersion",
 		}})
 	case m.ResourceVersion == o.ResourceVersion:
 		return nil

@@ -68,8 +68,8 @@ type Reader interface {
 type Store interface {
 	Reader
 
-	// CreateImageStream stores a new stream. The store sets uid and resource version; a resource version in
-	// the argument is ignored.
+	// CreateImageStream stores a new stream. The store sets uid and resource version; one in the argument is
+	// an error, that of [CheckUnversioned].
 	CreateImageStream(ctx context.Context, stream *ImageStream) (*ImageStream, error)
 	// UpdateImageStream replaces a stream if its stored resource version is the argument's, and a uid in the
 	// argument is the stored one. Otherwise the error is of class ErrConflict; an argument without resource
@@ -78,7 +78,8 @@ type Store interface {
 	// DeleteImageStream removes a stream. A precondition that does not hold is an ErrConflict.
 	DeleteImageStream(ctx context.Context, key Key, only Preconditions) error
 
-	// CreateImage, UpdateImage and DeleteImage do the same for images.
+	// CreateImage, UpdateImage and DeleteImage do the same for images. A resource version of a new image is
+	// ignored.
 	CreateImage(ctx context.Context, image *Image) (*Image, error)
 	UpdateImage(ctx context.Context, image *Image) (*Image, error)
 	DeleteImage(ctx context.Context, name string, only Preconditions) error

@@ -52,7 +52,7 @@ func (t *transition) create() (*ImageStream, ErrorList) {
 		t.setGeneration(i, 1)
 	}
 	t.setRepositories()
-	return t.check(func() ErrorList { return validateMetadata(&s.Metadata, streamNameRule) })
+	return t.check(func() ErrorList { return validateMetadata(&s.Metadata, streamNameRule, true) })
 }
 
 // PrepareUpdate returns next as it is stored when a user replaces old by it.
@@ -97,27 +97,34 @@ func (h *histories) dropEmpty() {
 // old. Source: vectors stream-0062 and stream-0075.
 func newUpdate(old, next *ImageStream, env Env) *transition {
 	t := &transition{env: env, old: WithDefaults(old), d: newDraft(next)}
-	m, o := &t.d.stream.Metadata, &old.Metadata
-	m.Generation = o.Generation
-	m.Namespace = orDefault(m.Namespace, o.Namespace)
-	m.UID = orDefault(m.UID, o.UID)
-	if !o.CreationTimestamp.IsZero() {
-		m.CreationTimestamp = o.CreationTimestamp
+	t.d.stream.Metadata = CarryMetadata(&old.Metadata, &next.Metadata)
+	return t
+}
+
+// CarryMetadata returns next with what a client cannot change of old: generation, creation and deletion. An
+// empty namespace or uid is filled in.
+func CarryMetadata(old, next *ObjectMeta) ObjectMeta {
+	m := *next
+	m.Generation = old.Generation
+	m.Namespace = orDefault(m.Namespace, old.Namespace)
+	m.UID = orDefault(m.UID, old.UID)
+	if !old.CreationTimestamp.IsZero() {
+		m.CreationTimestamp = old.CreationTimestamp
 	}
-	if o.DeletionTimestamp != nil {
-		m.DeletionTimestamp = o.DeletionTimestamp
+	if old.DeletionTimestamp != nil {
+		m.DeletionTimestamp = old.DeletionTimestamp
 		if m.DeletionGracePeriodSeconds == nil {
-			m.DeletionGracePeriodSeconds = o.DeletionGracePeriodSeconds
+			m.DeletionGracePeriodSeconds = old.DeletionGracePeriodSeconds
 		}
 	}
-	return t
+	return m
 }
 
 func (t *transition) update() (*ImageStream, ErrorList) {
 	t.setRepositories()
 	t.setGenerations()
 	return t.check(func() ErrorList {
-		return append(validateMetadata(&t.d.stream.Metadata, streamNameRule), validateMetadataUpdate(&t.old.Metadata, &t.d.stream.Metadata)...)
+		return append(validateMetadata(&t.d.stream.Metadata, streamNameRule, true), ValidateMetadataUpdate(&t.old.Metadata, &t.d.stream.Metadata)...)
 	})
 }
 
@@ -194,8 +201,8 @@ func PrepareStatusUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorLi
 	if !t.withinLimits() {
 		t.errs.add(FieldForbidden, "imageStream", nil, t.limitsDetail())
 	}
-	t.errs = append(t.errs, validateMetadata(&s.Metadata, pathSegmentRule)...)
-	t.errs = append(t.errs, validateMetadataUpdate(&t.old.Metadata, &s.Metadata)...)
+	t.errs = append(t.errs, validateMetadata(&s.Metadata, pathSegmentRule, true)...)
+	t.errs = append(t.errs, ValidateMetadataUpdate(&t.old.Metadata, &s.Metadata)...)
 	t.validateNewReferences()
 	if len(t.errs) > 0 {
 		return nil, t.errs

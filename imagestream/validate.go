@@ -15,8 +15,14 @@ const InsecureRepositoryAnnotation = "openshift.io/image.insecureRepository"
 // maxKey is the limit of namespace, "/" and name together, in bytes.
 const maxKey = 255
 
-// validateMetadataUpdate checks what an update may not change. Source: vector stream-0085.
-func validateMetadataUpdate(old, next *ObjectMeta) (errs ErrorList) {
+// ValidateMetadata returns what is wrong with the metadata of an object whose name may be any path segment,
+// and that belongs to a namespace or to none.
+func ValidateMetadata(m *ObjectMeta, namespaced bool) ErrorList {
+	return validateMetadata(m, pathSegmentRule, namespaced)
+}
+
+// ValidateMetadataUpdate returns what an update changes that it may not. Source: vector stream-0085.
+func ValidateMetadataUpdate(old, next *ObjectMeta) (errs ErrorList) {
 	immutable := func(field string, same bool, value any) {
 		if !same {
 			errs.add(FieldInvalid, "metadata."+field, value, "this cannot be changed once the image stream exists")
@@ -52,7 +58,7 @@ func (t *transition) validate() {
 	v := t.newValidator()
 	v.repository()
 	for i := range s.Spec.Tags {
-		v.tag(&s.Spec.Tags[i])
+		v.tag(&s.Spec.Tags[i], tagPath{name: s.Spec.Tags[i].Name})
 	}
 	for _, h := range t.d.status.all() {
 		v.history(h)
@@ -139,22 +145,41 @@ func (v *validator) repository() {
 	}
 }
 
-func (v *validator) tag(tag *TagReference) {
+// ValidateTag returns what is wrong with a spec tag by itself, path being where it stands: "tag" in an image
+// stream tag, "spec" in an image tag. Insecure tells that an annotation of the object makes every source
+// insecure.
+func ValidateTag(t TagReference, path string, insecure bool, allowed Allowlist) ErrorList {
+	v := &validator{transition: &transition{}, insecure: insecure, allowed: allowed}
+	v.tag(&t, tagPath{path: path})
+	return v.errs
+}
+
+// tagPath is where a spec tag stands: in a list by its name, or at a path of its own.
+type tagPath struct{ path, name string }
+
+func (p tagPath) field(name string) string {
+	if p.path != "" {
+		return p.path + "." + name
+	}
+	return "spec.tags[" + p.name + "]." + name
+}
+
+func (v *validator) tag(tag *TagReference, at tagPath) {
 	if tag.From != nil {
-		v.source(tag)
+		v.source(tag, at)
 	}
 	if p := tag.ReferencePolicy.Type; p != ReferencePolicySource && p != ReferencePolicyLocal {
-		v.errs.add(FieldInvalid, "spec.tags["+tag.Name+"].referencePolicy.type", string(p), "the reference policy is Source or Local")
+		v.errs.add(FieldInvalid, at.field("referencePolicy.type"), string(p), "the reference policy is Source or Local")
 	}
 	if m := tag.ImportPolicy.ImportMode; m != ImportModeLegacy && m != ImportModePreserveOriginal && m != "" {
-		v.errs.add(FieldInvalid, "spec.tags["+tag.Name+"].importPolicy.importMode", string(m), "the import mode is Legacy or PreserveOriginal")
+		v.errs.add(FieldInvalid, at.field("importPolicy.importMode"), string(m), "the import mode is Legacy or PreserveOriginal")
 	}
 }
 
-func (v *validator) source(tag *TagReference) {
+func (v *validator) source(tag *TagReference, at tagPath) {
 	name := tag.From.Name
 	if name == "" {
-		v.errs.add(FieldRequired, "spec.tags["+tag.Name+"].from.name", nil, "name the source, or leave out from")
+		v.errs.add(FieldRequired, at.field("from.name"), nil, "name the source, or leave out from")
 	}
 	switch tag.From.Kind {
 	case KindDockerImage:
@@ -162,20 +187,20 @@ func (v *validator) source(tag *TagReference) {
 		if name != "" {
 			var err error
 			if r, err = pullspec.Parse(name); err != nil {
-				v.errs.add(FieldInvalid, "spec.tags["+tag.Name+"].from.name", name, err.Error())
+				v.errs.add(FieldInvalid, at.field("from.name"), name, err.Error())
 				return
 			}
 		}
 		// Upstream quirk (op stream.create): an empty name is looked up in the list like docker.io.
 		if !v.admits(r, v.transport(tag.ImportPolicy.Insecure)) {
-			v.errs.add(FieldForbidden, "spec.tags["+tag.Name+"].from.name", name, notAllowedDetail)
+			v.errs.add(FieldForbidden, at.field("from.name"), name, notAllowedDetail)
 		}
 	case KindImageStreamTag, KindImageStreamImage:
 		if tag.ImportPolicy.Scheduled {
-			v.errs.add(FieldInvalid, "spec.tags["+tag.Name+"].importPolicy.scheduled", true, "only a DockerImage is imported again and again")
+			v.errs.add(FieldInvalid, at.field("importPolicy.scheduled"), true, "only a DockerImage is imported again and again")
 		}
 	default:
-		v.errs.add(FieldRequired, "spec.tags["+tag.Name+"].from.kind", tag.From.Kind,
+		v.errs.add(FieldRequired, at.field("from.kind"), tag.From.Kind,
 			"the kind is DockerImage, ImageStreamTag or ImageStreamImage")
 	}
 }

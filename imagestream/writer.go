@@ -25,7 +25,10 @@ type Writer struct {
 	Now func() time.Time
 	// Attempts is how often a write is tried when others write too; 0 is until the context ends.
 	Attempts int
-	Trace    *Trace
+	// WriteUnchanged hands a stream that does not change to the store all the same, which then sees whether
+	// somebody else changed it.
+	WriteUnchanged bool
+	Trace          *Trace
 }
 
 // Trace is told what a [Writer] does. It may be nil, and so may each of its functions. They are called from
@@ -50,9 +53,6 @@ func (w *Writer) create(ctx context.Context, stream *ImageStream, prepare func(*
 	prepared, errs := prepare(stream, env)
 	if len(errs) > 0 {
 		return nil, NewInvalid(ResourceImageStreams, stream.Key().String(), errs)
-	}
-	if err := CheckUnversioned(prepared); err != nil {
-		return nil, err
 	}
 	return w.Store.CreateImageStream(ctx, prepared)
 }
@@ -129,12 +129,25 @@ func (w *Writer) attempt(ctx context.Context, key Key, change func(old *ImageStr
 	}
 	prepared, errs := prepare(old, next, env)
 	if len(errs) > 0 {
+		if err := w.checkCurrent(ctx, old); err != nil {
+			return nil, err
+		}
 		return nil, NewInvalid(ResourceImageStreams, key.String(), errs)
 	}
-	if Equal(old, prepared) {
+	if !w.WriteUnchanged && Equal(old, prepared) {
 		return old, nil
 	}
 	return w.Store.UpdateImageStream(ctx, prepared)
+}
+
+// checkCurrent reports whether s is still what is stored. What is wrong with a stream that is not, nobody
+// needs to know.
+func (w *Writer) checkCurrent(ctx context.Context, s *ImageStream) error {
+	stored, err := w.Store.GetImageStream(ctx, s.Key())
+	if err == nil && stored.Metadata.ResourceVersion != s.Metadata.ResourceVersion {
+		return NewError(ReasonConflict, ResourceImageStreams, s.Key().String(), "get it and apply the change again")
+	}
+	return err
 }
 
 // Pauses between attempts: the first is short, each may be twice as long as the one before, none is longer
@@ -145,10 +158,21 @@ const (
 )
 
 func (w *Writer) pause(ctx context.Context, key Key, attempt int) error {
+	return Pause(ctx, attempt, func(wait time.Duration) {
+		if w.Trace != nil && w.Trace.Conflict != nil {
+			w.Trace.Conflict(key, attempt, wait)
+		}
+	})
+}
+
+// Pause waits between an attempt, counted from 1, and the next one, for a random time that may be longer
+// after each attempt, up to a second. It calls before, if that is not nil, with the time; the error is that
+// of ctx.
+func Pause(ctx context.Context, attempt int, before func(wait time.Duration)) error {
 	bound := min(firstPause<<min(attempt-1, 10), maxPause)
 	wait := rand.N(bound) + 1
-	if w.Trace != nil && w.Trace.Conflict != nil {
-		w.Trace.Conflict(key, attempt, wait)
+	if before != nil {
+		before(wait)
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

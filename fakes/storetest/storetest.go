@@ -98,13 +98,19 @@ func wantStored(t *testing.T, s imagestream.Store, want *imagestream.ImageStream
 func testCreate(t *testing.T, s imagestream.Store) {
 	sent := stream("ns", "app")
 	sent.Metadata.ResourceVersion = "77"
+	if created, err := s.CreateImageStream(t.Context(), sent); err == nil {
+		t.Errorf("a stream with a resource version was created: %+v", created.Metadata)
+	}
+	_, err := s.GetImageStream(t.Context(), sent.Key())
+	wantClass(t, "get what was refused", err, imagestream.ErrNotFound)
+	sent.Metadata.ResourceVersion = ""
 	before := sent.Clone()
 	created := mustCreate(t, s, sent)
 	if !reflect.DeepEqual(sent, before) {
 		t.Errorf("the argument was changed: %+v", sent)
 	}
 	m := &created.Metadata
-	if m.UID == "" || m.ResourceVersion == "" || m.ResourceVersion == "77" {
+	if m.UID == "" || m.ResourceVersion == "" {
 		t.Errorf("uid %q and resource version %q are the store's to set", m.UID, m.ResourceVersion)
 	}
 	want := before.Clone()
@@ -113,7 +119,7 @@ func testCreate(t *testing.T, s imagestream.Store) {
 		t.Errorf("created %+v\nwant %+v", created, want)
 	}
 	wantStored(t, s, created)
-	_, err := s.CreateImageStream(t.Context(), stream("ns", "app"))
+	_, err = s.CreateImageStream(t.Context(), stream("ns", "app"))
 	wantClass(t, "create twice", err, imagestream.ErrAlreadyExists)
 	wantStored(t, s, created)
 	if other := mustCreate(t, s, stream("other", "app")); other.Metadata.UID == m.UID || other.Metadata.ResourceVersion == m.ResourceVersion {

@@ -1,10 +1,14 @@
 package manifest
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 )
@@ -209,4 +213,92 @@ func sizeOf(layers []imagestream.ImageLayer, counted map[string]bool) (size int6
 		}
 	}
 	return size
+}
+
+// SubManifests returns the images of the list that an image's own text is, and whether it is one. Their
+// digests are as they stand there. Source: op image.create.
+func SubManifests(image *imagestream.Image) ([]imagestream.ImageManifest, bool) {
+	m, err := read(image.DockerImageManifestMediaType, []byte(image.DockerImageManifest))
+	if err != nil || !m.IsList() {
+		return nil, false
+	}
+	return subManifests(m), true
+}
+
+func subManifests(m *Manifest) []imagestream.ImageManifest {
+	var list []imagestream.ImageManifest
+	for _, c := range m.Children {
+		list = append(list, imagestream.ImageManifest{
+			Digest: c.Digest.String(), MediaType: c.MediaType, ManifestSize: c.Size,
+			Architecture: c.Platform.Architecture, OS: c.Platform.OS, Variant: c.Platform.Variant,
+		})
+	}
+	return list
+}
+
+// Digest returns what the text of a manifest of a media type is called: its digest, or for schema 1, which an
+// empty media type is too, that of its payload without signatures. It is not ok for lists, for other media
+// types, and for a text that does not fit. Signatures are not verified. Source: op image.update.
+func Digest(mediaType, text string) (_ digest.Digest, ok bool) {
+	switch mediaType {
+	case MediaTypeDockerManifest, MediaTypeOCIManifest:
+		m, err := read(mediaType, []byte(text))
+		if err != nil {
+			return "", false
+		}
+		return m.Digest, true
+	case MediaTypeSchema1, "":
+		payload, ok := signedPayload(text)
+		return digest.FromBytes(payload), ok
+	}
+	return "", false
+}
+
+// ConfigDigest returns which configuration the text of a manifest of a media type, schema 2 or OCI, names.
+func ConfigDigest(mediaType, text string) (_ digest.Digest, ok bool) {
+	if mediaType != MediaTypeDockerManifest && mediaType != MediaTypeOCIManifest {
+		return "", false
+	}
+	m, err := read(mediaType, []byte(text))
+	if err != nil {
+		return "", false
+	}
+	return m.Config.Digest, true
+}
+
+// signedPayload returns the payload of a text with JSON web signatures: the first bytes of the text, and a
+// tail, which every signature names alike.
+func signedPayload(text string) ([]byte, bool) {
+	var signed struct {
+		Signatures []struct {
+			Protected string `json:"protected"`
+		} `json:"signatures"`
+	}
+	if err := json.Unmarshal([]byte(text), &signed); err != nil || len(signed.Signatures) == 0 {
+		return nil, false
+	}
+	var payload []byte
+	for i, s := range signed.Signatures {
+		head, err := base64.RawURLEncoding.DecodeString(s.Protected)
+		if err != nil {
+			return nil, false
+		}
+		var protected struct {
+			FormatLength int    `json:"formatLength"`
+			FormatTail   string `json:"formatTail"`
+		}
+		if err := json.Unmarshal(head, &protected); err != nil || protected.FormatLength < 0 || protected.FormatLength > len(text) {
+			return nil, false
+		}
+		tail, err := base64.RawURLEncoding.DecodeString(protected.FormatTail)
+		if err != nil {
+			return nil, false
+		}
+		this := append([]byte(text[:protected.FormatLength]), tail...)
+		if i > 0 && !bytes.Equal(payload, this) {
+			return nil, false
+		}
+		payload = this
+	}
+	return payload, true
 }

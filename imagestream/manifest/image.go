@@ -139,12 +139,7 @@ func (c *configuration) metadata() DockerImage {
 // ListImage returns the image that stands for the list m, made at the time now. It has no layers.
 func ListImage(m *Manifest, now imagestream.Time) (*imagestream.Image, error) {
 	image := newImage(m)
-	for _, c := range m.Children {
-		image.DockerImageManifests = append(image.DockerImageManifests, imagestream.ImageManifest{
-			Digest: c.Digest.String(), MediaType: c.MediaType, ManifestSize: c.Size,
-			Architecture: c.Platform.Architecture, OS: c.Platform.OS, Variant: c.Platform.Variant,
-		})
-	}
+	image.DockerImageManifests = subManifests(m)
 	return image, setMetadata(image, DockerImage{ID: m.Digest.String(), Created: now, ContainerConfig: &Config{}})
 }
 

@@ -3,11 +3,13 @@ package manifest_test
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
 )
 
@@ -143,6 +145,62 @@ func FuzzParse(f *testing.F) {
 			if d, err := manifest.Metadata(image); err != nil || d.ID != m.Config.Digest.String() || len(image.DockerImageLayers) != len(m.Layers) {
 				t.Errorf("image %+v has the metadata %+v, %v", image, d, err)
 			}
+		}
+	})
+}
+
+func ExampleComplete() {
+	stored := &imagestream.Image{DockerImageManifest: image(), DockerImageConfig: config}
+	complete, err := manifest.Complete(stored, 0)
+	d, _ := manifest.Metadata(complete)
+	fmt.Println(len(complete.DockerImageLayers), complete.DockerImageManifestMediaType, d.Architecture, d.Size, err)
+	// Output: 3 application/vnd.oci.image.manifest.v1+json arm64 259 <nil>
+}
+
+func ExampleSubManifests() {
+	list, ok := manifest.SubManifests(&imagestream.Image{
+		DockerImageManifestMediaType: manifest.MediaTypeOCIIndex, DockerImageManifest: index("linux/amd64", "linux/arm64"),
+	})
+	fmt.Println(len(list), list[1].Architecture, ok)
+	// Output: 2 arm64 true
+}
+
+func ExampleDigest() {
+	d, ok := manifest.Digest(manifest.MediaTypeOCIManifest, image())
+	fmt.Println(d == digest.FromString(image()), ok)
+	configDigest, ok := manifest.ConfigDigest(manifest.MediaTypeOCIManifest, image())
+	fmt.Println(configDigest == digest.FromString(config), ok)
+	_, ok = manifest.Digest(manifest.MediaTypeOCIIndex, index())
+	fmt.Println(ok)
+	// Output:
+	// true true
+	// true true
+	// false
+}
+
+// FuzzComplete completes images from any texts: nothing panics, the argument stays, the answer is the same each time, and
+// metadata can be read.
+func FuzzComplete(f *testing.F) {
+	f.Add("", image(), config)
+	f.Add(manifest.MediaTypeSchema1, `{"schemaVersion":1,"fsLayers":[{"blobSum":"a"}],"history":[{"v1Compatibility":"{\"id\":\"i\",\"size\":3}"}],"signatures":[{"protected":"e30"}]}`, "")
+	f.Add(manifest.MediaTypeOCIIndex, index("linux/amd64"), "")
+	f.Fuzz(func(t *testing.T, mediaType, text, config string) {
+		stored := &imagestream.Image{DockerImageManifestMediaType: mediaType, DockerImageManifest: text, DockerImageConfig: config}
+		before := stored.Clone()
+		a, errA := manifest.Complete(stored, 1)
+		b, errB := manifest.Complete(stored, 1)
+		if !reflect.DeepEqual(stored, before) || !reflect.DeepEqual(a, b) || (errA == nil) != (errB == nil) {
+			t.Errorf("%q: %+v, %v, then %+v, %v", text, a, errA, b, errB)
+		}
+		if _, err := manifest.Metadata(a); err != nil {
+			t.Errorf("%q: metadata: %v", text, err)
+		}
+		if d, ok := manifest.Digest(mediaType, text); ok && d.Validate() != nil {
+			t.Errorf("%q has the digest %q", text, d)
+		}
+		manifest.ConfigDigest(mediaType, text)
+		if list, ok := manifest.SubManifests(stored); ok && mediaType == manifest.MediaTypeOCIManifest {
+			t.Errorf("%q is an image and has %v", text, list)
 		}
 	})
 }

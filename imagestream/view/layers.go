@@ -10,8 +10,8 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
-// LayersNeeds returns the names of the images that the histories of s hold, sorted and without repeats. The images
-// of manifest lists among them are needed too: see [ChildNames].
+// LayersNeeds returns the names of the images that the histories of s hold, sorted and without repeats. The
+// images of manifest lists among them are needed too: see [ChildNames].
 func LayersNeeds(s *imagestream.ImageStream) []string {
 	names := map[string]bool{}
 	for _, h := range s.Status.Tags {
@@ -39,8 +39,8 @@ const (
 	mediaTypeOCIConfig    = "application/vnd.oci.image.config.v1+json"
 )
 
-// Layers returns the layers of s, given the images that exist, by name. Wrong images, with a layer without a name or a
-// configuration without an ID, are errors at the paths of the result.
+// Layers returns the layers of s, given the images that exist, by name. Wrong images, with a layer without a
+// name or a configuration without an ID, are errors at the paths of the result.
 func Layers(s *imagestream.ImageStream, images map[string]*imagestream.Image) (*imagestream.ImageStreamLayers, imagestream.ErrorList) {
 	l := layers{
 		images: images,
@@ -150,8 +150,8 @@ func (l *layers) validate() (errs imagestream.ErrorList) {
 	return errs
 }
 
-// FindImage returns the name of the image that id names among those of a stream: by its whole name, or a prefix of
-// that, or of the hexadecimal part of a digest. Of several, the first in name order counts.
+// FindImage returns the name of the image that id names among those of a stream: by its whole name, or a
+// prefix of that, or of the hexadecimal part of a digest. Of several, the first in name order counts.
 func FindImage(l *imagestream.ImageStreamLayers, id string) (string, bool) {
 	for _, name := range slices.Sorted(maps.Keys(l.Images)) {
 		if pullspec.MatchImageID(name, id) {
@@ -161,8 +161,8 @@ func FindImage(l *imagestream.ImageStreamLayers, id string) (string, bool) {
 	return "", false
 }
 
-// NewImageStreamImage returns the view of an image of s under the name <stream>@<id>. An image whose texts cannot be read is
-// an error.
+// NewImageStreamImage returns the view of an image of s under the name <stream>@<id>. An image whose texts
+// cannot be read is an error.
 func NewImageStreamImage(s *imagestream.ImageStream, id string, image *imagestream.Image, env imagestream.Env) (*imagestream.ImageStreamImage, error) {
 	complete, err := readable(image, env)
 	if err != nil {

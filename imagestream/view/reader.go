@@ -55,8 +55,8 @@ func (r *Reader) tag(ctx context.Context, namespace, name string) (s *imagestrea
 	return s, tag, err
 }
 
-// ImageStreamTag returns the tag of that name, <stream>:<tag>. Errors are of class [imagestream.ErrNotFound] if stream, tag or image do not
-// exist, or have the reason BadRequest for a name of another form.
+// ImageStreamTag returns the tag of that name, <stream>:<tag>. Errors are of class [imagestream.ErrNotFound]
+// if stream, tag or image do not exist, or have the reason BadRequest for a name of another form.
 func (r *Reader) ImageStreamTag(ctx context.Context, namespace, name string) (*imagestream.ImageStreamTag, error) {
 	s, tag, err := r.tag(ctx, namespace, name)
 	if err != nil {
@@ -74,8 +74,8 @@ func (r *Reader) ImageStreamTag(ctx context.Context, namespace, name string) (*i
 	return NewImageStreamTag(s, tag, image, r.env())
 }
 
-// ImageTag returns the tag of that name, <stream>:<tag>. Errors are of class [imagestream.ErrNotFound] if stream or tag do not exist, or have the reason
-// BadRequest for a name of another form.
+// ImageTag returns the tag of that name, <stream>:<tag>. Errors are of class [imagestream.ErrNotFound] if
+// stream or tag do not exist, or have the reason BadRequest for a name of another form.
 func (r *Reader) ImageTag(ctx context.Context, namespace, name string) (*imagestream.ImageTag, error) {
 	s, tag, err := r.tag(ctx, namespace, name)
 	if err != nil {
@@ -101,7 +101,8 @@ func (r *Reader) ImageTag(ctx context.Context, namespace, name string) (*imagest
 	return v, nil
 }
 
-// Layers returns the layers of the stream of that name. Wrong images are an error of class [imagestream.ErrInvalid].
+// Layers returns the layers of the stream of that name. Wrong images are an error of class
+// [imagestream.ErrInvalid].
 func (r *Reader) Layers(ctx context.Context, key imagestream.Key) (*imagestream.ImageStreamLayers, error) {
 	s, err := r.Source.GetImageStream(ctx, key)
 	if err != nil {
@@ -137,9 +138,9 @@ func (r *Reader) layers(ctx context.Context, s *imagestream.ImageStream) (*image
 	return l, images, nil
 }
 
-// ImageStreamImage returns the image of that name, <stream>@<id>, where id is the name of an image that the stream
-// holds, or once held, or a prefix of it. Errors are those of Layers, of class [imagestream.ErrNotFound], or have the reason BadRequest for a name of
-// another form.
+// ImageStreamImage returns the image of that name, <stream>@<id>, where id is the name of an image that the
+// stream holds, or once held, or a prefix of it. Errors are those of Layers, of class
+// [imagestream.ErrNotFound], or have the reason BadRequest for a name of another form.
 func (r *Reader) ImageStreamImage(ctx context.Context, namespace, name string) (*imagestream.ImageStreamImage, error) {
 	stream, id, err := pullspec.ParseImage(name)
 	if err == nil && !pullspec.IsPathSegment(stream) {
@@ -176,8 +177,9 @@ type ListOptions struct {
 	Fields string
 }
 
-// ImageStreamTags lists the tags that point at an image, ordered by namespace, stream and tag. Images are not looked up: they have
-// a name and a pull spec alone. Fields that there are none of have the reason BadRequest.
+// ImageStreamTags lists the tags that point at an image, ordered by namespace, stream and tag. Images are not
+// looked up: they have a name and a pull spec alone. Fields that there are none of have the reason
+// BadRequest.
 func (r *Reader) ImageStreamTags(ctx context.Context, opts ListOptions) (*imagestream.ImageStreamTagList, error) {
 	list := &imagestream.ImageStreamTagList{TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamTagList", APIVersion: imagestream.APIVersion}}
 	err := r.each(ctx, opts, func(s *imagestream.ImageStream, fields fieldSelector) error {
@@ -204,8 +206,8 @@ func (r *Reader) ImageStreamTags(ctx context.Context, opts ListOptions) (*images
 	return list, nil
 }
 
-// ImageTags lists the tags of spec and status, ordered by namespace, stream and tag, without their images. The
-// selectors are those of [Reader.ImageStreamTags].
+// ImageTags lists the tags of spec and status, ordered by namespace, stream and tag, without their images.
+// The selectors are those of [Reader.ImageStreamTags].
 func (r *Reader) ImageTags(ctx context.Context, opts ListOptions) (*imagestream.ImageTagList, error) {
 	list := &imagestream.ImageTagList{TypeMeta: imagestream.TypeMeta{Kind: "ImageTagList", APIVersion: imagestream.APIVersion}}
 	err := r.each(ctx, opts, func(s *imagestream.ImageStream, fields fieldSelector) error {

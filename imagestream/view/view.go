@@ -1,30 +1,40 @@
-// Package view makes what is derived from an image stream: image stream tags, image tags, image stream images and
-// layers. Nothing of it is stored; it comes and goes with the stream.
+// Package view makes what is derived from an image stream: image stream tags, image tags, image stream images
+// and layers. Nothing of it is stored; it comes and goes with the stream.
 //
 // The functions that make views are pure: they take a stream and its images. A [Reader] gets these from
-// wherever streams are kept. A stream is seen as the API shows it: with the repositories of its status computed anew.
+// wherever streams are kept; a [Writer] writes through them. A stream is seen as the API shows it: with the
+// repositories of its status computed anew.
 //
 // # Image stream tags
 //
-// [NewImageStreamTag] has the tag's newest event: its image, with the pull spec that the tag's reference policy
-// wants, its creation time, its generation. A spec tag's annotations stand over those of the image. The
-// texts of manifest and configuration are left out; an image that still has them is completed from them first.
-// Source: op istag.get.
+// [NewImageStreamTag] has the tag's newest event: its image, with the pull spec that the tag's reference
+// policy wants, its creation time, its generation. A spec tag's annotations stand over those of the image.
+// The texts of manifest and configuration are left out; an image that still has them is completed from them
+// first. Source: op istag.get.
 //
 // # Image tags
 //
 // [NewImageTag] has spec and status of a tag side by side, with the image of the newest event, if it exists.
 // Source: op imagetag.get.
 //
+// # Writes
+//
+// A [Writer] creates, updates and deletes tags by writing their stream, and records what was pushed to a
+// registry. An update without a resource version is applied to whatever is stored. [PrepareImageCreate] and
+// [PrepareImageUpdate] are the transitions of images. Source: ops istag.create, istag.update, istag.delete,
+// those of imagetag, mapping.create, image.create and image.update.
+//
 // # Layers
 //
-// [Layers] has every image that the stream's histories name, and the images of manifest lists, with their blobs. Of a blob that is
-// described twice, the first description counts. Source: op layers.get.
+// [Layers] has every image that the stream's histories name, and the images of manifest lists, with their
+// blobs. Of a blob that is described twice, the first description counts. Source: op layers.get.
 //
 // # Differences from OpenShift
 //
-// An image that several images of a stream could be meant by, by a prefix of their names, is the first in name order;
-// the real system answers with any of them. Writes through tags, and recorded pushes, are not here yet.
+// An image that several images of a stream could be meant by, by a prefix of their names, is the first in
+// name order; the real system answers with any of them. A write is tried again as long as the context lasts,
+// where the real system gives up after a few attempts: [RealAttempts] are its counts. A dry run gives what it
+// would create the uid [DryRunUID].
 package view
 
 import (
@@ -43,9 +53,9 @@ func shown(s *imagestream.ImageStream, env imagestream.Env) *imagestream.ImageSt
 	return &c
 }
 
-// NewImageStreamTag returns the view of a tag of s with its image, nil if that does not exist or is not looked up.
-// The tag may have no event, as one that was just created: the view then has the stream's creation time and an
-// empty image. An image whose texts cannot be read is an error.
+// NewImageStreamTag returns the view of a tag of s with its image, nil if that does not exist or is not
+// looked up. The tag may have no event, as one that was just created: the view then has the stream's creation
+// time and an empty image. An image whose texts cannot be read is an error.
 func NewImageStreamTag(s *imagestream.ImageStream, tag string, image *imagestream.Image, env imagestream.Env) (*imagestream.ImageStreamTag, error) {
 	s = shown(s, env)
 	history, _ := s.History(tag)
@@ -96,7 +106,8 @@ func withAnnotations(image *imagestream.Image, annotations map[string]string) *i
 	return &c
 }
 
-// readable returns image completed from its texts, and without them. An image inside another object has no kind of its own.
+// readable returns image completed from its texts, and without them. An image inside another object has no
+// kind of its own.
 func readable(image *imagestream.Image, env imagestream.Env) (*imagestream.Image, error) {
 	c, err := manifest.Complete(image, tagevent.TimeOf(env.Now))
 	if err != nil {
@@ -107,8 +118,8 @@ func readable(image *imagestream.Image, env imagestream.Env) (*imagestream.Image
 	return c, nil
 }
 
-// NewImageTag returns the view of a tag of s with its image, nil if that does not exist, and whether the stream has the
-// tag in spec or status. An image whose texts cannot be read is an error.
+// NewImageTag returns the view of a tag of s with its image, nil if that does not exist, and whether the
+// stream has the tag in spec or status. An image whose texts cannot be read is an error.
 func NewImageTag(s *imagestream.ImageStream, tag string, image *imagestream.Image, env imagestream.Env) (*imagestream.ImageTag, bool, error) {
 	s = shown(s, env)
 	v := &imagestream.ImageTag{TypeMeta: imagestream.TypeMeta{Kind: "ImageTag", APIVersion: imagestream.APIVersion}, Metadata: s.Metadata}
