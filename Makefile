@@ -17,6 +17,7 @@ test: lint check stranger
 
 check:
 	@set -e; for m in $(MODULES); do echo "== go test $$m"; (cd $$m && go test $(RACE) ./...); done
+	@echo "== go test ./ with encoding/json v2"; GOEXPERIMENT=jsonv2 go test ./imagestream/... ./tagevent ./internal/vectors/...
 
 lint: $(BIN)/staticcheck
 	@set -e; unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs gofmt -l); \

@@ -137,6 +137,7 @@ func testGet(t *testing.T, s imagestream.Store) {
 
 func testUpdate(t *testing.T, s imagestream.Store) {
 	created := mustCreate(t, s, stream("ns", "app"))
+	wantStored(t, s, created)
 	next := created.Clone()
 	next.Metadata.Generation = 2
 	next.Metadata.UID = ""
@@ -453,25 +454,26 @@ func testWatchFromTheStart(t *testing.T, s imagestream.Store) {
 	}
 }
 
-// testConcurrentWriters lets writers count up one number with compare-and-swap: each success must build on
-// the one before.
+// testConcurrentWriters lets writers count up one number with compare-and-swap: each success must build on the one before.
 func testConcurrentWriters(t *testing.T, s imagestream.Store) {
 	const writers, each = 8, 25
 	created := mustCreate(t, s, stream("ns", "app"))
 	key := created.Key()
+	recorded := make([][]swap, writers)
 	var wg sync.WaitGroup
-	for range writers {
+	for w := range writers {
 		wg.Go(func() {
-			for done := 0; done < each; {
+			for len(recorded[w]) < each {
 				old, err := s.GetImageStream(t.Context(), key)
 				if err != nil {
 					t.Error(err)
 					return
 				}
+				from := old.Metadata.ResourceVersion
 				old.Metadata.Generation++
-				switch _, err := s.UpdateImageStream(t.Context(), old); {
+				switch updated, err := s.UpdateImageStream(t.Context(), old); {
 				case err == nil:
-					done++
+					recorded[w] = append(recorded[w], swap{from, updated.Metadata.ResourceVersion})
 				case !errors.Is(err, imagestream.ErrConflict):
 					t.Error(err)
 					return
@@ -480,6 +482,9 @@ func testConcurrentWriters(t *testing.T, s imagestream.Store) {
 		})
 	}
 	wg.Wait()
+	if problem := checkChain(created.Metadata.ResourceVersion, slices.Concat(recorded...)); problem != "" {
+		t.Errorf("the writes are in no order: %s", problem)
+	}
 	got, err := s.GetImageStream(t.Context(), key)
 	if err != nil || got.Metadata.Generation != 1+writers*each {
 		t.Errorf("generation %d, %v, want %d: a write was lost", got.Metadata.Generation, err, 1+writers*each)
@@ -504,4 +509,28 @@ func testCancelled(t *testing.T, s imagestream.Store) {
 	for _, err = range s.WatchImageStreams(ctx, imagestream.WatchOptions{ResourceVersion: created.Metadata.ResourceVersion}) {
 	}
 	wantClass(t, "watch under a context that is cancelled", err, context.Canceled)
+}
+
+// swap is a compare-and-swap that succeeded, from one version to the next.
+type swap struct{ from, to string }
+
+// checkChain reports what keeps swaps from standing in one order, each beginning where the one before ended. Versions are opaque, so
+// that is what it means that successful writes of a key happen one after the other.
+func checkChain(first string, swaps []swap) (problem string) {
+	next := make(map[string]string, len(swaps))
+	for _, s := range swaps {
+		if to, taken := next[s.from]; taken {
+			return fmt.Sprintf("two writes replaced the version %s, by %s and %s", s.from, to, s.to)
+		}
+		next[s.from] = s.to
+	}
+	at := first
+	for range swaps {
+		to, ok := next[at]
+		if !ok {
+			return fmt.Sprintf("no write replaced the version %s, and there are more writes", at)
+		}
+		at = to
+	}
+	return ""
 }
