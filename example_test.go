@@ -3,7 +3,6 @@ package imagestreams_test
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
@@ -15,7 +14,7 @@ import (
 func Example() {
 	ctx, store, registry := context.Background(), &fakes.Store{}, &fakes.Registry{}
 	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/nodejs", fakes.Image{Layer: "node 20"}, "20") })
-	writer := &imagestream.Writer{Store: store, Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }}
+	writer := &imagestream.Writer{Store: store}
 
 	stream := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "nodejs"}}
 	stream.Spec.LookupPolicy.Local = true

@@ -16,11 +16,12 @@ type Writer struct {
 	Store Store
 	// Authorizer knows the streams of other namespaces that tags may come from. Nil allows none.
 	Authorizer Authorizer
-	// InternalRegistry, ExternalRegistry, AllowedRegistries and Limits are those of [Env].
+	// InternalRegistry, ExternalRegistry, AllowedRegistries, Limits and FollowChains are those of [Env].
 	InternalRegistry  string
 	ExternalRegistry  string
 	AllowedRegistries []RegistryLocation
 	Limits            Limits
+	FollowChains      bool
 	// Now is the clock; nil is time.Now. It is read once for each attempt.
 	Now func() time.Time
 	// Attempts is how often a write is tried when others write too; 0 is until the context ends.
@@ -195,7 +196,7 @@ func (w *Writer) read(ctx context.Context, needs Needs) (Env, error) {
 	}
 	env := Env{
 		Now: now(), InternalRegistry: w.InternalRegistry, ExternalRegistry: w.ExternalRegistry,
-		AllowedRegistries: w.AllowedRegistries, Limits: w.Limits,
+		AllowedRegistries: w.AllowedRegistries, Limits: w.Limits, FollowChains: w.FollowChains,
 	}
 	streams := make([]*ImageStream, len(needs.Streams))
 	err := each(ctx, needs.Streams, func(ctx context.Context, i int, key Key) error {

@@ -164,6 +164,22 @@ func TestWriterReportsAFailingStore(t *testing.T) {
 	}
 }
 
+func TestWriterFollowsChains(t *testing.T) {
+	for _, chains := range []bool{false, true} {
+		w := imagestream.Writer{Store: &fakes.Store{}, FollowChains: chains}
+		if _, err := w.Create(t.Context(), app(docker("z", "quay.io/org/app:v1"), follows("a", "m"), follows("m", "z"))); err != nil {
+			t.Fatal(err)
+		}
+		s, err := w.UpdateInternal(t.Context(), app().Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+			next, _ := imagestream.Push(old, "z", at(1))
+			return next, nil
+		})
+		if want := map[bool]int{false: 2, true: 3}[chains]; err != nil || len(s.Status.Tags) != want {
+			t.Errorf("chains %v: %d tags have the event, %v, want %d", chains, len(s.Status.Tags), err, want)
+		}
+	}
+}
+
 func TestUnchangedUpdateIsNotWritten(t *testing.T) {
 	writes := 0
 	store := &fakes.Store{Fail: func(op string, _ imagestream.Key) error {

@@ -58,7 +58,7 @@ func (w *Writer) pushOnce(ctx context.Context, p *push, s *imagestream.ImageStre
 		return nil
 	}
 	env := p.env
-	env.AllowedRegistries, env.Limits = w.Streams.AllowedRegistries, w.Streams.Limits
+	env.AllowedRegistries, env.Limits, env.FollowChains = w.Streams.AllowedRegistries, w.Streams.Limits, w.Streams.FollowChains
 	prepared, errs := imagestream.PrepareStatusUpdate(s, next, env)
 	if len(errs) == 0 {
 		_, err := w.Streams.Store.UpdateImageStream(ctx, prepared)
