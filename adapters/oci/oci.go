@@ -145,6 +145,7 @@ func (r *Registry) Repository(ctx context.Context, name reference.Named, access 
 	}
 	repo := &repository{
 		opts: &r.opts, name: name.Name(), path: reference.Path(name), host: host, insecure: access.Insecure,
+		gate: make(chan struct{}, 1),
 		client: &auth.Client{
 			Client: c.client, Cache: c.tokens, ClientID: "imagestreams", Header: http.Header{"User-Agent": {r.opts.UserAgent}},
 			Credential: r.credential(host, access.Credentials),

@@ -436,6 +436,32 @@ func TestTimeAndContext(t *testing.T) {
 	}
 }
 
+// TestWaitingForTheFirstQuestionEnds asks a second question under a context that is over while the first is stuck.
+func TestWaitingForTheFirstQuestionEnds(t *testing.T) {
+	asked, release := make(chan struct{}), make(chan struct{})
+	server, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-release
+		ok(w, r)
+	})
+	repository := open(t, server, oci.Options{}, importer.Access{}, "org/app")
+	first := make(chan error)
+	go func() {
+		_, err := repository.Manifest(t.Context(), importer.Ref{Tag: "v1"})
+		first <- err
+	}()
+	<-asked
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := repository.Manifest(ctx, importer.Ref{Tag: "v1"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("the second question ends with %v", err)
+	}
+	close(release)
+	if err := <-first; err != nil {
+		t.Errorf("the first question ends with %v", err)
+	}
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

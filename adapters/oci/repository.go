@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -27,8 +27,8 @@ type repository struct {
 	insecure bool
 	client   *auth.Client
 
-	mu     sync.Mutex // held while the first question is asked
-	ready  bool
+	gate   chan struct{} // has a member while the first question is asked
+	ready  atomic.Bool   // it was answered; scheme stays as it is
 	scheme string
 }
 
@@ -78,24 +78,30 @@ func (r *repository) ask(ctx context.Context, q question) (*http.Response, []byt
 // first lets the questions wait until one has been answered: it brings the token, and for insecure access the
 // scheme, that all others use.
 func (r *repository) first(ctx context.Context, q question) (unlock func(ok bool), err error) {
-	r.mu.Lock()
-	if r.ready {
-		r.mu.Unlock()
+	if r.ready.Load() {
+		return func(bool) {}, nil
+	}
+	select {
+	case r.gate <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if r.ready.Load() {
+		<-r.gate
 		return func(bool) {}, nil
 	}
 	if r.scheme == "" {
 		r.scheme = "https"
 		if r.insecure {
 			if r.scheme, err = r.ping(ctx, q); err != nil {
-				r.scheme = ""
-				r.mu.Unlock()
+				<-r.gate
 				return nil, err
 			}
 		}
 	}
 	return func(ok bool) {
-		r.ready = r.ready || ok
-		r.mu.Unlock()
+		r.ready.Store(ok)
+		<-r.gate
 	}, nil
 }
 
