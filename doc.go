@@ -22,6 +22,7 @@
 //	fakes/storetest       the suite that every Store passes
 //	fakes/registrytest    the suite that every Registry passes
 //	adapters/oci          a Registry over HTTP (a module of its own)
+//	adapters/openshift    a cluster's types and client (a module of its own)
 //	examples/quickstart   the whole story as a program (a module of its own)
 //
 // The core is pure: a function lists what it needs to know, the caller reads that, a second function

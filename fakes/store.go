@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 )
@@ -20,6 +21,12 @@ type Store struct {
 	// watches have a key without a name. An error it returns is the operation's, and nothing is done. It may
 	// wait, to delay an operation.
 	Fail func(op string, key imagestream.Key) error
+	// Delay is how long an operation takes before it is done, by the name of the method and what it is about;
+	// nil is no time. An operation whose context ends meanwhile is not done.
+	Delay func(op string, key imagestream.Key) time.Duration
+	// After is the clock that delays go by; nil is time.After. A test that owns the clock sends when it
+	// likes.
+	After func(time.Duration) <-chan time.Time
 	// History is how many changes are kept for watches; 0 is 1,000. A watch that is further behind ends with
 	// [imagestream.ErrGone].
 	History int
@@ -102,7 +109,66 @@ func (s *Store) begin(ctx context.Context, op string, key imagestream.Key) error
 			return err
 		}
 	}
+	if s.Delay != nil {
+		after := time.After
+		if s.After != nil {
+			after = s.After
+		}
+		if d := s.Delay(op, key); d > 0 {
+			select {
+			case <-after(d):
+			case <-ctx.Done():
+			}
+		}
+	}
 	return ctx.Err()
+}
+
+// Snapshot is what a Store held at a time.
+type Snapshot struct {
+	streams map[string]map[string]*imagestream.ImageStream
+	images  map[string]map[string]*imagestream.Image
+}
+
+// Snapshot returns what s holds now. It shares memory with s and costs little; nothing changes it.
+func (s *Store) Snapshot() Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Snapshot{s.streams.objects(), s.images.objects()}
+}
+
+// Restore makes s hold what it held at a snapshot, of this Store or another one. Versions go on: what comes
+// back has its old version, and watches that are further behind than this end with [imagestream.ErrGone].
+func (s *Store) Restore(snap Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version++
+	restored := Snapshot{(&table[imagestream.ImageStream]{byNamespace: snap.streams}).objects(), (&table[imagestream.Image]{byNamespace: snap.images}).objects()}
+	s.streams.restore(restored.streams, s.version)
+	s.images.restore(restored.images, s.version)
+}
+
+// objects returns a copy of the maps of t, with the same objects.
+func (t *table[T]) objects() map[string]map[string]*T {
+	c := make(map[string]map[string]*T, len(t.byNamespace))
+	for namespace, objects := range t.byNamespace {
+		c[namespace] = maps.Clone(objects)
+	}
+	return c
+}
+
+// restore replaces everything, and ends all watches.
+func (t *table[T]) restore(objects map[string]map[string]*T, version uint64) {
+	t.byNamespace, t.log, t.dropped, t.snapshots = objects, nil, version, nil
+	t.wake()
+}
+
+// wake tells the watchers that something happened.
+func (t *table[T]) wake() {
+	if t.changed != nil {
+		close(t.changed)
+		t.changed = nil
+	}
 }
 
 // GetImageStream implements [imagestream.Reader].
@@ -261,10 +327,7 @@ func (t *table[T]) put(key imagestream.Key, old, object *T, version uint64, hist
 		t.dropped = t.log[len(t.log)-history-1].version
 		t.log = slices.Clone(t.log[len(t.log)-history:])
 	}
-	if t.changed != nil {
-		close(t.changed)
-		t.changed = nil
-	}
+	t.wake()
 }
 
 // ListImageStreams implements [imagestream.Reader].

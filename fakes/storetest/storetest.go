@@ -454,7 +454,8 @@ func testWatchFromTheStart(t *testing.T, s imagestream.Store) {
 	}
 }
 
-// testConcurrentWriters lets writers count up one number with compare-and-swap: each success must build on the one before.
+// testConcurrentWriters lets writers count up one number with compare-and-swap: each success must build on
+// the one before.
 func testConcurrentWriters(t *testing.T, s imagestream.Store) {
 	const writers, each = 8, 25
 	created := mustCreate(t, s, stream("ns", "app"))
@@ -514,8 +515,8 @@ func testCancelled(t *testing.T, s imagestream.Store) {
 // swap is a compare-and-swap that succeeded, from one version to the next.
 type swap struct{ from, to string }
 
-// checkChain reports what keeps swaps from standing in one order, each beginning where the one before ended. Versions are opaque, so
-// that is what it means that successful writes of a key happen one after the other.
+// checkChain reports what keeps swaps from standing in one order, each beginning where the one before ended.
+// Versions are opaque, so that is what it means that successful writes of a key happen one after the other.
 func checkChain(first string, swaps []swap) (problem string) {
 	next := make(map[string]string, len(swaps))
 	for _, s := range swaps {

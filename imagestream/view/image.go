@@ -14,7 +14,8 @@ import (
 
 // Annotations of images and signatures that have a meaning here.
 const (
-	// BlobStoredAnnotation "true" says that the texts of manifest and configuration are in the registry, and not in the image.
+	// BlobStoredAnnotation "true" says that the texts of manifest and configuration are in the registry, and
+	// not in the image.
 	BlobStoredAnnotation = "image.openshift.io/manifestBlobStored"
 	// ManagedAnnotation "true" says that the image is in the internal registry.
 	ManagedAnnotation = "openshift.io/image.managed"
@@ -22,8 +23,8 @@ const (
 	managedSignatureAnnotation = "image.openshift.io/managed-signature"
 )
 
-// PrepareImageCreate returns image as it is stored when it is created: completed from its texts, with the images of a
-// manifest list. Texts that cannot be read are no errors. Source: op image.create.
+// PrepareImageCreate returns image as it is stored when it is created: completed from its texts, with the
+// images of a manifest list. Texts that cannot be read are no errors. Source: op image.create.
 func PrepareImageCreate(image *imagestream.Image, env imagestream.Env) (*imagestream.Image, imagestream.ErrorList) {
 	// Complete goes as far as it can.
 	c, _ := manifest.Complete(image, tagevent.TimeOf(env.Now))
@@ -62,9 +63,10 @@ func strip(image *imagestream.Image) {
 	}
 }
 
-// PrepareImageUpdate returns next as it is stored when it replaces old. Metadata of the image and layers stay the old ones. A new manifest must be the one
-// that the image is named by, a new configuration the one that the manifest names; others are left out, the old ones kept. Names, uid and
-// resource version are compared by [imagestream.CheckImageUpdate]. Source: op image.update.
+// PrepareImageUpdate returns next as it is stored when it replaces old. Metadata of the image and layers stay
+// the old ones. A new manifest must be the one that the image is named by, a new configuration the one that
+// the manifest names; others are left out, the old ones kept. Names, uid and resource version are compared by
+// [imagestream.CheckImageUpdate]. Source: op image.update.
 func PrepareImageUpdate(old, next *imagestream.Image, env imagestream.Env) (*imagestream.Image, imagestream.ErrorList) {
 	c := *next
 	c.Metadata = imagestream.CarryMetadata(&old.Metadata, &next.Metadata)

@@ -11,12 +11,13 @@ import (
 
 const resourceMappings = "imagestreammappings"
 
-// Push records what a registry says was pushed: the image, and that the tag points at it now, with the tags that follow it
-// directly. The stream must exist; its spec and generation do not change.
+// Push records what a registry says was pushed: the image, and that the tag points at it now, with the tags
+// that follow it directly. The stream must exist; its spec and generation do not change.
 //
-// The image is stored first, and stays whatever comes of the tag; one that exists is not touched. If others write meanwhile, the push goes on as
-// long as the tag still points where it did; otherwise it is an error of class [imagestream.ErrConflict]. Wrong fields are of class
-// [imagestream.ErrInvalid]. A dry run is not honoured, as in the real system. Source: op mapping.create.
+// The image is stored first, and stays whatever comes of the tag; one that exists is not touched. If others
+// write meanwhile, the push goes on as long as the tag still points where it did; otherwise it is an error of
+// class [imagestream.ErrConflict]. Wrong fields are of class [imagestream.ErrInvalid]. A dry run is not
+// honoured, as in the real system. Source: op mapping.create.
 func (w *Writer) Push(ctx context.Context, namespace string, mapping *imagestream.ImageStreamMapping) error {
 	p, err := w.newPush(namespace, mapping)
 	if err != nil {
@@ -88,8 +89,8 @@ type push struct {
 	env   imagestream.Env
 	// ownReference tells that the event refers to the image in the stream's repository.
 	ownReference bool
-	// before is what the tag's newest event was in the attempt before, as the push left it; nil if there was none, or no
-	// attempt.
+	// before is what the tag's newest event was in the attempt before, as the push left it; nil if there was
+	// none, or no attempt.
 	before *tagevent.Event
 }
 
@@ -145,7 +146,8 @@ func (w *Writer) createImage(ctx context.Context, image *imagestream.Image) (exi
 	return false, err
 }
 
-// change returns s with the event pushed on the tag and on those that follow it, and whether that is anything new.
+// change returns s with the event pushed on the tag and on those that follow it, and whether that is anything
+// new.
 func (p *push) change(s *imagestream.ImageStream) (*imagestream.ImageStream, bool) {
 	event := tagevent.Event{
 		Created: p.now, DockerImageReference: p.reference(s), Image: p.image.Metadata.Name, Generation: s.Metadata.Generation,
@@ -157,7 +159,8 @@ func (p *push) change(s *imagestream.ImageStream) (*imagestream.ImageStream, boo
 	}
 	p.before = nil
 	if had {
-		// Upstream quirk (op mapping.create): an event that was changed in place is compared as it is afterwards.
+		// Upstream quirk (op mapping.create): an event that was changed in place is compared as it is
+		// afterwards.
 		if h, _ := next.History(p.tag); len(h.Items) > 1 && h.Items[1] == before {
 			p.before = &before
 		} else {

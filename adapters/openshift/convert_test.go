@@ -1,0 +1,183 @@
+package openshift
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	imagev1 "github.com/openshift/api/image/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/internal/fill"
+)
+
+func ExampleFromAPI() {
+	theirs := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Name: "app", Namespace: "shop"}}
+	theirs.Status.Tags = []imagev1.NamedTagEventList{{Tag: "v1", Items: []imagev1.TagEvent{{Image: "sha256:1"}}}}
+	s := FromAPI[imagestream.ImageStream](theirs)
+	latest, _ := s.LatestEvent("v1")
+	fmt.Println(s.Key(), latest.Image)
+	fmt.Println(ToAPI[imagev1.ImageStream](s).Status.Tags[0].Tag)
+	// Output:
+	// shop/app sha256:1
+	// v1
+}
+
+// pairs are the types that correspond.
+var pairs = map[string]struct {
+	ours, theirs func() any
+	from, to     func(any) any
+}{
+	"ImageStream":        pair[imagestream.ImageStream, imagev1.ImageStream](),
+	"ImageStreamList":    pair[imagestream.ImageStreamList, imagev1.ImageStreamList](),
+	"ImageStreamTag":     pair[imagestream.ImageStreamTag, imagev1.ImageStreamTag](),
+	"ImageStreamTagList": pair[imagestream.ImageStreamTagList, imagev1.ImageStreamTagList](),
+	"ImageTag":           pair[imagestream.ImageTag, imagev1.ImageTag](),
+	"ImageTagList":       pair[imagestream.ImageTagList, imagev1.ImageTagList](),
+	"ImageStreamImage":   pair[imagestream.ImageStreamImage, imagev1.ImageStreamImage](),
+	"ImageStreamMapping": pair[imagestream.ImageStreamMapping, imagev1.ImageStreamMapping](),
+	"ImageStreamImport":  pair[imagestream.ImageStreamImport, imagev1.ImageStreamImport](),
+	"ImageStreamLayers":  pair[imagestream.ImageStreamLayers, imagev1.ImageStreamLayers](),
+	"Image":              pair[imagestream.Image, imagev1.Image](),
+	"ImageList":          pair[imagestream.ImageList, imagev1.ImageList](),
+	"ImageSignature":     pair[imagestream.ImageSignature, imagev1.ImageSignature](),
+}
+
+func pair[O Ours, T Theirs]() struct {
+	ours, theirs func() any
+	from, to     func(any) any
+} {
+	return struct {
+		ours, theirs func() any
+		from, to     func(any) any
+	}{
+		func() any { return new(O) }, func() any { return new(T) },
+		func(v any) any { return FromAPI[O](v.(*T)) }, func(v any) any { return ToAPI[T](v.(*O)) },
+	}
+}
+
+// emptied makes every slice and map that can be reached from v empty, if it is nil.
+func emptied(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() && f.Name != "Unknown" && f.Type != reflect.TypeFor[runtime.Object]() {
+				emptied(v.Field(i))
+			}
+		}
+	case reflect.Slice:
+		if v.IsNil() && v.Type() != reflect.TypeFor[imagestream.Raw]() { // an empty text is no JSON
+			v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+		}
+	case reflect.Map:
+		if v.IsNil() {
+			v.Set(reflect.MakeMap(v.Type()))
+		}
+	}
+}
+
+// withoutUnknown drops the members of metadata that only the library keeps.
+func withoutUnknown(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		if f := v.FieldByName("Unknown"); f.IsValid() {
+			f.SetZero()
+		}
+		for i := range v.NumField() {
+			withoutUnknown(v.Field(i))
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			withoutUnknown(v.Index(i))
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			withoutUnknown(v.Elem())
+		}
+	}
+}
+
+func TestNothingIsLost(t *testing.T) {
+	for name, p := range pairs {
+		for _, state := range []string{"nil", "empty", "filled"} {
+			t.Run(name+"/"+state, func(t *testing.T) {
+				ours := p.ours()
+				switch state {
+				case "empty":
+					emptied(reflect.ValueOf(ours).Elem())
+				case "filled":
+					fill.Value(ours)
+					withoutUnknown(reflect.ValueOf(ours).Elem())
+				}
+				theirs := p.to(ours)
+				if diff := cmp.Diff(ours, p.from(theirs)); diff != "" {
+					t.Errorf("there and back (-before +after):\n%s", diff)
+				}
+				if diff := cmp.Diff(theirs, p.to(p.from(theirs))); diff != "" {
+					t.Errorf("back and there (-before +after):\n%s", diff)
+				}
+				a, errA := json.Marshal(ours)
+				b, errB := json.Marshal(theirs)
+				var x, y any
+				if errA != nil || errB != nil || json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil || !cmp.Equal(x, y) {
+					t.Errorf("the JSON differs, %v, %v:\n%s\n%s", errA, errB, a, b)
+				}
+			})
+		}
+	}
+}
+
+// TestEveryMemberIsThere compares the members of corresponding types, all the way down.
+func TestEveryMemberIsThere(t *testing.T) {
+	var compare func(a, b reflect.Type, path string)
+	seen := map[[2]reflect.Type]bool{}
+	compare = func(a, b reflect.Type, path string) {
+		for (a.Kind() == reflect.Pointer || a.Kind() == reflect.Slice || a.Kind() == reflect.Map) && a.Kind() == b.Kind() {
+			a, b = a.Elem(), b.Elem()
+		}
+		if a.Kind() != reflect.Struct || b.Kind() != reflect.Struct || seen[[2]reflect.Type{a, b}] {
+			return
+		}
+		seen[[2]reflect.Type{a, b}] = true
+		left, right := members(a), members(b)
+		for name, index := range left {
+			other, ok := right[name]
+			if !ok {
+				t.Errorf("%s.%s is not in %s", path, name, b)
+				continue
+			}
+			compare(a.FieldByIndex(index).Type, b.FieldByIndex(other).Type, path+"."+name)
+		}
+		for name := range right {
+			if _, ok := left[name]; !ok {
+				t.Errorf("%s.%s is not in %s", path, name, a)
+			}
+		}
+	}
+	for name, p := range pairs {
+		compare(reflect.TypeOf(p.ours()).Elem(), reflect.TypeOf(p.theirs()).Elem(), name)
+	}
+}
+
+func TestConversionsShareNothing(t *testing.T) {
+	for name, p := range pairs {
+		ours, want := p.ours(), p.ours()
+		fill.Value(ours)
+		fill.Value(want)
+		theirs := p.to(ours)
+		back := p.from(theirs)
+		fill.Overwrite(ours)
+		withoutUnknown(reflect.ValueOf(want).Elem())
+		if diff := cmp.Diff(want, p.from(theirs)); diff != "" {
+			t.Errorf("%s: writing to the argument changed the result:\n%s", name, diff)
+		}
+		fill.Overwrite(back)
+		if diff := cmp.Diff(want, p.from(theirs)); diff != "" {
+			t.Errorf("%s: writing to the result changed the argument:\n%s", name, diff)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package openshift
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+
+	imagev1 "github.com/openshift/api/image/v1"
+	"github.com/openshift/client-go/image/clientset/versioned"
+	listers "github.com/openshift/client-go/image/listers/image/v1"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+)
+
+// Reader reads a cluster's image streams and images. It is safe for concurrent use.
+type Reader struct {
+	Client versioned.Interface
+	// Streams and Images, if they are not nil, are where single objects are got from: an informer's copies, which may be
+	// behind. Lists and watches always ask the cluster, whose versions they need.
+	Streams listers.ImageStreamLister
+	Images  listers.ImageLister
+}
+
+var _ imagestream.Reader = (*Reader)(nil)
+
+// GetImageStream implements [imagestream.Reader].
+func (r *Reader) GetImageStream(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
+	var s *imagev1.ImageStream
+	err := ctx.Err()
+	switch {
+	case err != nil:
+	case r.Streams != nil:
+		s, err = r.Streams.ImageStreams(key.Namespace).Get(key.Name)
+	default:
+		s, err = r.Client.ImageV1().ImageStreams(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	}
+	if err != nil {
+		return nil, failure(ctx, err, imagestream.ResourceImageStreams, key.String())
+	}
+	return FromAPI[imagestream.ImageStream](s), nil
+}
+
+// GetImage implements [imagestream.Reader].
+func (r *Reader) GetImage(ctx context.Context, name string) (*imagestream.Image, error) {
+	var i *imagev1.Image
+	err := ctx.Err()
+	switch {
+	case err != nil:
+	case r.Images != nil:
+		i, err = r.Images.Get(name)
+	default:
+		i, err = r.Client.ImageV1().Images().Get(ctx, name, metav1.GetOptions{})
+	}
+	if err != nil {
+		return nil, failure(ctx, err, imagestream.ResourceImages, name)
+	}
+	return FromAPI[imagestream.Image](i), nil
+}
+
+func listOptions(opts imagestream.ListOptions) metav1.ListOptions {
+	return metav1.ListOptions{LabelSelector: opts.Labels.String(), Limit: int64(opts.Limit), Continue: opts.Continue}
+}
+
+// ListImageStreams implements [imagestream.Reader].
+func (r *Reader) ListImageStreams(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
+	list, err := r.Client.ImageV1().ImageStreams(opts.Namespace).List(ctx, listOptions(opts))
+	if err != nil {
+		return nil, failure(ctx, err, imagestream.ResourceImageStreams, opts.Namespace)
+	}
+	return FromAPI[imagestream.ImageStreamList](list), nil
+}
+
+// ListImages implements [imagestream.Reader].
+func (r *Reader) ListImages(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageList, error) {
+	list, err := r.Client.ImageV1().Images().List(ctx, listOptions(opts))
+	if err != nil {
+		return nil, failure(ctx, err, imagestream.ResourceImages, "")
+	}
+	return FromAPI[imagestream.ImageList](list), nil
+}
+
+// WatchImageStreams implements [imagestream.Reader]. The cluster ends its watches now and then; this one goes on.
+func (r *Reader) WatchImageStreams(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+	streams := r.Client.ImageV1().ImageStreams(opts.Namespace)
+	w := watcher[imagestream.ImageStream]{
+		resource: imagestream.ResourceImageStreams,
+		open:     streams.Watch,
+		list: func() ([]imagestream.ImageStream, string, error) {
+			list, err := r.ListImageStreams(ctx, imagestream.ListOptions{Namespace: opts.Namespace, Labels: opts.Labels})
+			if err != nil {
+				return nil, "", err
+			}
+			return list.Items, list.Metadata.ResourceVersion, nil
+		},
+		read: func(o runtime.Object) (*imagestream.ImageStream, string, bool) {
+			s, ok := o.(*imagev1.ImageStream)
+			if !ok {
+				return nil, "", false
+			}
+			return FromAPI[imagestream.ImageStream](s), s.ResourceVersion, true
+		},
+	}
+	return w.watch(ctx, opts)
+}
+
+// WatchImages implements [imagestream.Reader]. The cluster ends its watches now and then; this one goes on.
+func (r *Reader) WatchImages(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.Image], error] {
+	w := watcher[imagestream.Image]{
+		resource: imagestream.ResourceImages,
+		open:     r.Client.ImageV1().Images().Watch,
+		list: func() ([]imagestream.Image, string, error) {
+			list, err := r.ListImages(ctx, imagestream.ListOptions{Labels: opts.Labels})
+			if err != nil {
+				return nil, "", err
+			}
+			return list.Items, list.Metadata.ResourceVersion, nil
+		},
+		read: func(o runtime.Object) (*imagestream.Image, string, bool) {
+			i, ok := o.(*imagev1.Image)
+			if !ok {
+				return nil, "", false
+			}
+			return FromAPI[imagestream.Image](i), i.ResourceVersion, true
+		},
+	}
+	return w.watch(ctx, opts)
+}
+
+// watcher watches objects of one type.
+type watcher[T any] struct {
+	resource string
+	open     func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	list     func() (items []T, version string, err error)
+	read     func(runtime.Object) (o *T, version string, ok bool)
+}
+
+func (w watcher[T]) watch(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[T], error] {
+	return func(yield func(imagestream.Change[T], error) bool) {
+		version := opts.ResourceVersion
+		var first []T
+		var err error
+		if version == "" {
+			first, version, err = w.list()
+		}
+		for err == nil {
+			var events watch.Interface
+			events, err = w.open(ctx, metav1.ListOptions{
+				LabelSelector: opts.Labels.String(), ResourceVersion: version, AllowWatchBookmarks: true,
+			})
+			if err != nil {
+				break
+			}
+			for i := range first {
+				if !yield(imagestream.Change[T]{Type: imagestream.Added, Object: &first[i]}, nil) {
+					events.Stop()
+					return
+				}
+			}
+			first = nil
+			var stopped bool
+			version, stopped, err = w.follow(ctx, events, version, yield)
+			events.Stop()
+			if stopped {
+				return
+			}
+		}
+		yield(imagestream.Change[T]{}, failure(ctx, err, w.resource, opts.Namespace))
+	}
+}
+
+// follow yields events until they end, and returns the version reached and whether the caller has had enough.
+func (w watcher[T]) follow(ctx context.Context, events watch.Interface, version string, yield func(imagestream.Change[T], error) bool) (string, bool, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return version, false, ctx.Err()
+		case event, open := <-events.ResultChan():
+			if !open {
+				return version, false, ctx.Err()
+			}
+			if event.Type == watch.Error {
+				return version, false, apierrors.FromObject(event.Object)
+			}
+			o, at, ok := w.read(event.Object)
+			if !ok {
+				return version, false, errors.New("the watch sent an object of another type")
+			}
+			version = at
+			if !yield(imagestream.Change[T]{Type: imagestream.ChangeType(event.Type), Object: o}, nil) {
+				return version, true, nil
+			}
+		}
+	}
+}
+
+// failure turns an error of the cluster's client into one of the library's.
+func failure(ctx context.Context, err error, resource, name string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var status apierrors.APIStatus
+	var own *imagestream.StatusError
+	switch {
+	case errors.As(err, &own):
+		return err
+	case errors.As(err, &status):
+		f := imagestream.NewError(imagestream.StatusReason(status.Status().Reason), resource, name, "")
+		f.Err = err
+		return f
+	}
+	return err
+}
