@@ -137,7 +137,7 @@ func (v *validator) repository() {
 	r, err := pullspec.Parse(spec)
 	switch {
 	case err != nil:
-		v.errs.add(FieldInvalid, path, spec, err.Error())
+		v.errs.add(FieldInvalid, path, spec, pullspec.Reason(err))
 	case r.Tag != "" || r.ID != "":
 		v.errs.add(FieldInvalid, path, spec, "a repository has neither tag nor digest: write "+r.AsRepository().Exact())
 	case !v.admits(r, v.transport(false)):
@@ -187,7 +187,7 @@ func (v *validator) source(tag *TagReference, at tagPath) {
 		if name != "" {
 			var err error
 			if r, err = pullspec.Parse(name); err != nil {
-				v.errs.add(FieldInvalid, at.field("from.name"), name, err.Error())
+				v.errs.add(FieldInvalid, at.field("from.name"), name, pullspec.Reason(err))
 				return
 			}
 		}
@@ -219,7 +219,7 @@ func (v *validator) history(h tagevent.History) {
 		}
 		r, err := pullspec.Parse(spec)
 		if err != nil {
-			v.errs.add(FieldInvalid, eventPath(h.Tag, i), spec, err.Error())
+			v.errs.add(FieldInvalid, eventPath(h.Tag, i), spec, pullspec.Reason(err))
 			continue
 		}
 		if v.allowed.restricted {
@@ -261,7 +261,7 @@ func (t *transition) validateNewReferences() {
 			}
 			r, err := pullspec.Parse(spec)
 			if err != nil {
-				t.errs.add(FieldInvalid, eventPath(h.Tag, i), spec, err.Error())
+				t.errs.add(FieldInvalid, eventPath(h.Tag, i), spec, pullspec.Reason(err))
 			} else if !v.allowed.allows(r, v.transport(insecure[spec])) {
 				t.errs.add(FieldForbidden, eventPath(h.Tag, i), spec, notAllowedDetail)
 			}

@@ -104,6 +104,43 @@ func ExampleImporter() {
 	// false
 }
 
+func ExampleFetch() {
+	w := newWorld()
+	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
+	stream := w.create(&testing.T{}, nil, "v1", "v2")
+	imp, _ := importer.NeedsImport(stream)
+	plan := importer.NewPlan(imp, stream, importer.Platform{})
+	answers, err := importer.Fetch(context.Background(), &w.registry, plan, importer.FetchOptions{})
+	for i, q := range plan.Questions {
+		fmt.Println(q, answers[i].Err)
+	}
+	fmt.Println(len(plan.Statuses(answers)), err)
+	// Output:
+	// quay.io/org/app:v1 <nil>
+	// quay.io/org/app:v2 manifest of quay.io/org/app:v2: not found: HTTP 404: MANIFEST_UNKNOWN
+	// 2 <nil>
+}
+
+func ExampleIsScheduled() {
+	tag := imagestream.TagReference{Name: "v1", From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:v1"}}
+	fmt.Println(importer.IsImportable(tag), importer.IsScheduled(tag, tagevent.Event{}))
+	tag.ImportPolicy.Scheduled = true
+	fmt.Println(importer.IsScheduled(tag, tagevent.Event{}))
+	tag.Reference = true
+	fmt.Println(importer.IsImportable(tag), importer.IsScheduled(tag, tagevent.Event{}))
+	// Output:
+	// true false
+	// true
+	// false false
+}
+
+func ExampleValidate() {
+	imp := &imagestream.ImageStreamImport{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}}
+	imp.Spec.Images = []imagestream.ImageImportSpec{{From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/App"}}}
+	fmt.Println(importer.Validate(imp))
+	// Output: spec.images[0].from.name: "quay.io/org/App": a repository is lower-case letters and digits, joined by one of . _ __ or dashes, in parts joined by /, with the registry's host in front if it is not Docker Hub
+}
+
 func ExampleScheduledImport() {
 	w := newWorld()
 	stream := w.create(&testing.T{}, func(t *imagestream.TagReference) { t.ImportPolicy.Scheduled = t.Name == "v1" }, "v1", "v2")

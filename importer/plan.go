@@ -213,7 +213,7 @@ func Validate(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 		if spec.From.Name == "" {
 			add(imagestream.FieldRequired, path+".from.name", "", "name the image to import")
 		} else if _, err := pullspec.Parse(spec.From.Name); err != nil {
-			add(imagestream.FieldInvalid, path+".from.name", spec.From.Name, err.Error())
+			add(imagestream.FieldInvalid, path+".from.name", spec.From.Name, pullspec.Reason(err))
 		}
 		switch spec.ImportPolicy.ImportMode {
 		case "", imagestream.ImportModeLegacy, imagestream.ImportModePreserveOriginal:

@@ -56,6 +56,12 @@ func ExampleByAge() {
 	// Output: [new old empty]
 }
 
+func ExampleTimeOf() {
+	t := tagevent.TimeOf(time.Date(2026, 1, 2, 4, 4, 5, 678, time.FixedZone("CET", 3600)))
+	fmt.Println(t, t.Time().Location(), tagevent.TimeOf(time.Time{}).IsZero())
+	// Output: 2026-01-02T03:04:05Z UTC true
+}
+
 func ExampleParseTime() {
 	t, err := tagevent.ParseTime("2026-01-02T05:04:05.7+02:00")
 	fmt.Println(t, err)

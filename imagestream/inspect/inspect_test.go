@@ -176,6 +176,14 @@ func tracker(tag, from string) imagestream.TagReference {
 	return imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: from}}
 }
 
+func ExampleFollower() {
+	s := stream()
+	s.Spec.Tags = append(s.Spec.Tags, tracker("latest", "stable"), tracker("stable", "app:v1"))
+	f := inspect.NewFollower(s)
+	fmt.Println(f.Follow("latest").Path, f.Follow("stable").Last())
+	// Output: [latest stable v1] v1
+}
+
 func ExampleFollow() {
 	s := stream()
 	s.Spec.Tags = append(s.Spec.Tags, tracker("latest", "stable"), tracker("stable", "app:v1"), tracker("a", "b"), tracker("b", "a"), tracker("x", "gone"), tracker("y", "other:z"))

@@ -49,6 +49,16 @@ func ExampleImage() {
 	// Output: true true arm64 2026-01-02T03:04:05Z 259 [A=1] <nil>
 }
 
+func ExampleConfigDigest() {
+	d, ok := manifest.ConfigDigest(manifest.MediaTypeOCIManifest, image())
+	fmt.Println(d == digest.FromString(config), ok)
+	_, ok = manifest.ConfigDigest(manifest.MediaTypeOCIIndex, index("linux/amd64"))
+	fmt.Println(ok)
+	// Output:
+	// true true
+	// false
+}
+
 func ExampleManifest_Select() {
 	m, _ := manifest.Parse(manifest.MediaTypeOCIIndex, []byte(index("linux/s390x", "linux/amd64", "linux/arm64")))
 	for _, arch := range []string{"arm64", "", "riscv64"} {

@@ -1,6 +1,7 @@
 package pullspec
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -18,6 +19,15 @@ type ParseError struct {
 }
 
 func (e *ParseError) Error() string { return fmt.Sprintf("%q: %s", e.Text, e.Reason) }
+
+// Reason returns what err says without the text that it says it of, for messages that name the text already.
+// An err that is no *[ParseError] is returned whole.
+func Reason(err error) string {
+	if p, ok := errors.AsType[*ParseError](err); ok {
+		return p.Reason
+	}
+	return err.Error()
+}
 
 // Parse reads a pull spec by the rules in the package comment. The fields of the result are parts of spec:
 // nothing is copied. An error is a *[ParseError].

@@ -24,6 +24,12 @@ func ExampleParse() {
 	// "quay.io/org/App": a repository is lower-case letters and digits, joined by one of . _ __ or dashes, in parts joined by /, with the registry's host in front if it is not Docker Hub
 }
 
+func ExampleReason() {
+	_, _, err := pullspec.ParseTag("nodejs")
+	fmt.Printf("--stream nodejs: %s\n", pullspec.Reason(err))
+	// Output: --stream nodejs: the name of an image stream tag is <image stream>:<tag>, with one colon and no @
+}
+
 func ExampleReference_DockerClientDefaults() {
 	r, _ := pullspec.Parse("nodejs")
 	fmt.Println(r.Exact(), r.DockerClientDefaults().Exact(), r.DockerClientDefaults().DaemonMinimal().Exact())
@@ -48,6 +54,30 @@ func ExampleParseTag() {
 	_, _, err := pullspec.ParseTag("nodejs")
 	fmt.Println(err)
 	// Output: "nodejs": the name of an image stream tag is <image stream>:<tag>, with one colon and no @
+}
+
+func ExampleJoinTag() {
+	fmt.Println(pullspec.JoinTag("nodejs", "20"), pullspec.JoinTag("nodejs", ""), pullspec.JoinImage("nodejs", "1f"))
+	// Output: nodejs:20 nodejs:latest nodejs@1f
+}
+
+func ExampleParseImage() {
+	fmt.Println(pullspec.ParseImage("nodejs@sha256:1f"))
+	fmt.Println(pullspec.SplitImage("nodejs"))
+	_, _, err := pullspec.ParseImage("nodejs:20")
+	fmt.Println(err)
+	// Output:
+	// nodejs sha256:1f <nil>
+	// nodejs  false
+	// "nodejs:20": the name of an image stream image is <image stream>@<image>, with one @
+}
+
+func ExampleIsTag() {
+	fmt.Println(pullspec.IsTag("v1.2"), pullspec.IsTag("-v1"), pullspec.IsPathSegment("-v1"), pullspec.IsPathSegment("a/b"))
+	fmt.Println(pullspec.IsDigest("sha256:1f"), pullspec.IsValid("quay.io/org/app@sha256:1f"))
+	// Output:
+	// true false true false
+	// false false
 }
 
 func ExampleMatchImageID() {

@@ -109,7 +109,7 @@ func validateImage(image *imagestream.Image, prefix string) (errs imagestream.Er
 	if image.DockerImageReference == "" {
 		add(imagestream.FieldRequired, "dockerImageReference", nil, "an image has a pull spec")
 	} else if _, err := pullspec.Parse(image.DockerImageReference); err != nil {
-		add(imagestream.FieldInvalid, "dockerImageReference", image.DockerImageReference, err.Error())
+		add(imagestream.FieldInvalid, "dockerImageReference", image.DockerImageReference, pullspec.Reason(err))
 	}
 	for i := range image.Signatures {
 		validateSignature(&image.Signatures[i], func(t imagestream.FieldErrorType, field string, value any, detail string) {
