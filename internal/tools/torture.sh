@@ -33,6 +33,7 @@ for mod in $(git ls-files '*go.mod' | sort); do
 		fi
 	done < <(cd "$dir" && go list ./...)
 done
+[[ -s $log/targets ]] || { echo "torture: no fuzz target matches ONLY=$ONLY" >&2; exit 2; }
 xargs -P "$JOBS" -L 1 bash -c 'fuzz "$@"' _ <"$log/targets"
 while read -r dir pkg; do
 	for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
