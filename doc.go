@@ -14,7 +14,7 @@
 //	imagestream/manifest  image manifests and configurations to image metadata
 //	imagestream/view      image stream tags, image tags, images and layers of a stream
 //	imagestream/inspect   questions about a stream
-//	imagestream/describe  streams as text for people
+//	imagestream/describe  texts and tables for people
 //	tagevent              the history of one tag
 //	importer              the Registry port; planning, fetching and applying imports
 //	lookup                short names to exact images in Kubernetes objects

@@ -32,7 +32,7 @@ var graph = map[string][]string{
 	"imagestream/manifest":   {"imagestream", digest},
 	"imagestream/view":       {"imagestream", "imagestream/inspect", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
 	"imagestream/inspect":    {"imagestream", "imagestream/pullspec", "tagevent"},
-	"imagestream/describe":   {"imagestream", "imagestream/pullspec", "tagevent", "imagestream/inspect"},
+	"imagestream/describe":   {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "imagestream/inspect"},
 	"lookup":                 {"imagestream", "imagestream/pullspec", "tagevent", "internal/podspec"},
 	"importer":               {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", reference, digest, sync + "/errgroup"},
 	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},

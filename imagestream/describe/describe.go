@@ -1,7 +1,8 @@
-// Package describe shows image streams to people: the text of "oc describe".
+// Package describe shows image streams to people: the text of "oc describe", the tables of "oc get", and
+// pictures.
 //
-// The functions write an object, as it is at a given time, to an io.Writer. They ask nobody and know no
-// clock. The text is the real client's to the byte; ages are relative to the given time.
+// The functions take an object and a time. They ask nobody and know no clock. Texts are the real client's to
+// the byte, cells of tables the real server's; ages are relative to the given time.
 //
 // # An image stream
 //
@@ -12,6 +13,15 @@
 //
 // A spec tag that follows other spec tags of the same stream to an end has no block of its own; it stands in
 // parentheses behind the last tag of that chain. Source: op describe.imagestream.
+//
+// # An image
+//
+// [Image] writes what the API knows (name, labels, layers, signatures), then what stands in the image itself:
+// age, platform, and how it runs.
+//
+// # Tables
+//
+// [ImageStreams] and its like return a [Table], which encodes as the API's tables do, and prints as plain text.
 //
 // # Differences from OpenShift
 //
@@ -98,18 +108,23 @@ func (p *printer) head(s *imagestream.ImageStream) {
 		p.printf("Created:\t%s\n", p.age(m.CreationTimestamp))
 	}
 	p.members("Labels", m.Labels)
-	annotations := maps.Clone(m.Annotations)
-	if description := annotations[descriptionAnnotation]; description != "" {
-		p.field("Description", description)
-	}
-	delete(annotations, descriptionAnnotation)
-	p.members("Annotations", annotations)
+	p.described(m.Annotations)
 	repository := s.Status.PublicDockerImageRepository
 	if repository == "" {
 		repository = s.Status.DockerImageRepository
 	}
 	p.field("Image Repository", repository)
 	p.field("Image Lookup", fmt.Sprintf("local=%t", s.Spec.LookupPolicy.Local))
+}
+
+// described writes annotations, the description before the others.
+func (p *printer) described(annotations map[string]string) {
+	others := maps.Clone(annotations)
+	if description := others[descriptionAnnotation]; description != "" {
+		p.field("Description", description)
+	}
+	delete(others, descriptionAnnotation)
+	p.members("Annotations", others)
 }
 
 // stream is what the tag blocks look up in a stream.

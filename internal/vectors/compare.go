@@ -15,7 +15,7 @@ import (
 //
 // Null, a missing member, an empty list and an empty map are equal. The members named "errors" are sets of
 // {type, field}, those named "status" that hold a reason and a code are compared by these two: error texts
-// are nobody's rule.
+// are nobody's rule. In members named "patch" a null is a removal, and counts.
 func Match(c Case, got []byte) ([]string, error) {
 	have, err := decode(got)
 	if err != nil {
@@ -61,6 +61,9 @@ func normalize(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, member := range v {
+			if key == "patch" {
+				continue
+			}
 			member = normalize(member)
 			if list, ok := member.([]any); ok && key == "errors" {
 				member = errorSet(list)
@@ -116,6 +119,10 @@ func diff(out []string, path string, want, got any) []string {
 			}
 			slices.Sort(keys)
 			for _, key := range keys {
+				_, wanted := want[key]
+				if _, have := got[key]; wanted != have && want[key] == nil && got[key] == nil {
+					out = append(out, fmt.Sprintf("%s.%s: a null on one side only", strings.TrimPrefix(path, "."), key))
+				}
 				out = diff(out, path+"."+key, want[key], got[key])
 			}
 			return out

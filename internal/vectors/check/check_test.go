@@ -69,6 +69,9 @@ func TestCheckReports(t *testing.T) {
 		{"wrong answer", with(func(c *vectors.Case) { c.Want = []byte(`{"sum":4}`) }), sum, "sum: want 4, got 3"},
 		{"missing member", with(func(c *vectors.Case) { c.Want = []byte(`{"sum":3,"list":[{"a":1}]}`) }), sum, `list: want [{"a":1}], got nothing`},
 		{"empty string is a value", with(func(c *vectors.Case) { c.Want = []byte(`{"sum":3,"text":""}`) }), sum, `text: want "", got nothing`},
+		{"a null in a patch counts", with(func(c *vectors.Case) { c.Want = []byte(`{"sum":3,"patch":{"a":null}}`) }), func(c *call) (any, error) {
+			return object{"sum": 3, "patch": object{}}, nil
+		}, "patch.a: a null on one side only"},
 		{"outside wantAny", with(func(c *vectors.Case) {
 			c.Want, c.WantAny = nil, []json.RawMessage{[]byte(`{"sum":4}`), []byte(`{"sum":5}`)}
 		}), sum, "outside all 2 answers"},
