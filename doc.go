@@ -15,6 +15,8 @@
 //	imagestream/view      image stream tags, image tags, images and layers of a stream
 //	imagestream/inspect   questions about a stream
 //	imagestream/describe  texts and tables for people
+//	imagestream/client    what people do with streams, one method for each thing, on any Store
+//	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup
 //	tagevent              the history of one tag
 //	importer              the Registry port; planning, fetching and applying imports
 //	lookup                short names to exact images in Kubernetes objects

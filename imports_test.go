@@ -25,14 +25,19 @@ const (
 // graph is the house: what each package of the root module may import beyond the standard library. Tests may
 // import anything of the module, go-cmp and rapid.
 var graph = map[string][]string{
-	"":                       {},
-	"tagevent":               {},
-	"imagestream/pullspec":   {},
-	"imagestream":            {"tagevent", "imagestream/pullspec"},
-	"imagestream/manifest":   {"imagestream", digest},
-	"imagestream/view":       {"imagestream", "imagestream/inspect", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
-	"imagestream/inspect":    {"imagestream", "imagestream/pullspec", "tagevent"},
-	"imagestream/describe":   {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "imagestream/inspect"},
+	"":                     {},
+	"tagevent":             {},
+	"imagestream/pullspec": {},
+	"imagestream":          {"tagevent", "imagestream/pullspec"},
+	"imagestream/manifest": {"imagestream", digest},
+	"imagestream/view":     {"imagestream", "imagestream/inspect", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
+	"imagestream/inspect":  {"imagestream", "imagestream/pullspec", "tagevent"},
+	"imagestream/describe": {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "imagestream/inspect"},
+	"imagestream/client":   {"imagestream", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "importer", "tagevent"},
+	"imagestream/oc": {
+		"imagestream", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "imagestream/describe", "imagestream/client",
+		"importer", "internal/podspec",
+	},
 	"lookup":                 {"imagestream", "imagestream/pullspec", "tagevent", "internal/podspec"},
 	"importer":               {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", reference, digest, sync + "/errgroup"},
 	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},

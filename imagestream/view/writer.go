@@ -45,7 +45,7 @@ func (w *Writer) once(opts WriteOptions) *imagestream.Writer {
 	streams := w.Streams
 	streams.Attempts, streams.WriteUnchanged = 1, true
 	if opts.DryRun {
-		streams.Store = dryRun{streams.Store}
+		streams.Store = DryRun(streams.Store)
 	}
 	return &streams
 }
@@ -66,7 +66,10 @@ func (w *Writer) reader() *Reader {
 // DryRunUID is the uid of an object that a dry run would have created.
 const DryRunUID = "dry-run"
 
-// dryRun checks writes like a store and keeps nothing.
+// DryRun returns a store that reads from s, checks writes of image streams as s would, and keeps nothing of
+// them.
+func DryRun(s imagestream.Store) imagestream.Store { return dryRun{s} }
+
 type dryRun struct{ imagestream.Store }
 
 func (d dryRun) CreateImageStream(ctx context.Context, s *imagestream.ImageStream) (*imagestream.ImageStream, error) {

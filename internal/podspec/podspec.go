@@ -66,11 +66,18 @@ func Images(object map[string]any) iter.Seq[Location] {
 
 // Template returns the pod template of a workload, nil if it has none.
 func Template(object map[string]any) map[string]any {
-	steps := path(object)
+	template, _ := TemplateAt(object)
+	return template
+}
+
+// TemplateAt returns the pod template of a workload and the members that lead to it; nil if it has none.
+func TemplateAt(object map[string]any) (template map[string]any, steps []string) {
+	steps = path(object)
 	if len(steps) < 2 {
-		return nil
+		return nil, nil
 	}
-	return walk(object, steps[:len(steps)-1])
+	steps = steps[:len(steps)-1]
+	return walk(object, steps), steps
 }
 
 // Annotation returns an annotation of an object, or of a pod template; "" if it is not there.
