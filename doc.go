@@ -24,6 +24,7 @@
 //	fakes/storetest       the suite that every Store passes
 //	fakes/registrytest    the suite that every Registry passes
 //	adapters/oci          a Registry over HTTP (a module of its own)
+//	adapters/bolt         a Store in one file (a module of its own)
 //	adapters/openshift    a cluster's types and client (a module of its own)
 //	examples/quickstart   the whole story as a program (a module of its own)
 //
