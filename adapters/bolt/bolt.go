@@ -48,6 +48,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 )
@@ -141,7 +142,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		if s.db, err = bbolt.Open(path, 0o600, &s.options); err == nil {
 			break
 		}
-		if !errors.Is(err, bbolt.ErrTimeout) {
+		if !errors.Is(err, bbolterrors.ErrTimeout) {
 			return nil, openError(path, err)
 		}
 		if !time.Now().Before(deadline) {
@@ -166,7 +167,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 
 // openError tells files that bbolt cannot read from failures of the system.
 func openError(path string, err error) error {
-	for _, class := range []error{bbolt.ErrInvalid, bbolt.ErrVersionMismatch, bbolt.ErrChecksum} {
+	for _, class := range []error{bbolterrors.ErrInvalid, bbolterrors.ErrVersionMismatch, bbolterrors.ErrChecksum} {
 		if errors.Is(err, class) {
 			return fmt.Errorf("%s: %w: %w", path, ErrFormat, err)
 		}
