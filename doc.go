@@ -14,7 +14,7 @@
 //	imagestream/manifest  image manifests and configurations to image metadata
 //	imagestream/view      image stream tags, image tags, images and layers of a stream
 //	imagestream/inspect   questions about a stream
-//	imagestream/describe  texts and tables for people
+//	imagestream/describe  texts, tables and pictures for people
 //	imagestream/client    what people do with streams, one method for each thing, on any Store
 //	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup
 //	tagevent              the history of one tag
@@ -26,7 +26,8 @@
 //	adapters/oci          a Registry over HTTP (a module of its own)
 //	adapters/bolt         a Store in one file (a module of its own)
 //	adapters/openshift    a cluster's types and client (a module of its own)
-//	examples/quickstart   the whole story as a program (a module of its own)
+//	examples/quickstart   the whole story as a program (a module of its own, with the next)
+//	examples/streams      streams in a file, in the words of oc
 //
 // The core is pure: a function lists what it needs to know, the caller reads that, a second function
 // computes, the caller writes. No clock, context, log or goroutine is in it, arguments are never changed, and

@@ -4,7 +4,7 @@
 //	quickstart            the whole story, on a registry that it starts in this process
 //	quickstart -f FILE    import the image stream in FILE, YAML or JSON, from where it says, and resolve a short name
 //
-// With -f, credentials come from Docker's configuration, and -ca FILE adds certificate authorities in PEM.
+// With -db FILE the streams are kept, and found again the next time. With -f, credentials come from Docker's configuration, and -ca FILE adds certificate authorities in PEM.
 package main
 
 import (
@@ -19,6 +19,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.file, "f", "", "the image stream to import, in YAML or JSON")
 	flag.StringVar(&o.authorities, "ca", "", "certificate authorities to trust besides the system's, in PEM")
+	flag.StringVar(&o.database, "db", "", "a file to keep the streams in; without it they are gone in the end")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		flag.Usage()

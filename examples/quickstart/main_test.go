@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -18,6 +19,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var (
 	digests = regexp.MustCompile(`sha256:[0-9a-f]+`)
 	times   = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z`)
+	ages    = regexp.MustCompile(`(Less than a second|\d+ seconds?) ago`)
 	hosts   = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
 )
 
@@ -49,12 +51,36 @@ func golden(t *testing.T, name, got, dir string) {
 	}
 }
 
-func TestStory(t *testing.T) {
-	var out bytes.Buffer
-	if err := run(t.Context(), &out, options{}); err != nil {
-		t.Fatal(err)
+// TestMain is the program itself where a test says so.
+func TestMain(m *testing.M) {
+	if os.Getenv("QUICKSTART_MAIN") != "" {
+		main()
+		os.Exit(0)
 	}
-	golden(t, "story.txt", out.String(), "no such folder")
+	os.Exit(m.Run())
+}
+
+// quickstart runs the program.
+func quickstart(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "QUICKSTART_MAIN=yes")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestStory(t *testing.T) {
+	out, err := quickstart(t)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	golden(t, "story.txt", out, "no such folder")
+	if out, err := quickstart(t, "-f", filepath.Join(t.TempDir(), "nothing.yaml")); err == nil || !strings.HasPrefix(out, "quickstart: ") {
+		t.Errorf("a file that is not there: %v\n%s", err, out)
+	}
+	if out, err := quickstart(t, "story"); err == nil || !strings.Contains(out, "Usage") {
+		t.Errorf("an argument: %v\n%s", err, out)
+	}
 }
 
 func TestFile(t *testing.T) {
@@ -82,6 +108,16 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "file.txt", out.String(), dir)
+
+	// With -db, what was imported is there the second time.
+	o.database = filepath.Join(dir, "streams.db")
+	for range 2 {
+		out.Reset()
+		if err := run(t.Context(), &out, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden(t, "again.txt", ages.ReplaceAllString(out.String(), "AGE"), dir)
 }
 
 func TestBadFiles(t *testing.T) {

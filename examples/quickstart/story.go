@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	_ "embed"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,9 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/imagestreams/imagestreams/adapters/bolt"
 	"github.com/imagestreams/imagestreams/adapters/oci"
+	"github.com/imagestreams/imagestreams/examples/internal/pems"
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/describe"
@@ -35,11 +36,12 @@ var deploymentYAML string
 type options struct {
 	file        string
 	authorities string
+	database    string
 }
 
 func run(ctx context.Context, out io.Writer, o options) error {
 	if o.file == "" {
-		return tellStory(ctx, out)
+		return tellStory(ctx, out, o)
 	}
 	return importFile(ctx, out, o)
 }
@@ -49,15 +51,17 @@ type story struct {
 	out      io.Writer
 	now      time.Time
 	requests atomic.Int64
-	store    *fakes.Store
+	store    imagestream.Store
+	close    func() error
 	writer   *imagestream.Writer
 	importer *importer.Importer
 	lookup   *lookup.Resolver
 	steps    int
 }
 
-func newStory(out io.Writer, opts oci.Options) (*story, error) {
-	s := &story{out: out, now: time.Now(), store: &fakes.Store{}}
+// newStory keeps its streams in memory, or in a file.
+func newStory(ctx context.Context, out io.Writer, database string, opts oci.Options) (*story, error) {
+	s := &story{out: out, now: time.Now(), store: &fakes.Store{}, close: func() error { return nil }}
 	opts.Wrap = func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
 			s.requests.Add(1)
@@ -67,6 +71,13 @@ func newStory(out io.Writer, opts oci.Options) (*story, error) {
 	registry, err := oci.New(opts)
 	if err != nil {
 		return nil, err
+	}
+	if database != "" {
+		file, err := bolt.Open(ctx, database, bolt.Options{})
+		if err != nil {
+			return nil, err
+		}
+		s.store, s.close = file, file.Close
 	}
 	s.writer = &imagestream.Writer{Store: s.store, Now: func() time.Time { return s.now }}
 	s.importer = &importer.Importer{Registry: registry, Writer: s.writer}
@@ -108,7 +119,7 @@ func (s *story) done() {
 	}
 }
 
-func tellStory(ctx context.Context, out io.Writer) error {
+func tellStory(ctx context.Context, out io.Writer, o options) error {
 	dir, err := os.MkdirTemp("", "quickstart")
 	if err != nil {
 		return err
@@ -119,10 +130,14 @@ func tellStory(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer server.Close()
-	s, err := newStory(out, oci.Options{RootCAs: []*x509.Certificate{server.CA}})
+	s, err := newStory(ctx, out, o.database, oci.Options{RootCAs: []*x509.Certificate{server.CA}})
 	if err != nil {
 		return err
 	}
+	return errors.Join(s.tell(ctx, server), s.close())
+}
+
+func (s *story) tell(ctx context.Context, server *registryserver.Server) error {
 
 	var stream *imagestream.ImageStream
 	for _, step := range []struct {
@@ -200,11 +215,18 @@ func (s *story) create(ctx context.Context, text string) (*imagestream.ImageStre
 	if stream.Metadata.Namespace == "" {
 		stream.Metadata.Namespace = "default"
 	}
+	did := "created"
 	created, err := s.writer.Create(ctx, &stream)
+	if errors.Is(err, imagestream.ErrAlreadyExists) {
+		did = "found"
+		created, err = s.writer.Update(ctx, stream.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+			return inspect.Merge(old, &stream), nil
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
-	s.printf("   created %s, generation %d, %d tags\n", created.Key(), created.Metadata.Generation, len(created.Spec.Tags))
+	s.printf("   "+did+" %s, generation %d, %d tags\n", created.Key(), created.Metadata.Generation, len(created.Spec.Tags))
 	return created, nil
 }
 
@@ -298,17 +320,21 @@ func importFile(ctx context.Context, out io.Writer, o options) error {
 		return err
 	}
 	if o.authorities != "" {
-		if opts.RootCAs, err = readCertificates(o.authorities); err != nil {
+		if opts.RootCAs, err = pems.Read(o.authorities); err != nil {
 			return err
 		}
 	}
-	s, err := newStory(out, opts)
+	s, err := newStory(ctx, out, o.database, opts)
 	if err != nil {
 		return err
 	}
+	return errors.Join(s.tellOfFile(ctx, o, string(text)), s.close())
+}
+
+func (s *story) tellOfFile(ctx context.Context, o options, text string) error {
 	var stream *imagestream.ImageStream
-	err = s.step("The image stream of "+o.file, func() (err error) {
-		stream, err = s.create(ctx, string(text))
+	err := s.step("The image stream of "+o.file, func() (err error) {
+		stream, err = s.create(ctx, text)
 		return err
 	})
 	if err != nil {
@@ -336,23 +362,4 @@ func importFile(ctx context.Context, out io.Writer, o options) error {
 		workload := strings.ReplaceAll(deploymentYAML, "nodejs:20", `"`+name+`"`)
 		return s.resolve(ctx, strings.ReplaceAll(workload, "namespace: shop", "namespace: "+stream.Metadata.Namespace))
 	})
-}
-
-func readCertificates(file string) ([]*x509.Certificate, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var found []*x509.Certificate
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", file, err)
-		}
-		found = append(found, cert)
-	}
-	if len(found) == 0 {
-		return nil, errors.New(file + " has no certificate in PEM")
-	}
-	return found, nil
 }

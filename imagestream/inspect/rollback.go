@@ -17,8 +17,11 @@ import (
 // event, or if that has no image name.
 func Rollback(s *imagestream.ImageStream, tag string, n int) (*imagestream.ImageStream, error) {
 	h, _ := s.History(tag)
-	if n < 1 || n >= len(h.Items) {
-		return nil, fmt.Errorf("%s: the tag %s can go back 1 to %d events, not %d", s.Key(), tag, max(len(h.Items)-1, 0), n)
+	switch {
+	case len(h.Items) < 2:
+		return nil, fmt.Errorf("%s: the tag %s has pointed at nothing else: there is nothing to go back to", s.Key(), tag)
+	case n < 1 || n >= len(h.Items):
+		return nil, fmt.Errorf("%s: the tag %s can go back 1 to %d events, not %d", s.Key(), tag, len(h.Items)-1, n)
 	}
 	return rollback(s, tag, h.Items[n].Image)
 }
