@@ -38,7 +38,7 @@ var graph = map[string][]string{
 		"imagestream", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "imagestream/describe", "imagestream/client",
 		"importer", "internal/podspec",
 	},
-	"lookup":                 {"imagestream", "imagestream/pullspec", "tagevent", "internal/podspec"},
+	"lookup":                 {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "internal/podspec"},
 	"importer":               {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", reference, digest, sync + "/errgroup"},
 	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},
 	"fakes/storetest":        {"imagestream", "tagevent"},

@@ -179,6 +179,7 @@ const (
 	FieldInvalid   FieldErrorType = "FieldValueInvalid"
 	FieldForbidden FieldErrorType = "FieldValueForbidden"
 	FieldNotFound  FieldErrorType = "FieldValueNotFound"
+	FieldDuplicate FieldErrorType = "FieldValueDuplicate"
 	FieldTooLong   FieldErrorType = "FieldValueTooLong"
 	FieldInternal  FieldErrorType = "InternalError"
 )

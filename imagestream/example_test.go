@@ -353,3 +353,16 @@ func ExamplePause() {
 	// true
 	// <nil>
 }
+
+func ExampleNewSelector() {
+	sel, err := imagestream.NewSelector(imagestream.LabelSelector{
+		MatchLabels:      map[string]string{"app": "shop"},
+		MatchExpressions: []imagestream.LabelSelectorRequirement{{Key: "tier", Operator: "NotIn", Values: []string{"db"}}},
+	})
+	fmt.Println(sel, sel.Matches(map[string]string{"app": "shop"}), sel.Matches(map[string]string{"app": "shop", "tier": "db"}), err)
+	_, err = imagestream.NewSelector(imagestream.LabelSelector{MatchExpressions: []imagestream.LabelSelectorRequirement{{Key: "tier", Operator: "In"}}})
+	fmt.Println(err)
+	// Output:
+	// app in (shop),tier notin (db) true false <nil>
+	// matchExpressions[0]: In takes one value at least
+}

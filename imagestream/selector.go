@@ -2,6 +2,7 @@ package imagestream
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -200,3 +201,59 @@ func (s Selector) String() string {
 	}
 	return strings.Join(parts, ",")
 }
+
+// LabelSelector is the form of a [Selector] that stands in objects.
+type LabelSelector struct {
+	MatchLabels      map[string]string          `json:"matchLabels,omitempty"`
+	MatchExpressions []LabelSelectorRequirement `json:"matchExpressions,omitempty"`
+}
+
+// LabelSelectorRequirement is a condition on one label. Operator is In, NotIn, Exists or DoesNotExist; the first
+// two take values, the others none.
+type LabelSelectorRequirement struct {
+	Key      string   `json:"key"`
+	Operator string   `json:"operator"`
+	Values   []string `json:"values,omitempty"`
+}
+
+// NewSelector returns the Selector that l says. An empty l chooses all objects.
+func NewSelector(l LabelSelector) (Selector, error) {
+	var sel Selector
+	add := func(key string, op selectorOp, values ...string) string {
+		values = slices.Clone(values)
+		slices.Sort(values)
+		sel.requirements = append(sel.requirements, requirement{key, op, slices.Compact(values)})
+		for _, value := range values {
+			if problem := checkValue(value); problem != "" {
+				return problem
+			}
+		}
+		return checkKey(key)
+	}
+	for _, key := range slices.Sorted(maps.Keys(l.MatchLabels)) {
+		if problem := add(key, opIn, l.MatchLabels[key]); problem != "" {
+			return Selector{}, fmt.Errorf("matchLabels: %s", problem)
+		}
+	}
+	for i, e := range l.MatchExpressions {
+		op, ok := expressionOps[e.Operator]
+		takesValues := op == opIn || op == opNotIn
+		problem := ""
+		switch {
+		case !ok:
+			problem = fmt.Sprintf("operator %q: want In, NotIn, Exists or DoesNotExist", e.Operator)
+		case takesValues && len(e.Values) == 0:
+			problem = e.Operator + " takes one value at least"
+		case !takesValues && len(e.Values) > 0:
+			problem = e.Operator + " takes no values"
+		default:
+			problem = add(e.Key, op, e.Values...)
+		}
+		if problem != "" {
+			return Selector{}, fmt.Errorf("matchExpressions[%d]: %s", i, problem)
+		}
+	}
+	return sel, nil
+}
+
+var expressionOps = map[string]selectorOp{"In": opIn, "NotIn": opNotIn, "Exists": opExists, "DoesNotExist": opNotExists}

@@ -1,107 +1,294 @@
-// Package lookup turns short names in workloads into exact images: what a cluster does at admission, for
-// anybody, and to be seen.
+// Package lookup turns short names in workloads and builds into exact images, and judges whether images may run:
+// what a cluster does at admission, for anybody, and to be seen.
 //
 // # Which references are looked up
 //
-// A container image that is a single name with an optional tag, "nodejs:20", is looked up among the image
-// streams of the object's namespace. The same goes for the internal registry's host. With the annotation
-// [ResolveNamesAnnotation] "*" on the object or its pod template, every reference without a digest is, by its
-// last name and tag alone.
+// The images of init containers and containers, and what builds come from. A container image that is a single name
+// with an optional tag, "nodejs:20", is looked up among the image streams of the object's namespace; one of the
+// internal registry in the namespace that it says. With the annotation [ResolveNamesAnnotation] "*" on the object
+// or its pod template, every reference without a digest is, by its last name and tag alone, in the object's own
+// namespace. Objects with a controller stay: who made them has looked up already. In an update, what did not change
+// is not looked at.
 //
 // # What they become
 //
 //  1. The stream is not there: the reference stays.
-//  2. The tag's newest event has an image: the reference becomes repository@image, by the tag's reference
-//     policy. This takes a stream with spec.lookupPolicy.local, or the annotation; and the image must exist.
-//  3. The tag has no image: under the same condition the reference becomes the stream's repository with the
-//     tag, if the stream has one.
+//  2. The tag's newest event has an image, and that exists: a short name becomes repository@image, by the tag's
+//     reference policy. This takes a stream with spec.lookupPolicy.local, or the annotation.
+//  3. The tag has no image: under the same condition the reference becomes the stream's repository with the tag, if
+//     the stream has one.
 //
-// Objects with a controller stay: who made them has looked up already. Rules: op lookup.rewrite.
+// A [Config] can ask for more: that everything is rewritten which can be looked up, that what cannot is refused, and
+// that images match rules. Nil is what clusters have. Rules: ops lookup.references, lookup.rewrite, policy.config,
+// policy.accepts.
 //
 // # How
 //
-// [Candidates] lists what could be looked up, [Decide] answers for one stream, [Apply] makes the changed
-// object; a [Resolver] reads the streams in between. Objects are JSON trees, as encoding/json makes them, so
-// any version of any API will do.
+// [NewPolicy] prepares a configuration. [Policy.Review] is pure: it takes an object and the streams and images that
+// are known, and returns what changes, what is refused, and what it needs to know besides; with that it is called
+// again. A [Resolver] does so on any reader, and reads each stream once. [Apply] makes the changed object,
+// [ApplyJSON] the changed bytes, in which nothing but the references differs, [PatchOf] a JSON patch for an
+// admission webhook. Objects are JSON trees, as encoding/json makes them, so any version of any API will do.
 //
 // # Differences from OpenShift
 //
-// Not done yet: Builds, updates, the image policy configuration and its rules.
+// The real system keeps images it has seen for a minute, with annotations of the tag they were seen under, and
+// judges by that; here every review judges by what it is given. What a rule cannot read of an image without a
+// configuration are no labels, where the real system fails. [Options] look further than the real system does, and
+// are off.
 package lookup
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/internal/podspec"
+	"github.com/imagestreams/imagestreams/tagevent"
 )
 
 // ResolveNamesAnnotation makes every name of a workload a name of an image stream, if it is "*".
 const ResolveNamesAnnotation = "alpha.image.policy.openshift.io/resolve-names"
 
-// Candidate is a reference that a stream may answer.
-type Candidate struct {
-	// Path is a JSON pointer to the reference in its object.
-	Path string
-	// Image is the reference as it stands there.
-	Image string
-	// Stream and Tag are what it means.
+// Policy is a configuration, ready to review objects. The zero Policy looks nothing up; [NewPolicy] makes the
+// default. It is safe for concurrent use.
+type Policy struct {
+	config Config
+	rules  *Rules
+}
+
+// NewPolicy prepares a configuration; nil is that of a cluster, which has none. It is not changed. Errors are what is
+// wrong with it. Source: op policy.config.
+func NewPolicy(c *Config) (*Policy, imagestream.ErrorList) {
+	config := withDefaults(c)
+	errs := config.validate()
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	rules, err := NewRules(config.ExecutionRules)
+	if err != nil {
+		return nil, imagestream.ErrorList{{Type: imagestream.FieldInvalid, Field: configPath + ".executionRules", Detail: err.Error()}}
+	}
+	return &Policy{config, rules}, nil
+}
+
+// Config returns the configuration with its defaults.
+func (p *Policy) Config() Config { return p.config }
+
+// defaultPolicy is that of clusters.
+var defaultPolicy, _ = NewPolicy(nil)
+
+// Request is an object to review.
+type Request struct {
+	// Namespace is that of the object.
+	Namespace string
+	Object    map[string]any
+	// Update tells that the object is there already, and was Old; without Old everything is looked at.
+	Update bool
+	Old    map[string]any
+	// Subresource is what of the object is written, such as "status"; only the object itself is reviewed.
+	Subresource string
+	// IgnoreRules are names of execution rules that the namespace does not want, by its annotation
+	// [IgnoreRulesAnnotation]: as it stands there, joined by commas.
+	IgnoreRules string
+	// Validate changes nothing any more: it judges the object as it is.
+	Validate bool
+	Options  Options
+}
+
+// IgnoreRulesAnnotation names, on a namespace, execution rules that do not hold there.
+const IgnoreRulesAnnotation = "alpha.image.policy.openshift.io/ignore-rules"
+
+// Known is what a review may know of the world.
+type Known struct {
+	// InternalRegistry is the host of the registry that streams are served from, "" if there is none.
+	InternalRegistry string
+	// Streams and Images are what was read. One that does not exist is there as nil; one that was not read is not
+	// there, and comes back in [Review.Needs].
+	Streams map[imagestream.Key]*imagestream.ImageStream
+	Images  map[string]*imagestream.Image
+}
+
+// Needs is what a review must know.
+type Needs struct {
+	Streams []imagestream.Key
+	Images  []string
+}
+
+// IsEmpty reports whether nothing is needed.
+func (n Needs) IsEmpty() bool { return len(n.Streams) == 0 && len(n.Images) == 0 }
+
+// Review is what comes of an object. It counts once Needs is empty.
+type Review struct {
+	// Changes are what the references become; none if the object is refused.
+	Changes []Change
+	// Refused says why the object is refused; nil if it is not.
+	Refused *imagestream.StatusError
+	// Needs is what must be known before, sorted, without repeats.
+	Needs Needs
+	// Decisions tell of every reference, in order, if the options ask for it.
+	Decisions []Decision
+}
+
+// Change is a text in an object that becomes another one.
+type Change struct {
+	// Path is a JSON pointer to it.
+	Path string `json:"path"`
+	// From and To are the texts. An empty To removes the member.
+	From string `json:"from"`
+	To   string `json:"to"`
+	Why  Why    `json:"why"`
+	// Stream, Tag and Event are what decided, where a stream did.
+	Stream imagestream.Key `json:"stream"`
+	Tag    string          `json:"tag,omitempty"`
+	Event  tagevent.Event  `json:"event"`
+}
+
+// Decision is what was done with a reference.
+type Decision struct {
+	Reference
+	// Tried are the tags that were looked up, in order.
+	Tried []Tried
+	// To is what the reference becomes; "" if it stays.
+	To  string
+	Why Why
+	// Refused tells that the object is refused because of it.
+	Refused bool
+}
+
+// Tried is a tag that was looked up.
+type Tried struct {
 	Stream imagestream.Key
 	Tag    string
-	// Forced tells that the annotation asks for it; Short that the reference is a name alone.
-	Forced, Short bool
 }
 
-// Change is a reference that becomes another one.
-type Change struct {
-	// Path is a JSON pointer to the reference.
-	Path     string `json:"path"`
-	From, To string
-	// Why tells what decided.
-	Why string
+// Why is the reason of a decision.
+type Why string
+
+// Why references change, or stay.
+const (
+	WhyNewest     Why = "it is the newest image of the tag"
+	WhyRepository Why = "the tag has no image yet: it will be in the image stream's repository"
+	WhyExact      Why = "the configuration asks for exact images"
+
+	WhyUnchanged  Why = "it did not change"
+	WhyDecided    Why = "the same reference was decided before"
+	WhyUnreadable Why = "it is not a pull spec"
+	WhyDigest     Why = "it names an exact image already"
+	WhyFull       Why = "it is no short name, and not of the internal registry"
+	WhyKind       Why = "this kind of reference is not looked up"
+	WhyName       Why = "it cannot be the name of an image stream"
+	WhyNoStream   Why = "there is no such image stream"
+	WhyNotLocal   Why = "the image stream is not for local lookup: set spec.lookupPolicy.local"
+	WhyNoImage    Why = "the tag has no image, and the image stream no repository"
+	WhyImageGone  Why = "the image does not exist any more"
+	WhyNoPullSpec Why = "the newest event of the tag has no pull spec that can be read"
+	WhyNoPolicy   Why = "no rule asks for it to be rewritten"
+	WhyUpdate     Why = "jobs and builds are not rewritten in updates"
+	WhyRefused    Why = "no rule lets the image in, or one rejects it"
+	WhyRequired   Why = "the configuration wants every image to be known"
+	WhySame       Why = "it is so already"
+)
+
+// Review says what becomes of an object. It is pure: nothing is read, and nothing of its arguments changed; changes
+// share no memory with them. Source: op lookup.rewrite.
+func (p *Policy) Review(req *Request, known *Known) Review {
+	var r review
+	r.policy, r.req, r.known = p, req, known
+	if req.Subresource != "" || hasController(req.Object) {
+		return Review{}
+	}
+	r.resource = resourceOf(req.Object, &req.Options)
+	if !r.cover() {
+		return Review{}
+	}
+	r.force = resolvesNames(req.Object)
+	r.readsImages = r.required || r.rewrites || r.judges
+	if metadata, _ := req.Object["metadata"].(map[string]any); metadata != nil && r.req.Namespace == "" {
+		r.namespace, _ = metadata["namespace"].(string)
+	}
+	r.namespace = cmp.Or(req.Namespace, r.namespace)
+	if req.IgnoreRules != "" {
+		r.ignored = strings.Split(req.IgnoreRules, ",")
+	}
+	if err := visit(req.Object, req.Old, &req.Options, func(ref reference) { r.visit(ref) }); err != nil {
+		r.out.Refused = imagestream.NewError(imagestream.ReasonForbidden, r.resource.Resource, r.objectName(), err.Error())
+		return r.out
+	}
+	return r.finish()
 }
 
-// Candidates lists the references of object that a stream may answer, in the order in which they stand there.
-// Namespace is the one that object is in, for objects that do not say; internalRegistry is the host of the
-// registry that streams are served from, "" if there is none.
-func Candidates(object map[string]any, namespace, internalRegistry string) []Candidate {
-	if hasController(object) {
-		return nil
-	}
-	metadata, _ := object["metadata"].(map[string]any)
-	if own, _ := metadata["namespace"].(string); own != "" {
-		namespace = own
-	}
-	force := podspec.Annotation(object, ResolveNamesAnnotation) == "*" ||
-		podspec.Annotation(podspec.Template(object), ResolveNamesAnnotation) == "*"
-	var candidates []Candidate
-	for at := range podspec.Images(object) {
-		if c, ok := candidate(at, namespace, internalRegistry, force); ok {
-			candidates = append(candidates, c)
+// review is one review on its way.
+type review struct {
+	policy    *Policy
+	req       *Request
+	known     *Known
+	resource  GroupResource
+	namespace string
+	ignored   []string
+	force     bool
+
+	judges      bool // an execution rule is for this kind of object
+	resolves    bool // references are looked up
+	required    bool // what cannot be looked up is refused
+	localNames  bool // short names are rewritten
+	rewrites    bool // everything that can be looked up is rewritten
+	readsImages bool // images by digest matter
+
+	decided []reference
+	errs    imagestream.ErrorList
+	out     Review
+}
+
+// cover reads the policy for the kind of object, and reports whether it is for it at all.
+func (r *review) cover() bool {
+	covered := false
+	for _, rule := range r.policy.config.ResolutionRules {
+		if r.resource.isIn(rule.TargetResource) {
+			covered = true
+			r.localNames = r.localNames || rule.LocalNames
+			r.rewrites = r.rewrites || rule.Policy.rewrites()
 		}
 	}
-	return candidates
+	r.judges = r.policy.rules != nil && r.policy.rules.Covers(r.resource)
+	global := r.policy.config.ResolveImages
+	if !covered && r.req.Options.Uncovered && r.resource != (GroupResource{}) {
+		covered, r.localNames = true, true
+	} else if !covered {
+		r.rewrites = global.rewrites()
+	}
+	r.resolves = global.attempts() || covered
+	r.required = global.requires()
+	return covered || r.judges
 }
 
-func candidate(at podspec.Location, namespace, internalRegistry string, force bool) (Candidate, bool) {
-	r, err := pullspec.Parse(at.Image)
-	short := r.Registry == "" && r.Namespace == "" && r.Name != ""
-	internal := internalRegistry != "" && r.Registry == internalRegistry
-	if err != nil || r.ID != "" || r.Name == "" || strings.Contains(r.Name, "/") || !force && !short && !internal {
-		return Candidate{}, false
+// resourceOf names the kind of an object as rules do.
+func resourceOf(object map[string]any, opts *Options) GroupResource {
+	group, kind := podspec.GroupKind(object)
+	if w, ok := podspec.Find(group, kind); ok {
+		return GroupResource{group, w.Resource}
 	}
-	if !force && r.Namespace != "" {
-		namespace = r.Namespace
+	if group == "build.openshift.io" && kind == "Build" {
+		return GroupResource{group, "builds"}
 	}
-	tag := r.Tag
-	if tag == "" {
-		tag = pullspec.DefaultTag
+	if group == "build.openshift.io" && kind == "BuildConfig" {
+		return GroupResource{group, "buildconfigs"}
 	}
-	return Candidate{
-		Path: at.Path, Image: at.Image, Stream: imagestream.Key{Namespace: namespace, Name: r.Name}, Tag: tag,
-		Forced: force, Short: force || short,
-	}, true
+	for _, p := range opts.Paths {
+		if p.Group == group && p.Kind == kind {
+			return GroupResource{group, strings.ToLower(kind)}
+		}
+	}
+	return GroupResource{}
+}
+
+func (r *review) objectName() string {
+	metadata, _ := r.req.Object["metadata"].(map[string]any)
+	name, _ := metadata["name"].(string)
+	return r.namespace + "/" + name
 }
 
 func hasController(object map[string]any) bool {
@@ -116,103 +303,179 @@ func hasController(object map[string]any) bool {
 	return false
 }
 
-// Answer is what a stream makes of a candidate.
-type Answer struct {
-	// To is the new reference; "" if the old one stays.
-	To string
-	// Image is the image that must exist for the answer to hold; "" if none must.
-	Image string
-	// Why tells what decided.
-	Why string
+// resolved is what a reference was looked up to.
+type resolved struct {
+	reference  pullspec.Reference
+	image      *imagestream.Image
+	tagNotes   map[string]string // annotations of the spec tag
+	integrated bool
+	local      bool // by a short name, or for a tag without image
+	why        Why
+	stream     imagestream.Key
+	tag        string
+	event      tagevent.Event
 }
 
-// Decide returns what stream, nil if it does not exist, makes of a candidate.
-func Decide(c Candidate, stream *imagestream.ImageStream, internalRegistry string) Answer {
-	if stream == nil {
-		return Answer{Why: "there is no image stream " + c.Stream.String()}
+// visit decides one reference.
+func (r *review) visit(ref reference) {
+	d := decision{ref: ref}
+	defer r.note(&d)
+	if ref.same {
+		d.why = WhyUnchanged
+		return
 	}
-	local := c.Forced || stream.Spec.LookupPolicy.Local
-	repository, _ := imagestream.Repositories(stream, imagestream.Env{InternalRegistry: internalRegistry})
-	current := *stream
-	current.Status.DockerImageRepository = repository
-	event, ok := current.LatestEvent(c.Tag)
-	name := pullspec.JoinTag(c.Stream.Name, c.Tag)
+	if r.wasDecided(ref) {
+		d.why = WhyDecided
+		return
+	}
+	var res resolved
+	ok := false
+	if r.resolves {
+		res, ok = r.resolve(ref, &d)
+		if d.unknown {
+			return
+		}
+	}
 	switch {
-	case !local && (c.Short || !ok || event.Image == ""):
-		return Answer{Why: "the image stream " + c.Stream.String() + " is not for local lookup: set spec.lookupPolicy.local"}
-	case !local:
-		return Answer{Why: "it is a full reference already"}
-	case !ok || event.Image == "":
-		r, err := pullspec.Parse(repository)
-		if err != nil {
-			return Answer{Why: "the tag " + name + " has no image, and the image stream no repository"}
-		}
-		r.Tag, r.ID = c.Tag, ""
-		return Answer{To: r.Exact(), Why: "the tag " + name + " has no image yet: it will be in the image stream's repository"}
-	case !c.Short:
-		return Answer{Why: "it is a full reference already"}
+	case !ok && r.resolves && r.required:
+		r.decide(ref)
+		r.refuse(&d, WhyRequired)
+		return
+	case ok && r.mayRewrite(res, &d):
+		r.rewrite(&ref, res, &d)
 	}
-	r, err := pullspec.Parse(current.EventPullSpec(c.Tag, event))
-	if err != nil {
-		return Answer{Why: "the newest event of " + name + " has no pull spec that can be read"}
+	if r.judges && !r.accepts(ref, res, ok) {
+		r.decide(ref)
+		r.refuse(&d, WhyRefused)
+		return
 	}
-	r.Tag, r.ID = "", event.Image
-	return Answer{To: r.Exact(), Image: event.Image, Why: "the newest image of " + name}
+	r.decide(ref)
 }
 
-// Apply returns object with changes made to it. It copies what it changes and shares the rest; without
-// changes it is object itself.
-func Apply(object map[string]any, changes []Change) map[string]any {
-	for _, c := range changes {
-		changed, _ := set(object, strings.Split(strings.TrimPrefix(c.Path, "/"), "/"), c.To).(map[string]any)
-		if changed != nil {
-			object = changed
-		}
+// decide remembers a reference as it is now: it is refused once at most. Where nothing is refused, nothing is
+// remembered.
+func (r *review) decide(ref reference) {
+	if r.judges || r.required {
+		r.decided = append(r.decided, ref)
 	}
-	return object
 }
 
-// set returns a copy of node with the text at the end of path replaced. A path that leads nowhere changes
-// nothing.
-func set(node any, path []string, text string) any {
-	if len(path) == 0 {
-		return text
+func (r *review) wasDecided(ref reference) bool {
+	for i := range r.decided {
+		if ref.equal(r.decided[i]) {
+			return true
+		}
 	}
-	switch node := node.(type) {
-	case map[string]any:
-		child, ok := node[path[0]]
-		if !ok {
-			return node
-		}
-		c := make(map[string]any, len(node))
-		for key, value := range node {
-			c[key] = value
-		}
-		c[path[0]] = set(child, path[1:], text)
-		return c
-	case []any:
-		i := index(path[0], len(node))
-		if i < 0 {
-			return node
-		}
-		c := append([]any(nil), node...)
-		c[i] = set(node[i], path[1:], text)
-		return c
-	}
-	return node
+	return false
 }
 
-// index reads a position in a list of n; -1 if it is none.
-func index(s string, n int) int {
-	i := 0
-	for _, c := range s {
-		if c < '0' || c > '9' || i >= n {
-			return -1
+// mayRewrite reports whether the policy wants the reference rewritten.
+func (r *review) mayRewrite(res resolved, d *decision) bool {
+	switch {
+	case r.req.Update && (r.resource == GroupResource{"batch", "jobs"} || r.resource == GroupResource{"build.openshift.io", "builds"}):
+		d.why = WhyUpdate
+		return false
+	case r.localNames && res.local || r.rewrites:
+		return true
+	}
+	d.why = cmp.Or(d.why, WhyNoPolicy)
+	return false
+}
+
+// rewrite notes what a reference becomes, and makes it that.
+func (r *review) rewrite(ref *reference, res resolved, d *decision) {
+	to := res.reference.Exact()
+	d.to, d.why = to, res.why
+	if to == ref.name && (ref.from == nil || ref.kind == imagestream.KindDockerImage && ref.namespace == "") {
+		d.to, d.why = "", WhySame
+	}
+	if !r.req.Validate {
+		r.change(ref.at, ref.name, to, res)
+		if ref.from != nil {
+			r.changeMember(*ref, "kind", ref.kind, imagestream.KindDockerImage, res)
+			r.changeMember(*ref, "namespace", ref.namespace, "", res)
 		}
-		i = i*10 + int(c-'0')
 	}
-	if s == "" || i >= n {
-		return -1
+	ref.kind, ref.namespace, ref.name = imagestream.KindDockerImage, "", to
+}
+
+func (r *review) change(at location, from, to string, res resolved) {
+	if from == to {
+		return
 	}
-	return i
+	if r.out.Changes == nil {
+		r.out.Changes = make([]Change, 0, 4)
+	}
+	r.out.Changes = append(r.out.Changes, Change{Path: at.pointer(), From: from, To: to, Why: res.why, Stream: res.stream, Tag: res.tag, Event: res.event})
+}
+
+// changeMember changes a member beside the name of a build's reference.
+func (r *review) changeMember(ref reference, member, from, to string, res resolved) {
+	if _, ok := ref.from[member]; !ok && to == "" {
+		return
+	}
+	at := ref.at
+	at.leaf = "from/" + member
+	r.change(at, from, to, res)
+}
+
+// accepts judges a reference by the execution rules.
+func (r *review) accepts(ref reference, res resolved, ok bool) bool {
+	a := Attributes{Resource: r.resource, Ignored: r.ignored}
+	switch {
+	case ok:
+		a.Reference, a.Integrated, a.Image = res.reference, res.integrated, res.image
+		if res.image != nil && len(res.tagNotes) > 0 {
+			image := *res.image
+			image.Metadata.Annotations = maps.Clone(image.Metadata.Annotations)
+			if image.Metadata.Annotations == nil {
+				image.Metadata.Annotations = map[string]string{}
+			}
+			maps.Copy(image.Metadata.Annotations, res.tagNotes)
+			a.Image = &image
+		}
+	case ref.kind == imagestream.KindDockerImage:
+		a.Reference, _ = pullspec.Parse(ref.name)
+	}
+	return r.policy.rules.Accept(a)
+}
+
+// decision is a [Decision] on its way.
+type decision struct {
+	ref     reference
+	tried   []Tried
+	to      string
+	why     Why
+	unknown bool
+	refused bool
+}
+
+func (r *review) refuse(d *decision, why Why) {
+	d.to, d.why, d.refused = "", why, true
+	r.errs = append(r.errs, &imagestream.FieldError{Type: imagestream.FieldForbidden, Field: d.ref.at.field(), Value: d.ref.name, Detail: string(why)})
+}
+
+// note tells what was decided, to those who asked.
+func (r *review) note(d *decision) {
+	if !r.req.Options.Explain || d.unknown {
+		return
+	}
+	r.out.Decisions = append(r.out.Decisions, Decision{
+		Reference: Reference{Path: d.ref.at.pointer(), Field: d.ref.at.field(), Kind: d.ref.kind, Namespace: d.ref.namespace, Name: d.ref.name},
+		Tried:     d.tried, To: d.to, Why: d.why, Refused: d.refused,
+	})
+}
+
+// finish returns what came of all references.
+func (r *review) finish() Review {
+	if len(r.errs) > 0 {
+		r.out.Changes = nil
+		r.out.Refused = imagestream.NewInvalid(r.resource.Resource, r.objectName(), r.errs)
+	}
+	n := &r.out.Needs
+	slices.SortFunc(n.Streams, imagestream.Key.Compare)
+	n.Streams = slices.Compact(n.Streams)
+	slices.Sort(n.Images)
+	n.Images = slices.Compact(n.Images)
+	return r.out
 }

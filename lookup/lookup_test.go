@@ -56,19 +56,13 @@ func ExampleResolver() {
 	resolver := lookup.Resolver{Source: store(&testing.T{}, true)}
 	changes, err := resolver.Changes(context.Background(), deployment, "")
 	for _, c := range changes {
-		fmt.Println(c.Path, c.From, "->", c.To[:29]+"...", "because of", c.Why, err)
+		fmt.Println(c.Path, c.From, "->", c.To[:29]+"...", "because", c.Why, err)
 	}
-	changed := lookup.Apply(deployment, changes)
-	fmt.Println(len(lookup.Candidates(deployment, "", "")), len(lookup.Candidates(changed, "", "")))
+	again, err := resolver.Changes(context.Background(), lookup.Apply(deployment, changes), "")
+	fmt.Println(again, err)
 	// Output:
-	// /spec/template/spec/containers/0/image nodejs:20 -> quay.io/org/nodejs@sha256:1f1... because of the newest image of nodejs:20 <nil>
-	// 1 0
-}
-
-func ExampleDecide() {
-	c := lookup.Candidate{Image: "nodejs:20", Stream: imagestream.Key{Namespace: "shop", Name: "nodejs"}, Tag: "20", Short: true}
-	fmt.Println(lookup.Decide(c, nodejs(false), "").Why)
-	// Output: the image stream shop/nodejs is not for local lookup: set spec.lookupPolicy.local
+	// /spec/template/spec/containers/0/image nodejs:20 -> quay.io/org/nodejs@sha256:1f1... because it is the newest image of the tag <nil>
+	// [] <nil>
 }
 
 func pod(reference string, annotations map[string]any) map[string]any {
@@ -123,31 +117,6 @@ func TestDecisionTable(t *testing.T) {
 		}
 		if err != nil || got != tc.want {
 			t.Errorf("%q (local %v, annotations %v, registry %q) becomes %q, %v, want %q", tc.reference, tc.local, tc.annotations, tc.registry, got, err, tc.want)
-		}
-	}
-}
-
-func TestCandidatesOfKinds(t *testing.T) {
-	template := `{"metadata":{"annotations":{"` + lookup.ResolveNamesAnnotation + `":"*"}},"spec":{"initContainers":[{"image":"a"},{}],"containers":[{"image":"q.io/b:1"},{"image":5},"x"]}}`
-	for object, want := range map[string]string{
-		`{"apiVersion":"apps/v1","kind":"Deployment","spec":{"template":` + template + `}}`:                                                      "/spec/template/spec/initContainers/0/image /spec/template/spec/containers/0/image",
-		`{"apiVersion":"batch/v1","kind":"CronJob","spec":{"jobTemplate":{"spec":{"template":` + template + `}}}}`:                               "/spec/jobTemplate/spec/template/spec/initContainers/0/image /spec/jobTemplate/spec/template/spec/containers/0/image",
-		`{"apiVersion":"apps.openshift.io/v1","kind":"DeploymentConfig","spec":{"template":` + template + `}}`:                                   "/spec/template/spec/initContainers/0/image /spec/template/spec/containers/0/image",
-		`{"apiVersion":"other.io/v1","kind":"Deployment","spec":{"template":` + template + `}}`:                                                  "",
-		`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"ownerReferences":[{"controller":true}]},"spec":{"template":` + template + `}}`: "",
-		`{"apiVersion":"apps/v1","kind":"Deployment","spec":null}`:                                                                               "",
-		`{"kind":7}`: "",
-	} {
-		var o map[string]any
-		if err := json.Unmarshal([]byte(object), &o); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, c := range lookup.Candidates(o, "ns", "") {
-			got = append(got, c.Path)
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s\nhas candidates at %q, want %q", object, got, want)
 		}
 	}
 }

@@ -2,63 +2,191 @@ package lookup
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 )
 
 // Source is where a [Resolver] reads. Errors of class [imagestream.ErrNotFound] mean that there is none; any
-// other ends the lookup. An [imagestream.Reader] is one.
+// other ends the lookup. An [imagestream.Reader] is one. It must be safe for concurrent use.
 type Source interface {
 	GetImageStream(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error)
 	GetImage(ctx context.Context, name string) (*imagestream.Image, error)
 }
 
-// Resolver looks references up. It keeps nothing between calls, and is safe for concurrent use if its source
-// is.
+// Resolver reviews objects: it reads what a [Policy] needs to know, each stream and image once for an object, several
+// at a time. Only Source must be set. It is safe for concurrent use, and its fields are not to be changed once it is
+// used.
 type Resolver struct {
 	Source Source
 	// InternalRegistry is the host of the registry that streams are served from, "" if there is none.
 	InternalRegistry string
+	// Policy is the image policy; nil is that of clusters.
+	Policy  *Policy
+	Options Options
+	// Keep is how long what was read is kept for other objects; 0 keeps nothing.
+	Keep time.Duration
+	// Now is the clock that Keep goes by; nil is time.Now.
+	Now func() time.Time
+
+	mu      sync.Mutex
+	streams map[imagestream.Key]kept[*imagestream.ImageStream]
+	images  map[string]kept[*imagestream.Image]
 }
 
-// Changes returns what the references of object become, object being in namespace if it does not say. Each
-// stream and image is read once. Object is not changed; see [Apply].
+// kept is something that was read, until a time.
+type kept[T any] struct {
+	object T
+	until  time.Time
+}
+
+// Changes returns what the references of a new object become, object being in namespace if it does not say. Object is
+// not changed; see [Apply]. An object that the policy refuses is an error, a *imagestream.StatusError.
 func (r *Resolver) Changes(ctx context.Context, object map[string]any, namespace string) ([]Change, error) {
-	streams := map[imagestream.Key]*imagestream.ImageStream{}
-	images := map[string]bool{}
-	var changes []Change
-	for _, c := range Candidates(object, namespace, r.InternalRegistry) {
-		stream, ok := streams[c.Stream]
-		if !ok {
-			found, err := r.Source.GetImageStream(ctx, c.Stream)
-			switch {
-			case err == nil:
-				stream = found
-			case !errors.Is(err, imagestream.ErrNotFound):
-				return nil, fmt.Errorf("look up %s: get image stream %s: %w", c.Image, c.Stream, err)
-			}
-			streams[c.Stream] = stream
+	metadata, _ := object["metadata"].(map[string]any)
+	if own, _ := metadata["namespace"].(string); own != "" {
+		namespace = own
+	}
+	review, err := r.Review(ctx, &Request{Namespace: namespace, Object: object, Options: r.Options})
+	if err != nil {
+		return nil, err
+	}
+	if review.Refused != nil {
+		return nil, review.Refused
+	}
+	return review.Changes, nil
+}
+
+// ChangesJSON is Changes for an object as JSON. See [ApplyJSON].
+func (r *Resolver) ChangesJSON(ctx context.Context, raw []byte, namespace string) ([]Change, error) {
+	var object map[string]any
+	if err := json.Unmarshal(raw, &object); err != nil {
+		return nil, err
+	}
+	return r.Changes(ctx, object, namespace)
+}
+
+// Review says what becomes of an object, as [Policy.Review] does; a refusal is no error. An object that changes is
+// then reviewed as it will be, as the real system does, and may be refused for that; its changes are in the review
+// all the same. Errors are those of the source, and that of ctx.
+func (r *Resolver) Review(ctx context.Context, req *Request) (Review, error) {
+	policy := r.Policy
+	if policy == nil {
+		policy = defaultPolicy
+	}
+	known := &Known{InternalRegistry: r.InternalRegistry, Streams: map[imagestream.Key]*imagestream.ImageStream{}, Images: map[string]*imagestream.Image{}}
+	admitted, err := r.review(ctx, policy, req, known)
+	if err != nil || admitted.Refused != nil || !policy.mayRefuse() {
+		return admitted, err
+	}
+	validated := *req
+	validated.Validate, validated.Object = true, Apply(req.Object, admitted.Changes)
+	after, err := r.review(ctx, policy, &validated, known)
+	admitted.Refused = after.Refused
+	return admitted, err
+}
+
+// mayRefuse reports whether the policy can refuse anything that it let in before it was changed.
+func (p *Policy) mayRefuse() bool {
+	return len(p.config.ExecutionRules) > 0 || p.config.ResolveImages.requires()
+}
+
+// review reads until nothing is needed any more.
+func (r *Resolver) review(ctx context.Context, policy *Policy, req *Request, known *Known) (Review, error) {
+	for {
+		review := policy.Review(req, known)
+		if review.Needs.IsEmpty() {
+			return review, nil
 		}
-		a := Decide(c, stream, r.InternalRegistry)
-		if a.Image != "" {
-			exists, ok := images[a.Image]
-			if !ok {
-				_, err := r.Source.GetImage(ctx, a.Image)
-				if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
-					return nil, fmt.Errorf("look up %s: get image %s: %w", c.Image, a.Image, err)
-				}
-				exists = err == nil
-				images[a.Image] = exists
-			}
-			if !exists {
-				continue
-			}
-		}
-		if a.To != "" && a.To != c.Image {
-			changes = append(changes, Change{Path: c.Path, From: c.Image, To: a.To, Why: a.Why})
+		if err := r.read(ctx, review.Needs, known); err != nil {
+			return Review{}, err
 		}
 	}
-	return changes, nil
 }
+
+// maxReads is how many objects are read at a time.
+const maxReads = 8
+
+// read adds what is needed to what is known.
+func (r *Resolver) read(ctx context.Context, needs Needs, known *Known) error {
+	streams, images := make([]*imagestream.ImageStream, len(needs.Streams)), make([]*imagestream.Image, len(needs.Images))
+	errs := make([]error, len(streams)+len(images))
+	slots := make(chan struct{}, maxReads)
+	var wg sync.WaitGroup
+	do := func(i int, read func() error) {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = read()
+		})
+	}
+	for i, key := range needs.Streams {
+		do(i, func() (err error) {
+			streams[i], err = readOne(ctx, r, &r.streams, key, r.Source.GetImageStream)
+			if err != nil {
+				return fmt.Errorf("get image stream %s: %w", key, err)
+			}
+			return nil
+		})
+	}
+	for i, name := range needs.Images {
+		do(len(streams)+i, func() (err error) {
+			images[i], err = readOne(ctx, r, &r.images, name, r.Source.GetImage)
+			if err != nil {
+				return fmt.Errorf("get image %s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	for i, key := range needs.Streams {
+		known.Streams[key] = streams[i]
+	}
+	for i, name := range needs.Images {
+		known.Images[name] = images[i]
+	}
+	return nil
+}
+
+// readOne reads an object, nil if it does not exist, or takes it from what is kept.
+func readOne[K comparable, T any](ctx context.Context, r *Resolver, cache *map[K]kept[*T], key K, get func(context.Context, K) (*T, error)) (*T, error) {
+	var now time.Time
+	if r.Keep > 0 {
+		now = time.Now()
+		if r.Now != nil {
+			now = r.Now()
+		}
+		r.mu.Lock()
+		have, ok := (*cache)[key]
+		r.mu.Unlock()
+		if ok && now.Before(have.until) {
+			return have.object, nil
+		}
+	}
+	object, err := get(ctx, key)
+	if errors.Is(err, imagestream.ErrNotFound) {
+		object, err = nil, nil
+	}
+	if err != nil || r.Keep <= 0 {
+		return object, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if *cache == nil || len(*cache) >= maxKept {
+		*cache = map[K]kept[*T]{}
+	}
+	(*cache)[key] = kept[*T]{object, now.Add(r.Keep)}
+	return object, nil
+}
+
+// maxKept is how many streams, and how many images, are kept: what is more begins anew.
+const maxKept = 10_000

@@ -78,34 +78,43 @@ func (r Reference) IsDockerHub() bool {
 // NameString returns name with id or tag: "app@sha256:…", "app:v1" or "app". An ID that is no digest follows
 // a colon; beside an ID the tag is dropped. An empty name gives "".
 func (r Reference) NameString() string {
-	switch {
-	case r.Name == "":
-		return ""
-	case r.ID != "" && IsDigest(r.ID):
-		return r.Name + "@" + r.ID
-	case r.ID != "":
-		return r.Name + ":" + r.ID
-	case r.Tag != "":
-		return r.Name + ":" + r.Tag
+	sep, rest := r.suffix()
+	if r.Name == "" || rest == "" {
+		return r.Name
 	}
-	return r.Name
+	return r.Name + sep + rest
+}
+
+// suffix returns what stands behind the name, and what comes between.
+func (r Reference) suffix() (sep, rest string) {
+	switch {
+	case r.ID != "" && IsDigest(r.ID):
+		return "@", r.ID
+	case r.ID != "":
+		return ":", r.ID
+	case r.Tag != "":
+		return ":", r.Tag
+	}
+	return "", ""
 }
 
 // Exact returns the pull spec as it stands, without any default. It is "" if the name is empty.
 func (r Reference) Exact() string {
-	name := r.NameString()
-	if name == "" {
+	if r.Name == "" {
 		return ""
 	}
+	sep, rest := r.suffix()
 	var b strings.Builder
-	b.Grow(len(r.Registry) + len(r.Namespace) + len(name) + 2)
+	b.Grow(len(r.Registry) + len(r.Namespace) + len(r.Name) + len(sep) + len(rest) + 2)
 	for _, prefix := range [...]string{r.Registry, r.Namespace} {
 		if prefix != "" {
 			b.WriteString(prefix)
 			b.WriteByte('/')
 		}
 	}
-	b.WriteString(name)
+	b.WriteString(r.Name)
+	b.WriteString(sep)
+	b.WriteString(rest)
 	return b.String()
 }
 
