@@ -111,35 +111,52 @@ func (r *Resolver) review(ctx context.Context, policy *Policy, req *Request, kno
 // maxReads is how many objects are read at a time.
 const maxReads = 8
 
-// read adds what is needed to what is known.
+// read adds what is needed to what is known: what is kept of it, and the rest by reading it.
 func (r *Resolver) read(ctx context.Context, needs Needs, known *Known) error {
-	streams, images := make([]*imagestream.ImageStream, len(needs.Streams)), make([]*imagestream.Image, len(needs.Images))
-	errs := make([]error, len(streams)+len(images))
+	now := r.now()
+	streams, images := readKept(r, &r.streams, needs.Streams, known.Streams, now), readKept(r, &r.images, needs.Images, known.Images, now)
+	reads := make([]func() error, 0, len(streams)+len(images))
+	var mu sync.Mutex
+	for _, key := range streams {
+		reads = append(reads, func() error {
+			return readOne(ctx, &mu, "image stream "+key.String(), key, known.Streams, r.Source.GetImageStream)
+		})
+	}
+	for _, name := range images {
+		reads = append(reads, func() error { return readOne(ctx, &mu, "image "+name, name, known.Images, r.Source.GetImage) })
+	}
+	if err := doAll(reads); err != nil {
+		return err
+	}
+	keep(r, &r.streams, streams, known.Streams, now)
+	keep(r, &r.images, images, known.Images, now)
+	return nil
+}
+
+// now is the time by which objects are kept.
+func (r *Resolver) now() time.Time {
+	switch {
+	case r.Keep <= 0:
+		return time.Time{}
+	case r.Now != nil:
+		return r.Now()
+	}
+	return time.Now()
+}
+
+// doAll calls functions, several at a time, and returns the first error in their order.
+func doAll(do []func() error) error {
+	if len(do) == 1 {
+		return do[0]()
+	}
+	errs := make([]error, len(do))
 	slots := make(chan struct{}, maxReads)
 	var wg sync.WaitGroup
-	do := func(i int, read func() error) {
+	for i := range do {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = read()
-		})
-	}
-	for i, key := range needs.Streams {
-		do(i, func() (err error) {
-			streams[i], err = readOne(ctx, r, &r.streams, key, r.Source.GetImageStream)
-			if err != nil {
-				return fmt.Errorf("get image stream %s: %w", key, err)
-			}
-			return nil
-		})
-	}
-	for i, name := range needs.Images {
-		do(len(streams)+i, func() (err error) {
-			images[i], err = readOne(ctx, r, &r.images, name, r.Source.GetImage)
-			if err != nil {
-				return fmt.Errorf("get image %s: %w", name, err)
-			}
-			return nil
+			errs[i] = do[i]()
 		})
 	}
 	wg.Wait()
@@ -148,44 +165,55 @@ func (r *Resolver) read(ctx context.Context, needs Needs, known *Known) error {
 			return err
 		}
 	}
-	for i, key := range needs.Streams {
-		known.Streams[key] = streams[i]
-	}
-	for i, name := range needs.Images {
-		known.Images[name] = images[i]
-	}
 	return nil
 }
 
-// readOne reads an object, nil if it does not exist, or takes it from what is kept.
-func readOne[K comparable, T any](ctx context.Context, r *Resolver, cache *map[K]kept[*T], key K, get func(context.Context, K) (*T, error)) (*T, error) {
-	var now time.Time
-	if r.Keep > 0 {
-		now = time.Now()
-		if r.Now != nil {
-			now = r.Now()
-		}
-		r.mu.Lock()
-		have, ok := (*cache)[key]
-		r.mu.Unlock()
-		if ok && now.Before(have.until) {
-			return have.object, nil
-		}
-	}
+// readOne reads an object, nil if it does not exist.
+func readOne[K comparable, T any](ctx context.Context, mu *sync.Mutex, what string, key K, known map[K]*T, get func(context.Context, K) (*T, error)) error {
 	object, err := get(ctx, key)
 	if errors.Is(err, imagestream.ErrNotFound) {
 		object, err = nil, nil
 	}
-	if err != nil || r.Keep <= 0 {
-		return object, err
+	if err != nil {
+		return fmt.Errorf("get %s: %w", what, err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	known[key] = object
+	return nil
+}
+
+// readKept adds what is kept to what is known, and returns what is not.
+func readKept[K comparable, T any](r *Resolver, cache *map[K]kept[*T], keys []K, known map[K]*T, now time.Time) []K {
+	if r.Keep <= 0 {
+		return keys
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if *cache == nil || len(*cache) >= maxKept {
+	var rest []K
+	for _, key := range keys {
+		if have, ok := (*cache)[key]; ok && now.Before(have.until) {
+			known[key] = have.object
+		} else {
+			rest = append(rest, key)
+		}
+	}
+	return rest
+}
+
+// keep keeps what was read.
+func keep[K comparable, T any](r *Resolver, cache *map[K]kept[*T], keys []K, known map[K]*T, now time.Time) {
+	if r.Keep <= 0 || len(keys) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if *cache == nil || len(*cache)+len(keys) > maxKept {
 		*cache = map[K]kept[*T]{}
 	}
-	(*cache)[key] = kept[*T]{object, now.Add(r.Keep)}
-	return object, nil
+	for _, key := range keys {
+		(*cache)[key] = kept[*T]{known[key], now.Add(r.Keep)}
+	}
 }
 
 // maxKept is how many streams, and how many images, are kept: what is more begins anew.
