@@ -25,6 +25,7 @@
 //	fakes/registrytest    the suite that every Registry passes
 //	adapters/oci          a Registry over HTTP (a module of its own)
 //	adapters/bolt         a Store in one file (a module of its own)
+//	adapters/yaml         exact images into files, byte for byte (a module of its own)
 //	adapters/openshift    a cluster's types and client (a module of its own)
 //	examples/quickstart   the whole story as a program (a module of its own, with the next)
 //	examples/streams      streams in a file, in the words of oc

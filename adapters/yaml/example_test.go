@@ -1,0 +1,140 @@
+package yaml_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/imagestreams/imagestreams/adapters/yaml"
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/lookup"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+// streams is a source with one stream, shop/nodejs, that is for local lookup. A fakes.Store or a cluster's Reader is one, too.
+func streams() lookup.Source {
+	l := yaml.Lock{Images: []yaml.Locked{{
+		Namespace: "shop", Name: "nodejs", Tag: "20", Local: true, Reference: "quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8", Event: tagevent.Event{Image: "sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8", Generation: 2},
+	}}}
+	return l.Source()
+}
+
+const deployment = `# The shop's window
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    spec:
+      containers:
+        - name:  "web"
+          image: 'nodejs:20'   # kept
+        - image: quay.io/org/proxy:v1
+`
+
+func ExampleRewriter_Rewrite() {
+	w := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{})
+	res, err := w.Rewrite(context.Background(), []byte(deployment))
+	fmt.Print(string(res.Bytes), err, "\n")
+	for _, c := range res.Changes {
+		fmt.Printf("%d:%d %s -> %s, for %s of %s:%s\n", c.Line, c.Column, c.From, c.To, c.Why, c.Stream, c.Tag)
+	}
+	// Output:
+	// # The shop's window
+	// apiVersion: apps/v1
+	// kind: Deployment
+	// metadata: {name: web, namespace: shop}
+	// spec:
+	//   template:
+	//     spec:
+	//       containers:
+	//         - name:  "web"
+	//           image: 'quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8'   # kept
+	//         - image: quay.io/org/proxy:v1
+	// <nil>
+	// 10:18 nodejs:20 -> quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8, for it is the newest image of the tag of shop/nodejs:20
+}
+
+func ExampleReport_String() {
+	w := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{Namespace: "shop"})
+	res, _ := w.Rewrite(context.Background(), []byte("kind: Pod\napiVersion: v1\nspec:\n  containers:\n  - image: >-\n      nodejs:20\n"))
+	for _, r := range res.Reports {
+		fmt.Printf("%d:%d: %s\n", r.Line, r.Column, r)
+	}
+	// Output:
+	// 5:12: nodejs:20 stays, it should become quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8: the text is a block, or goes over several lines: write it on one line
+}
+
+func ExampleNew() {
+	resolver := &lookup.Resolver{Source: streams(), Options: lookup.Options{Explain: true}}
+	w := yaml.New(resolver, yaml.Options{Namespace: "shop", Values: []string{"web.image", "sidecars[*].image"}})
+	res, _ := w.Rewrite(context.Background(), []byte("web:\n  image: {repository: nodejs, tag: '20', digest: ''}\nsidecars:\n- image: none\n"))
+	fmt.Print(string(res.Bytes))
+	for _, d := range res.Decisions {
+		fmt.Printf("%d:%d %s %s: %s\n", d.Line, d.Column, d.Place.Path, d.Name, d.Why)
+	}
+	// Output:
+	// web:
+	//   image: {repository: quay.io/org/nodejs, tag: '20', digest: 'sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8'}
+	// sidecars:
+	// - image: none
+	// 2:23 /web/image nodejs:20: it is the newest image of the tag
+	// 4:10 /sidecars/0/image none: there is no such image stream
+}
+
+func ExampleRewriter_Lock() {
+	w := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{})
+	_, err := w.Rewrite(context.Background(), []byte(deployment))
+	fmt.Print(string(w.Lock().Bytes()), err, "\n")
+	// Output:
+	// {
+	//   "version": 1,
+	//   "images": [
+	//     {
+	//       "namespace": "shop",
+	//       "name": "nodejs",
+	//       "tag": "20",
+	//       "local": true,
+	//       "reference": "quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8",
+	//       "event": {
+	//         "created": null,
+	//         "dockerImageReference": "quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8",
+	//         "image": "sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8",
+	//         "generation": 2
+	//       }
+	//     }
+	//   ]
+	// }
+	// <nil>
+}
+
+func ExampleParseLock() {
+	raw := []byte(`{"version": 1, "images": [{"namespace": "shop", "name": "nodejs", "tag": "20", "local": true,
+  "reference": "quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8", "event": {"image": "sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8"}}]}`)
+	lock, err := yaml.ParseLock(raw)
+	stream, _ := lock.Source().GetImageStream(context.Background(), imagestream.Key{Namespace: "shop", Name: "nodejs"})
+	fmt.Println(stream.Status.Tags[0].Items[0].DockerImageReference, err)
+	_, err = yaml.ParseLock([]byte(`{"version": 2}`))
+	fmt.Println(err)
+	// Output:
+	// quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8 <nil>
+	// read lock: version is 2, this program knows 1
+}
+
+func ExampleLock_Bytes() {
+	fmt.Print(string((&yaml.Lock{}).Bytes()))
+	// Output:
+	// {
+	//   "version": 1,
+	//   "images": []
+	// }
+}
+
+func ExampleLock_Source() {
+	// A file that is rewritten by a lock becomes what it became when the lock was made.
+	w := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{})
+	first, _ := w.Rewrite(context.Background(), []byte(deployment))
+	later := yaml.New(&lookup.Resolver{Source: w.Lock().Source()}, yaml.Options{})
+	second, _ := later.Rewrite(context.Background(), []byte(deployment))
+	fmt.Println(string(first.Bytes) == string(second.Bytes))
+	// Output: true
+}

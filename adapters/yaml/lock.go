@@ -1,0 +1,194 @@
+package yaml
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+	"github.com/imagestreams/imagestreams/lookup"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+// Lock is what decided the changes of a [Rewriter]: write it beside the files, and they can be rewritten later exactly
+// as they were, whatever the streams have become: with a resolver on its Source. That knows nothing else, so references
+// that stayed stay again.
+//
+// What images are is not in it, so a policy that asks for their labels judges otherwise.
+type Lock struct {
+	Images []Locked
+}
+
+// Locked is an image stream's tag, as it was.
+type Locked struct {
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	Tag       string `json:"tag,omitempty"`
+	// Local tells that the stream was for local lookup.
+	Local bool `json:"local,omitempty"`
+	// Reference is what the tag stood for: a repository with a digest, or with the tag if it had no image.
+	Reference string `json:"reference"`
+	// Event is the newest event of the tag; it has no image if the tag had none.
+	Event tagevent.Event `json:"event"`
+}
+
+// lockVersion is the version of the format.
+const lockVersion = 1
+
+type lockFile struct {
+	Version int      `json:"version"`
+	Images  []Locked `json:"images"`
+}
+
+// ParseLock reads a lock file.
+func ParseLock(raw []byte) (*Lock, error) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	var f lockFile
+	if err := decoder.Decode(&f); err != nil {
+		return nil, fmt.Errorf("read lock: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("read lock: there is more after it")
+	}
+	if f.Version != lockVersion {
+		return nil, fmt.Errorf("read lock: version is %d, this program knows %d", f.Version, lockVersion)
+	}
+	for i, l := range f.Images {
+		if _, err := pullspec.Parse(l.Reference); err != nil {
+			return nil, fmt.Errorf("read lock: images[%d].reference: %w", i, err)
+		}
+	}
+	return &Lock{Images: f.Images}, nil
+}
+
+// Bytes writes a lock file: JSON, in the order of namespaces, names and tags, so that it can be compared.
+func (l *Lock) Bytes() []byte {
+	f := lockFile{lockVersion, slices.Clone(l.Images)}
+	if f.Images == nil {
+		f.Images = []Locked{}
+	}
+	slices.SortFunc(f.Images, func(a, b Locked) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Reference, b.Reference))
+	})
+	raw, _ := json.MarshalIndent(f, "", "  ")
+	return append(raw, '\n')
+}
+
+// Source returns a source that has what is locked, and nothing else.
+func (l *Lock) Source() lookup.Source {
+	src := lockSource{map[imagestream.Key]*imagestream.ImageStream{}, map[string]*imagestream.Image{}}
+	for _, locked := range l.Images {
+		src.add(locked)
+	}
+	return src
+}
+
+type lockSource struct {
+	streams map[imagestream.Key]*imagestream.ImageStream
+	images  map[string]*imagestream.Image
+}
+
+func (src lockSource) add(l Locked) {
+	event := l.Event
+	if event.Image != "" {
+		image := &imagestream.Image{DockerImageReference: l.Reference}
+		image.Metadata.Name = event.Image
+		if _, known := src.images[event.Image]; !known || l.Tag == "" {
+			src.images[event.Image] = image // where an image says it is counts for those that are asked for by digest
+		}
+	}
+	if l.Name == "" {
+		return
+	}
+	key := imagestream.Key{Namespace: l.Namespace, Name: l.Name}
+	s := src.streams[key]
+	if s == nil {
+		s = &imagestream.ImageStream{}
+		s.Metadata.Namespace, s.Metadata.Name = key.Namespace, key.Name
+		src.streams[key] = s
+	}
+	s.Spec.LookupPolicy.Local = s.Spec.LookupPolicy.Local || l.Local
+	if event.Image == "" {
+		s.Spec.DockerImageRepository = l.Reference
+		return
+	}
+	tag := l.Tag
+	if tag == "" {
+		tag = event.Image // one that is asked for by its digest
+	}
+	event.DockerImageReference = l.Reference
+	s.Status.Tags = append(s.Status.Tags, tagevent.History{Tag: tag, Items: []tagevent.Event{event}})
+}
+
+func (src lockSource) GetImageStream(_ context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
+	if s, ok := src.streams[key]; ok {
+		return s, nil
+	}
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, "imagestreams", key.String(), "it is not in the lock")
+}
+
+func (src lockSource) GetImage(_ context.Context, name string) (*imagestream.Image, error) {
+	if image, ok := src.images[name]; ok {
+		return image, nil
+	}
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, "images", name, "it is not in the lock")
+}
+
+// recorder is a source that remembers what decided.
+type recorder struct {
+	lookup.Source
+	mu     sync.Mutex
+	local  map[imagestream.Key]bool
+	locked map[lockKey]Locked
+}
+
+type lockKey struct {
+	stream imagestream.Key
+	tag    string
+	image  string // without a stream
+}
+
+func (r *recorder) GetImageStream(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
+	s, err := r.Source.GetImageStream(ctx, key)
+	if err == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.local[key] = s.Spec.LookupPolicy.Local
+	}
+	return s, err
+}
+
+// note remembers what decided a change.
+func (r *recorder) note(c lookup.Change) {
+	l := Locked{Namespace: c.Stream.Namespace, Name: c.Stream.Name, Tag: c.Tag, Reference: c.To, Event: c.Event}
+	ref, err := pullspec.Parse(c.To)
+	if err != nil {
+		return // a lone host has no name, and nothing can be changed to it
+	}
+	if l.Event.Image == "" {
+		l.Event.Image = ref.ID
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l.Local = r.local[c.Stream]
+	key := lockKey{c.Stream, c.Tag, ""}
+	if c.Tag == "" {
+		key.image = l.Event.Image
+	}
+	r.locked[key] = l
+}
+
+func (r *recorder) lock() *Lock {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &Lock{Images: slices.Collect(maps.Values(r.locked))}
+}

@@ -1,0 +1,518 @@
+package yaml
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	goyaml "go.yaml.in/yaml/v3"
+)
+
+const bom = "\xEF\xBB\xBF"
+
+// isUTF16 reports whether a file says so with a byte order mark, as the parser looks for it.
+func isUTF16(src []byte) bool {
+	return bytes.HasPrefix(src, []byte{0xFE, 0xFF}) || bytes.HasPrefix(src, []byte{0xFF, 0xFE})
+}
+
+// chunk is the part of a file that has one document, or several if they are JSON.
+type chunk struct {
+	text   []byte
+	start  int  // in the file
+	line   int  // of its beginning, from 1
+	count  int  // of its lines
+	marked bool // it begins with "---"
+	// roots are its documents. Their lines count from base, what is before it in what was parsed at once.
+	roots []*goyaml.Node
+	err   error
+	base  int
+	lines []int // where its lines begin; made when it is needed
+	runes []int // how many characters there are before each step'th byte
+}
+
+// split cuts a file where documents begin and end: at lines of "---" and "...". Each part can be parsed alone.
+func split(src []byte) iter.Seq[*chunk] {
+	return func(yield func(*chunk) bool) {
+		c := &chunk{line: 1}
+		bare := true // only comments and directives so far, which belong to what follows
+		number := 1
+		next := func(end int) bool {
+			c.text, c.count = src[c.start:end:end], number-c.line
+			more := yield(c)
+			c, bare = &chunk{start: end, line: number}, true
+			return more
+		}
+		for at := 0; at < len(src); {
+			end := at + lineLength(src[at:])
+			line := src[at:end]
+			if at == 0 {
+				line = bytes.TrimPrefix(line, []byte(bom))
+			}
+			if isMarker(line, "---") {
+				if !bare && !next(at) {
+					return
+				}
+				bare = false
+				c.marked = at == c.start
+			} else if bare {
+				text := bytes.TrimLeft(line, " \t")
+				bare = lineBreak(text) > 0 || len(text) == 0 || text[0] == '#' || line[0] == '%'
+			}
+			number++
+			at = end
+			if isMarker(line, "...") && !next(at) {
+				return
+			}
+		}
+		if c.start < len(src) {
+			next(len(src))
+		}
+	}
+}
+
+// isMarker reports whether a line begins with a document marker.
+func isMarker(line []byte, marker string) bool {
+	if !bytes.HasPrefix(line, []byte(marker)) {
+		return false
+	}
+	rest := line[len(marker):]
+	return len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' || lineBreak(rest) > 0
+}
+
+// lineLength returns how long the first line is, with its break. Lines break as they do for the parser: at LF, CR,
+// CRLF, NEL, LS and PS.
+func lineLength(b []byte) int {
+	end := bytes.IndexByte(b, '\n') + 1
+	if end == 0 {
+		end = len(b)
+	}
+	for at := 0; ; at++ {
+		i := bytes.IndexByte(b[at:end], '\r')
+		for _, lead := range [...]byte{0xC2, 0xE2} {
+			if j := bytes.IndexByte(b[at:end], lead); j >= 0 && (i < 0 || j < i) {
+				i = j
+			}
+		}
+		if i < 0 {
+			return end
+		}
+		at += i
+		if n := lineBreak(b[at:]); n > 0 {
+			return at + n
+		}
+	}
+}
+
+// lineBreak returns how long the line break is that b begins with, 0 if it begins with none.
+func lineBreak(b []byte) int {
+	switch {
+	case len(b) == 0:
+	case b[0] == '\n':
+		return 1
+	case b[0] == '\r':
+		if len(b) > 1 && b[1] == '\n' {
+			return 2
+		}
+		return 1
+	case b[0] == 0xC2 && len(b) > 1 && b[1] == 0x85:
+		return 2
+	case b[0] == 0xE2 && len(b) > 2 && b[1] == 0x80 && (b[2] == 0xA8 || b[2] == 0xA9):
+		return 3
+	}
+	return 0
+}
+
+// mayHave reports whether a document may have a key with one of the words in it. That stands there as it is, unless it
+// is written with escapes or in base 64.
+func (c *chunk) mayHave(words []string) bool {
+	for _, word := range words {
+		if bytes.Contains(c.text, []byte(word)) {
+			return true
+		}
+	}
+	return bytes.IndexByte(c.text, '\\') >= 0 || bytes.Contains(c.text, []byte("!!")) || bytes.Contains(c.text, []byte("!<")) ||
+		bytes.Contains(c.text, []byte("%TAG"))
+}
+
+// maxBatch is how many bytes are parsed at once.
+const maxBatch = 64 << 10
+
+// batches groups chunks that are parsed at once.
+func batches(chunks iter.Seq[*chunk]) iter.Seq[[]*chunk] {
+	return func(yield func([]*chunk) bool) {
+		var batch []*chunk
+		size := 0
+		for c := range chunks {
+			if size > 0 && (!c.marked || size+len(c.text) > maxBatch) {
+				if !yield(batch) {
+					return
+				}
+				batch, size = nil, 0
+			}
+			batch = append(batch, c)
+			size += len(c.text)
+		}
+		if size > 0 {
+			yield(batch)
+		}
+	}
+}
+
+// parsed parses chunks on all processors, and returns them in order. When it is left, nothing is being parsed any more.
+func parsed(chunks iter.Seq[*chunk]) iter.Seq[*chunk] {
+	return func(yield func(*chunk) bool) {
+		type job struct {
+			batch []*chunk
+			done  chan struct{}
+		}
+		var jobs []job
+		var running sync.WaitGroup
+		defer running.Wait()
+		first := func() bool {
+			j := jobs[0]
+			jobs = jobs[1:]
+			<-j.done
+			for _, c := range j.batch {
+				if !yield(c) {
+					return false
+				}
+			}
+			return true
+		}
+		for batch := range batches(chunks) {
+			j := job{batch, make(chan struct{})}
+			jobs = append(jobs, j)
+			running.Go(func() {
+				parse(batch)
+				close(j.done)
+			})
+			if len(jobs) > runtime.GOMAXPROCS(0) && !first() {
+				return
+			}
+		}
+		for len(jobs) > 0 {
+			if !first() {
+				return
+			}
+		}
+	}
+}
+
+// parse parses chunks, of which all but the first begin with a marker. The parser's anchors hold beyond the end of a
+// document; where that matters, or there is an error, each chunk is parsed alone.
+func parse(batch []*chunk) {
+	if len(batch) > 1 && !hasAliases(batch) && parseTogether(batch) == nil {
+		return
+	}
+	for _, c := range batch {
+		var ok bool
+		if c.roots, ok = parseJSON(c.text); ok {
+			continue
+		}
+		c.base, c.roots = 0, nil
+		c.err = decode(bytes.NewReader(c.text), func(n *goyaml.Node) { c.roots = append(c.roots, n) })
+	}
+}
+
+func hasAliases(batch []*chunk) bool {
+	anchor, alias := false, false
+	for _, c := range batch {
+		anchor = anchor || bytes.IndexByte(c.text, '&') >= 0
+		alias = alias || bytes.IndexByte(c.text, '*') >= 0
+	}
+	return anchor && alias
+}
+
+func parseTogether(batch []*chunk) error {
+	texts := make([]io.Reader, len(batch))
+	lines := 0
+	for i, c := range batch {
+		texts[i] = bytes.NewReader(c.text)
+		c.base = lines
+		lines += c.count
+	}
+	i := 0
+	return decode(io.MultiReader(texts...), func(n *goyaml.Node) {
+		for i+1 < len(batch) && n.Line > batch[i+1].base {
+			i++
+		}
+		batch[i].roots = append(batch[i].roots, n)
+	})
+}
+
+// decode calls do for every document of a text.
+func decode(text io.Reader, do func(*goyaml.Node)) error {
+	for decoder := goyaml.NewDecoder(text); ; {
+		var document goyaml.Node
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, root := range document.Content {
+			do(root)
+		}
+	}
+}
+
+var errorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// syntax returns the report of an error of the parser.
+func (c *chunk) syntax() Report {
+	text := c.err.Error()
+	r := Report{Place: Place{Line: c.line, Column: 1}, Problem: ProblemSyntax}
+	if m := errorLine.FindStringSubmatch(text); m != nil {
+		text = text[len(m[0]):]
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			r.Line += n - 1
+		}
+	}
+	r.Detail = text
+	return r
+}
+
+// parseJSON reads documents of JSON. Of its nodes the line is 0, and the column the byte at which they begin.
+func parseJSON(text []byte) ([]*goyaml.Node, bool) {
+	blank := bytes.TrimLeft(text, " \t\r\n")
+	if len(blank) == 0 || blank[0] != '{' && blank[0] != '[' {
+		return nil, false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var roots, open []*goyaml.Node
+	for {
+		at := int(decoder.InputOffset())
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return roots, len(open) == 0
+		}
+		if err != nil {
+			return nil, false
+		}
+		at += bytes.IndexFunc(text[at:], func(r rune) bool { return !strings.ContainsRune(" \t\r\n,:", r) })
+		n := &goyaml.Node{Kind: goyaml.ScalarNode, Column: at}
+		switch token := token.(type) {
+		case json.Delim:
+			if token == '}' || token == ']' {
+				open = open[:len(open)-1]
+				continue
+			}
+			n.Kind = goyaml.MappingNode
+			if token == '[' {
+				n.Kind = goyaml.SequenceNode
+			}
+		case string:
+			n.Tag, n.Value, n.Style = "!!str", token, goyaml.DoubleQuotedStyle
+		case bool:
+			n.Tag, n.Value = "!!bool", strconv.FormatBool(token)
+		case json.Number:
+			n.Tag, n.Value = "!!int", token.String()
+		default:
+			n.Tag, n.Value = "!!null", "null"
+		}
+		if len(open) == 0 {
+			roots = append(roots, n)
+		} else {
+			parent := open[len(open)-1]
+			parent.Content = append(parent.Content, n)
+		}
+		if n.Kind != goyaml.ScalarNode {
+			open = append(open, n)
+		}
+	}
+}
+
+// step is how many bytes apart characters are counted, so that a place in a long line is found without reading it all.
+const step = 1024
+
+// table makes the tables of lines and of characters.
+func (c *chunk) table() {
+	if c.lines != nil {
+		return
+	}
+	c.lines = make([]int, 0, c.count)
+	for at := 0; at < len(c.text); at += lineLength(c.text[at:]) {
+		c.lines = append(c.lines, at)
+	}
+	if bytes.HasPrefix(c.text, []byte(bom)) {
+		c.lines[0] = len(bom)
+	}
+	n := 0
+	c.runes = make([]int, 0, len(c.text)/step+1)
+	for at := 0; at < len(c.text); at += step {
+		c.runes = append(c.runes, n)
+		n += runeStarts(c.text[at:min(at+step, len(c.text))])
+	}
+}
+
+// runeStarts counts the characters that begin in b, in UTF-8.
+func runeStarts(b []byte) int {
+	n := 0
+	for _, x := range b {
+		if utf8.RuneStart(x) {
+			n++
+		}
+	}
+	return n
+}
+
+// runesBefore counts the characters before a byte.
+func (c *chunk) runesBefore(at int) int {
+	if at >= len(c.text) {
+		at = len(c.text) - 1
+	}
+	return c.runes[at/step] + runeStarts(c.text[at/step*step:at])
+}
+
+// offset returns the byte at which a node begins.
+func (c *chunk) offset(n *goyaml.Node) int {
+	if n.Line == 0 {
+		return n.Column
+	}
+	c.table()
+	line := n.Line - c.base - 1
+	if line < 0 || line >= len(c.lines) {
+		return len(c.text)
+	}
+	want := c.runesBefore(c.lines[line]) + n.Column - 1
+	i, exact := slices.BinarySearch(c.runes, want)
+	if !exact {
+		i--
+	}
+	have := c.runes[i]
+	for at := i * step; at < len(c.text); at++ {
+		if utf8.RuneStart(c.text[at]) {
+			if have == want {
+				return at
+			}
+			have++
+		}
+	}
+	return len(c.text)
+}
+
+// position returns line and column of a node in the file.
+func (c *chunk) position(n *goyaml.Node) (line, column int) {
+	switch {
+	case n == nil:
+		return c.line, 1
+	case n.Line > 0:
+		return c.line + n.Line - c.base - 1, n.Column
+	}
+	c.table()
+	i, exact := slices.BinarySearch(c.lines, n.Column)
+	if !exact {
+		i--
+	}
+	return c.line + i, 1 + c.runesBefore(n.Column) - c.runesBefore(c.lines[i])
+}
+
+// span returns where in the chunk a text stands, with its quotes.
+func (c *chunk) span(n *goyaml.Node) (from, to int, problem Problem) {
+	if n.Kind != goyaml.ScalarNode || n.Style&goyaml.TaggedStyle != 0 && n.Tag != "!!str" {
+		return 0, 0, ProblemTag
+	}
+	if n.Style&(goyaml.LiteralStyle|goyaml.FoldedStyle) != 0 {
+		return 0, 0, ProblemBlock
+	}
+	from = c.offset(n)
+	for from < len(c.text) && (c.text[from] == '&' || c.text[from] == '!') {
+		for from < len(c.text) && c.text[from] != ' ' && c.text[from] != '\t' && lineBreak(c.text[from:]) == 0 {
+			from++
+		}
+		for from < len(c.text) && (c.text[from] == ' ' || c.text[from] == '\t') {
+			from++
+		}
+	}
+	to, ok := scalarEnd(c.text[from:], n)
+	if !ok {
+		return 0, 0, ProblemBlock
+	}
+	return from, from + to, ""
+}
+
+// scalarEnd returns the length of a scalar on one line, at the beginning of b.
+func scalarEnd(b []byte, n *goyaml.Node) (int, bool) {
+	line := b[:lineLength(b)]
+	switch {
+	case n.Style&goyaml.SingleQuotedStyle != 0:
+		text := "'" + strings.ReplaceAll(n.Value, "'", "''") + "'"
+		return len(text), bytes.HasPrefix(line, []byte(text))
+	case n.Style&goyaml.DoubleQuotedStyle == 0:
+		return len(n.Value), n.Value != "" && bytes.HasPrefix(line, []byte(n.Value))
+	case len(line) == 0 || line[0] != '"':
+		return 0, false
+	}
+	for i := 1; i < len(line); i++ {
+		switch line[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1, true
+		}
+	}
+	return 0, false
+}
+
+// plainText are texts that are texts without quotes, wherever they stand.
+var plainText = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[/@])[A-Za-z0-9._/@:-]*[A-Za-z0-9_-]$`)
+
+// quote writes a text as the one was written that it replaces.
+func quote(old []byte, text string) string {
+	switch old[0] {
+	case '\'':
+		if isPrintable(text) {
+			return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+		}
+	case '"':
+	default:
+		if plainText.MatchString(text) || text == "digest" || text == "DockerImage" {
+			return text
+		}
+	}
+	quoted, _ := json.Marshal(text)
+	return string(quoted)
+}
+
+func isPrintable(text string) bool {
+	return strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+}
+
+// edit replaces a part of a file.
+type edit struct {
+	from, to int
+	text     string
+}
+
+// apply makes edits. A part that is replaced twice is so by the same text.
+func apply(src []byte, edits []edit) []byte {
+	if len(edits) == 0 {
+		return src
+	}
+	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(a.from, b.from) })
+	size := len(src)
+	for _, e := range edits {
+		size += len(e.text)
+	}
+	out := make([]byte, 0, size)
+	at := 0
+	for _, e := range edits {
+		if e.from >= at {
+			out = append(append(out, src[at:e.from]...), e.text...)
+			at = e.to
+		}
+	}
+	return append(out, src[at:]...)
+}
