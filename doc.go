@@ -29,6 +29,8 @@
 //	adapters/openshift    a cluster's types and client (a module of its own)
 //	examples/quickstart   the whole story as a program (a module of its own, with the next)
 //	examples/streams      streams in a file, in the words of oc
+//	examples/rewrite      exact images into manifests, for pipelines
+//	examples/webhook      exact images at admission
 //
 // The core is pure: a function lists what it needs to know, the caller reads that, a second function
 // computes, the caller writes. No clock, context, log or goroutine is in it, arguments are never changed, and

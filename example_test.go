@@ -32,3 +32,27 @@ func Example() {
 	fmt.Println(changes[0].From, "->", changes[0].To, err)
 	// Output: nodejs:20 -> quay.io/org/nodejs@sha256:cb2b3c174566fc42d2433cf67aa7b334c761e323e08fdc417332b574775bfd80 <nil>
 }
+
+// The README's lines about short names: in a webhook, and in a test.
+func Example_shortNames() {
+	ctx, store := context.Background(), &fakes.Store{}
+	registry := &fakes.Registry{}
+	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/nodejs", fakes.Image{Layer: "node 20.1"}, "20") })
+	streams := &client.Client{Writer: imagestream.Writer{Store: store}, Registry: registry}
+	nodejs := imagestream.Key{Namespace: "shop", Name: "nodejs"}
+	streams.Tag(ctx, nodejs, "20", "quay.io/org/nodejs:20", client.TagOptions{})
+	streams.SetLookup(ctx, nodejs, true)
+	streams.Import(ctx, nodejs)
+	deployment := []byte(`{"apiVersion":"apps/v1","kind":"Deployment","spec":{"template":{"spec":{"containers":[{"image":"nodejs:20"}]}}}}`)
+
+	resolver := &lookup.Resolver{Source: store}
+	changes, err := resolver.ChangesJSON(ctx, deployment, "shop")
+	patch := lookup.PatchOf(changes)                      // what an admission webhook answers
+	created, err := lookup.ApplyJSON(deployment, changes) // what a cluster would run
+
+	fmt.Println(patch[0].Op, patch[0].Path)
+	fmt.Println(string(created[:99]), err)
+	// Output:
+	// replace /spec/template/spec/containers/0/image
+	// {"apiVersion":"apps/v1","kind":"Deployment","spec":{"template":{"spec":{"containers":[{"image":"qua <nil>
+}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestREADME compares the README's ten lines with the example that runs.
+// TestREADME compares the README's lines of Go with the examples that run.
 func TestREADME(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -16,15 +16,20 @@ func TestREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, code, _ := strings.Cut(string(readme), "```go\n")
-	code, _, found := strings.Cut(code, "```")
-	if !found || code == "" {
-		t.Fatal("the README has no Go code")
+	blocks := strings.Split(string(readme), "```go\n")[1:]
+	if len(blocks) < 2 {
+		t.Fatalf("the README has %d pieces of Go code", len(blocks))
 	}
-	for line := range strings.Lines(code) {
-		line, _, _ = strings.Cut(strings.TrimRight(line, "\n"), " // nodejs")
-		if !strings.Contains(string(source), line) {
-			t.Errorf("example_test.go does not have the README's line\n%s", line)
+	for _, block := range blocks {
+		code, _, found := strings.Cut(block, "```")
+		if !found || code == "" {
+			t.Fatal("the README has Go code that does not end")
+		}
+		for line := range strings.Lines(code) {
+			line, _, _ = strings.Cut(strings.TrimRight(line, "\n"), " // nodejs")
+			if !strings.Contains(string(source), line) {
+				t.Errorf("example_test.go does not have the README's line\n%s", line)
+			}
 		}
 	}
 	for _, command := range []string{"make demo", "make test"} {

@@ -6,9 +6,11 @@ require (
 	github.com/imagestreams/imagestreams v0.1.0
 	github.com/imagestreams/imagestreams/adapters/bolt v0.1.0
 	github.com/imagestreams/imagestreams/adapters/oci v0.1.0
+	github.com/imagestreams/imagestreams/adapters/yaml v0.1.0
 	github.com/imagestreams/imagestreams/internal/registryserver v0.1.0
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
+	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/term v0.47.0
 	sigs.k8s.io/yaml v1.6.0
 )
@@ -86,5 +88,6 @@ replace (
 	github.com/imagestreams/imagestreams => ..
 	github.com/imagestreams/imagestreams/adapters/bolt => ../adapters/bolt
 	github.com/imagestreams/imagestreams/adapters/oci => ../adapters/oci
+	github.com/imagestreams/imagestreams/adapters/yaml => ../adapters/yaml
 	github.com/imagestreams/imagestreams/internal/registryserver => ../internal/registryserver
 )

@@ -138,3 +138,15 @@ func ExampleLock_Source() {
 	fmt.Println(string(first.Bytes) == string(second.Bytes))
 	// Output: true
 }
+
+func ExampleLock_With() {
+	older := yaml.Lock{Images: []yaml.Locked{{Namespace: "shop", Name: "a", Tag: "1", Reference: "x/a:1"}, {Namespace: "shop", Name: "b", Tag: "1", Reference: "x/b:1"}}}
+	newer := yaml.Lock{Images: []yaml.Locked{{Namespace: "shop", Name: "b", Tag: "1", Reference: "x/b:2"}}}
+	both, _ := yaml.ParseLock(older.With(&newer).Bytes())
+	for _, l := range both.Images {
+		fmt.Println(l.Name, l.Reference)
+	}
+	// Output:
+	// a x/a:1
+	// b x/b:2
+}

@@ -70,6 +70,15 @@ func ParseLock(raw []byte) (*Lock, error) {
 	return &Lock{Images: f.Images}, nil
 }
 
+// With returns what both locks have; of what is in both, what newer says.
+func (l *Lock) With(newer *Lock) *Lock {
+	have := map[lockKey]Locked{}
+	for _, locked := range slices.Concat(l.Images, newer.Images) {
+		have[locked.key()] = locked
+	}
+	return &Lock{Images: slices.Collect(maps.Values(have))}
+}
+
 // Bytes writes a lock file: JSON, in the order of namespaces, names and tags, so that it can be compared.
 func (l *Lock) Bytes() []byte {
 	f := lockFile{lockVersion, slices.Clone(l.Images)}
@@ -154,7 +163,15 @@ type recorder struct {
 type lockKey struct {
 	stream imagestream.Key
 	tag    string
-	image  string // without a stream
+	image  string // of what has no tag
+}
+
+func (l Locked) key() lockKey {
+	key := lockKey{imagestream.Key{Namespace: l.Namespace, Name: l.Name}, l.Tag, ""}
+	if l.Tag == "" {
+		key.image = l.Event.Image
+	}
+	return key
 }
 
 func (r *recorder) GetImageStream(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
@@ -180,11 +197,7 @@ func (r *recorder) note(c lookup.Change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l.Local = r.local[c.Stream]
-	key := lockKey{c.Stream, c.Tag, ""}
-	if c.Tag == "" {
-		key.image = l.Event.Image
-	}
-	r.locked[key] = l
+	r.locked[l.key()] = l
 }
 
 func (r *recorder) lock() *Lock {
