@@ -196,9 +196,11 @@ func locate(raw []byte, at int, changes []Change, depth int, edits []edit) (end 
 	object := raw[at] == '{'
 	at = skipSpace(raw, at+1)
 	for i := 0; at < len(raw) && raw[at] != '}' && raw[at] != ']'; i++ {
-		name := at
+		name, text := at, []byte(nil)
 		if object {
-			at = skipSpace(raw, skipValue(raw, at))
+			at = skipValue(raw, at)
+			text = raw[name:at]
+			at = skipSpace(raw, at)
 			if at >= len(raw) || raw[at] != ':' {
 				return len(raw)
 			}
@@ -208,7 +210,7 @@ func locate(raw []byte, at int, changes []Change, depth int, edits []edit) (end 
 		at = 0
 		for from := 0; from < len(changes); {
 			step, next, n := group(changes[from:], depth)
-			if object && isString(raw[name:], step) || !object && place(step) == i {
+			if object && isString(text, step) || !object && place(step) == i {
 				here := edits[from : from+n]
 				clear(here) // of members that are there twice the last one counts
 				if next > 0 {
@@ -230,14 +232,10 @@ func locate(raw []byte, at int, changes []Change, depth int, edits []edit) (end 
 	return min(at+1, len(raw))
 }
 
-// isString reports whether a JSON text begins with the string s.
-func isString(raw []byte, s string) bool {
-	if len(raw) > len(s)+1 && raw[len(s)+1] == '"' && string(raw[1:len(s)+1]) == s {
-		return !strings.Contains(s, `\`)
-	}
-	text := raw[:skipValue(raw, 0)]
+// isString reports whether a JSON string is s.
+func isString(text []byte, s string) bool {
 	if bytes.IndexByte(text, '\\') < 0 {
-		return false
+		return len(text) == len(s)+2 && string(text[1:len(s)+1]) == s
 	}
 	var unquoted string
 	return json.Unmarshal(text, &unquoted) == nil && unquoted == s

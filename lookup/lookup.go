@@ -239,8 +239,13 @@ type review struct {
 	readsImages bool // images by digest matter
 
 	decided []reference
-	errs    imagestream.ErrorList
-	out     Review
+	// last is the name that was rewritten last, and what it became: the containers of a pod often share one.
+	last struct {
+		name, to string
+		res      resolved
+	}
+	errs imagestream.ErrorList
+	out  Review
 }
 
 // cover reads the policy for the kind of object, and reports whether it is for it at all.
@@ -318,6 +323,10 @@ type resolved struct {
 
 // visit decides one reference.
 func (r *review) visit(ref reference) {
+	if ref.name == r.last.name && ref.from == nil && ref.name != "" && !ref.same {
+		r.change(ref.at, ref.name, r.last.to, r.last.res)
+		return
+	}
 	d := decision{ref: ref}
 	defer r.note(&d)
 	if ref.same {
@@ -391,6 +400,9 @@ func (r *review) rewrite(ref *reference, res resolved, d *decision) {
 	}
 	if !r.req.Validate {
 		r.change(ref.at, ref.name, to, res)
+		if ref.from == nil && !r.req.Options.Explain && !r.judges && !r.required {
+			r.last.name, r.last.to, r.last.res = ref.name, to, res
+		}
 		if ref.from != nil {
 			r.changeMember(*ref, "kind", ref.kind, imagestream.KindDockerImage, res)
 			r.changeMember(*ref, "namespace", ref.namespace, "", res)
