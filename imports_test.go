@@ -40,6 +40,8 @@ var graph = map[string][]string{
 	},
 	"lookup":                 {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "internal/podspec"},
 	"importer":               {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", reference, digest, sync + "/errgroup"},
+	"importer/registries":    {"imagestream", "imagestream/pullspec", reference},
+	"importer/schedule":      {},
 	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},
 	"fakes/storetest":        {"imagestream", "tagevent"},
 	"fakes/registrytest":     {"importer", "fakes", reference, digest},

@@ -21,7 +21,7 @@ func reconcile(ctx context.Context, store imagestream.Store, i *importer.Importe
 		if change.Type == imagestream.Deleted {
 			continue
 		}
-		if wanted, ok := importer.NeedsImport(s); ok {
+		if wanted := importer.NeedsImport(s).Import; wanted != nil {
 			if _, err := i.Import(ctx, wanted); err != nil {
 				return err
 			}

@@ -64,14 +64,18 @@ func (w *world) create(t testing.TB, change func(*imagestream.TagReference), tag
 	return created
 }
 
-// importAll imports what the stream waits for, or what is scheduled, and returns the answer and the questions that it took.
-func (w *world) importAll(t testing.TB, s *imagestream.ImageStream, needs func(*imagestream.ImageStream) (*imagestream.ImageStreamImport, bool)) (*imagestream.ImageStreamImport, []string) {
+func scheduledOf(s *imagestream.ImageStream) importer.Need {
+	need, _ := importer.ScheduledImport(s)
+	return need
+}
+
+// importAll imports what a stream needs, and returns the answer and the questions that it took.
+func (w *world) importAll(t testing.TB, need importer.Need) (*imagestream.ImageStreamImport, []string) {
 	t.Helper()
-	imp, ok := needs(s)
-	if !ok {
+	if need.Import == nil {
 		t.Fatal("there is nothing to import")
 	}
-	done, err := w.importer.Import(context.Background(), imp)
+	done, err := w.importer.Import(context.Background(), need.Import)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,14 +92,14 @@ func ExampleImporter() {
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
 	stream := w.create(&testing.T{}, nil, "v1", "v2")
 
-	imp, _ := importer.NeedsImport(stream)
+	imp := importer.NeedsImport(stream).Import
 	done, err := w.importer.Import(context.Background(), imp)
 	for _, image := range done.Status.Images {
 		fmt.Println(strings.TrimSpace(fmt.Sprint(image.Tag, " ", image.Status.Status, " ", image.Status.Message)))
 	}
 	latest, _ := done.Status.Import.LatestEvent("v1")
 	fmt.Println(latest.Image[:14], latest.Generation, err)
-	_, again := importer.NeedsImport(done.Status.Import)
+	again := importer.NeedsImport(done.Status.Import).Needed
 	fmt.Println(again)
 	// Output:
 	// v1 Success
@@ -108,7 +112,7 @@ func ExampleFetch() {
 	w := newWorld()
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
 	stream := w.create(&testing.T{}, nil, "v1", "v2")
-	imp, _ := importer.NeedsImport(stream)
+	imp := importer.NeedsImport(stream).Import
 	plan := importer.NewPlan(imp, stream, importer.Platform{})
 	answers, err := importer.Fetch(context.Background(), &w.registry, plan, importer.FetchOptions{})
 	for i, q := range plan.Questions {
@@ -148,7 +152,8 @@ func ExampleScheduledImport() {
 	stream.Status.Tags = []tagevent.History{
 		{Tag: "v1", Items: []tagevent.Event{{Image: "sha256:1", Generation: 1}}}, {Tag: "v2", Items: []tagevent.Event{{Image: "sha256:1", Generation: 1}}},
 	}
-	imp, scheduled := importer.ScheduledImport(stream)
+	need, scheduled := importer.ScheduledImport(stream)
+	imp := need.Import
 	fmt.Println(scheduled, len(imp.Spec.Images), imp.Spec.Images[0].From.Name)
 	// Output: true 1 quay.io/org/app:v1
 }
@@ -189,7 +194,7 @@ func TestOnlyWhatChangedIsFetched(t *testing.T) {
 	scheduled := func(t *imagestream.TagReference) { t.ImportPolicy.Scheduled = true }
 	stream := w.create(t, scheduled, "v1", "v2", "latest")
 
-	done, asked := w.importAll(t, stream, importer.NeedsImport)
+	done, asked := w.importAll(t, importer.NeedsImport(stream))
 	first := done.Status.Import
 	if len(first.Status.Tags) != 3 || first.Metadata.Generation != 2 {
 		t.Fatalf("imported %+v", first)
@@ -200,7 +205,7 @@ func TestOnlyWhatChangedIsFetched(t *testing.T) {
 	}
 
 	w.now = w.now.Add(time.Hour)
-	done, asked = w.importAll(t, first, importer.ScheduledImport)
+	done, asked = w.importAll(t, scheduledOf(first))
 	if diff := cmp.Diff(first, done.Status.Import); diff != "" {
 		t.Errorf("an unchanged import wrote (-before +after):\n%s", diff)
 	}
@@ -209,7 +214,7 @@ func TestOnlyWhatChangedIsFetched(t *testing.T) {
 	}
 
 	w.push("org/app", []fakes.Image{{Layer: "three"}}, "v2")
-	done, asked = w.importAll(t, first, importer.ScheduledImport)
+	done, asked = w.importAll(t, scheduledOf(first))
 	moved, _ := done.Status.Import.History("v2")
 	kept, _ := done.Status.Import.History("v1")
 	if len(moved.Items) != 2 || len(kept.Items) != 1 || moved.Items[0].Created != tagevent.TimeOf(w.now) || moved.Items[0].Generation != 3 {
@@ -230,7 +235,8 @@ func TestOnlyWhatChangedIsFetched(t *testing.T) {
 	}
 	other := importer.Importer{Registry: &w.registry, Writer: &w.writer}
 	other.Remember(memo)
-	imp, _ := importer.ScheduledImport(done.Status.Import)
+	need, _ := importer.ScheduledImport(done.Status.Import)
+	imp := need.Import
 	if _, err := other.Import(t.Context(), imp); err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +256,7 @@ func TestPlatformAndModes(t *testing.T) {
 			t.ImportPolicy.ImportMode = imagestream.ImportModePreserveOriginal
 		}
 	}, "legacy", "arm", "whole")
-	done, _ := w.importAll(t, stream, importer.NeedsImport)
+	done, _ := w.importAll(t, importer.NeedsImport(stream))
 	names := map[string]string{}
 	for _, s := range done.Status.Images {
 		if s.Image == nil {
@@ -276,14 +282,14 @@ func TestPlatformAndModes(t *testing.T) {
 func TestFailuresBecomeConditions(t *testing.T) {
 	w := newWorld()
 	stream := w.create(t, nil, "v1")
-	done, _ := w.importAll(t, stream, importer.NeedsImport)
+	done, _ := w.importAll(t, importer.NeedsImport(stream))
 	failed := done.Status.Import
 	h, _ := failed.History("v1")
 	tag, _ := failed.SpecTag("v1")
 	if len(h.Conditions) != 1 || h.Conditions[0].Reason != "InternalError" || h.Conditions[0].Generation != *tag.Generation || failed.Metadata.Generation != 2 {
 		t.Errorf("after a failure: %+v, tag %+v, generation %d", h, tag, failed.Metadata.Generation)
 	}
-	if _, again := importer.NeedsImport(failed); again {
+	if importer.NeedsImport(failed).Needed {
 		t.Error("a failed tag is imported again at once")
 	}
 
@@ -294,7 +300,7 @@ func TestFailuresBecomeConditions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, _ = w.importAll(t, retry, importer.NeedsImport)
+	done, _ = w.importAll(t, importer.NeedsImport(retry))
 	if h, _ = done.Status.Import.History("v1"); len(h.Conditions) != 0 || len(h.Items) != 1 {
 		t.Errorf("after the retry: %+v", h)
 	}
@@ -319,7 +325,7 @@ func TestConflictAppliesTheAnswersAgain(t *testing.T) {
 		return nil
 	}
 	w.writer.Trace = &imagestream.Trace{Conflict: func(imagestream.Key, int, time.Duration) { conflicts++ }}
-	done, asked := w.importAll(t, stream, importer.NeedsImport)
+	done, asked := w.importAll(t, importer.NeedsImport(stream))
 	if got := done.Status.Import; got.Metadata.Labels["touched"] != "yes" || len(got.Status.Tags) != 1 {
 		t.Errorf("the import or the other write is lost: %+v", got)
 	}
@@ -396,7 +402,7 @@ func TestLyingRegistry(t *testing.T) {
 		}
 	})
 	stream := w.create(t, nil, "v1")
-	done, _ := w.importAll(t, stream, importer.NeedsImport)
+	done, _ := w.importAll(t, importer.NeedsImport(stream))
 	s := done.Status.Images[0].Status
 	if s.Reason != imagestream.ReasonInternalError || !strings.Contains(s.Message, "sha256:") {
 		t.Errorf("a configuration that is another one gives %+v", s)
@@ -412,7 +418,7 @@ func TestCancelledImportWritesNothing(t *testing.T) {
 	stream := w.create(t, nil, "v1")
 	ctx, cancel := context.WithCancel(t.Context())
 	w.registry.Fail = func(importer.Operation, string, importer.Ref) error { cancel(); return nil }
-	imp, _ := importer.NeedsImport(stream)
+	imp := importer.NeedsImport(stream).Import
 	if _, err := w.importer.Import(ctx, imp); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that of the context", err)
 	}
@@ -431,7 +437,7 @@ func TestTrace(t *testing.T) {
 		Planned:  func(n int) { log = append(log, fmt.Sprint("planned ", n)) },
 		Answered: func(q importer.Question, a importer.Answer) { log = append(log, fmt.Sprint(q, " ", a.Err == nil)) },
 	}
-	w.importAll(t, stream, importer.NeedsImport)
+	w.importAll(t, importer.NeedsImport(stream))
 	if want := []string{"planned 2", "quay.io/org/app:v1 true", "quay.io/org/app:v2 false"}; !slices.Equal(log, want) {
 		t.Errorf("traced %q, want %q", log, want)
 	}

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"net/http"
 	"slices"
 
 	"github.com/imagestreams/imagestreams/imagestream"
@@ -14,25 +15,35 @@ func IsImportable(tag imagestream.TagReference) bool {
 	return tag.From != nil && tag.From.Kind == imagestream.KindDockerImage && !tag.Reference
 }
 
-// NeedsImport returns the import that stream waits for, and whether there is one: all of its importable tags
-// if it was never imported, else those whose generation is ahead of what their history accounts for. Tags
-// without a generation come along. Source: op needsimport.
-func NeedsImport(stream *imagestream.ImageStream) (*imagestream.ImageStreamImport, bool) {
+// Need is what a stream waits for.
+type Need struct {
+	// Needed tells that it waits, Partial that it does so for some of its tags, and not for all that it has a source for.
+	Needed, Partial bool
+	// Import is what to ask for. It is nil if nothing is needed, and for a stream that was never imported though each of
+	// its tags is up to date.
+	Import *imagestream.ImageStreamImport
+}
+
+// NeedsImport returns what stream waits for: all that it has if it was never imported and follows a repository, else the
+// importable tags whose generation is ahead of what their history accounts for. Tags without a generation come along.
+// Source: op needsimport.
+func NeedsImport(stream *imagestream.ImageStream) Need {
 	return needsImport(stream, index(stream))
 }
 
-func needsImport(stream *imagestream.ImageStream, histories map[string]tagevent.History) (*imagestream.ImageStreamImport, bool) {
-	everything := stream.Metadata.Annotations[CheckAnnotation] == ""
-	whole := everything && stream.Spec.DockerImageRepository != ""
-	needed := whole
+func needsImport(stream *imagestream.ImageStream, histories map[string]tagevent.History) Need {
+	never := stream.Metadata.Annotations[CheckAnnotation] == ""
+	whole := never && stream.Spec.DockerImageRepository != ""
+	need := Need{Needed: whole}
 	for _, tag := range stream.Spec.Tags {
-		if IsImportable(tag) && (everything || isBehind(histories, tag)) {
-			needed = true
+		if IsImportable(tag) && (never || isBehind(histories, tag)) {
+			need.Needed = true
 		}
 	}
-	if !needed {
-		return nil, false
+	if !need.Needed {
+		return need
 	}
+	need.Partial = !whole
 	imp := newImport(stream)
 	for _, tag := range stream.Spec.Tags {
 		if IsImportable(tag) && (whole || tag.Generation == nil || isBehind(histories, tag)) {
@@ -47,10 +58,16 @@ func needsImport(stream *imagestream.ImageStream, histories map[string]tagevent.
 			},
 		}
 	}
-	if len(imp.Spec.Images) == 0 && imp.Spec.Repository == nil {
-		return nil, false
+	if len(imp.Spec.Images) > 0 || imp.Spec.Repository != nil {
+		need.Import = imp
 	}
-	return imp, true
+	return need
+}
+
+// IsNotImportable reports whether an API server answers an import with a status that says that its stream can never be
+// imported; its turn does not come again. No server is known that does. Source: op needsimport.
+func IsNotImportable(s imagestream.Status) bool {
+	return s.Code == http.StatusNotFound && s.Details != nil && s.Details.Kind == "imageStream"
 }
 
 // index has the histories of a stream by tag.
@@ -98,15 +115,14 @@ func IsScheduled(tag imagestream.TagReference, latest tagevent.Event) bool {
 	return r.ID == "" || !imported
 }
 
-// ScheduledImport returns what is imported when a stream's turn has come, and whether there is anything: the
-// scheduled tags, and with them whatever else [NeedsImport] would import. A scheduled tag whose history
-// accounts for more than the stream's next generation waits.
-func ScheduledImport(stream *imagestream.ImageStream) (*imagestream.ImageStreamImport, bool) {
+// ScheduledImport returns what is imported when a stream's turn has come, and whether it has scheduled tags at all: these,
+// and with them whatever else [NeedsImport] would import. A scheduled tag whose history accounts for more than the stream's
+// next generation waits. Source: op needsimport.scheduled.
+func ScheduledImport(stream *imagestream.ImageStream) (need Need, scheduled bool) {
 	histories := index(stream)
 	due := *stream
 	due.Spec.Tags = slices.Clone(stream.Spec.Tags)
 	next := stream.Metadata.Generation + 1
-	scheduled := false
 	for i := range due.Spec.Tags {
 		latest, _ := histories[due.Spec.Tags[i].Name].Latest()
 		if IsScheduled(due.Spec.Tags[i], latest) {
@@ -115,7 +131,7 @@ func ScheduledImport(stream *imagestream.ImageStream) (*imagestream.ImageStreamI
 		}
 	}
 	if !scheduled {
-		return nil, false
+		return Need{}, false
 	}
-	return needsImport(&due, histories)
+	return needsImport(&due, histories), true
 }

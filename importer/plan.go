@@ -223,3 +223,16 @@ func Validate(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 	}
 	return errs
 }
+
+// IsAllowed reports whether a name may be imported from. What is no pull spec counts as docker.io. Source: op
+// import.allowed.
+func IsAllowed(list imagestream.Allowlist, name string, insecure bool) bool {
+	transport := imagestream.TransportSecure
+	if insecure {
+		transport = imagestream.TransportInsecure
+	}
+	if _, err := pullspec.Parse(name); err != nil {
+		name = "docker.io/library/unknown"
+	}
+	return list.Allows(name, transport)
+}
