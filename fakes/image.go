@@ -18,6 +18,8 @@ type Repository struct {
 	Tags      map[string]digest.Digest         `json:"tags"`
 	Manifests map[digest.Digest]StoredManifest `json:"manifests"`
 	Blobs     map[digest.Digest]string         `json:"blobs"`
+	// BlobSizes are blobs of which only the size is known.
+	BlobSizes map[digest.Digest]int64 `json:"blobSizes,omitempty"`
 }
 
 // StoredManifest is a manifest with the media type that it is served as.

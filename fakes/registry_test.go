@@ -30,7 +30,7 @@ func ExampleRegistry() {
 	// latest <nil>
 	// v1 <nil>
 	// manifest of quay.io/org/app:v2: not found: HTTP 404: MANIFEST_UNKNOWN
-	// [tags quay.io/org/app manifest quay.io/org/app v2]
+	// [ping quay.io/org/app tags quay.io/org/app manifest quay.io/org/app v2]
 }
 
 func TestRegistry(t *testing.T) {

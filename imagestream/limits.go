@@ -2,6 +2,7 @@ package imagestream
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/tagevent"
@@ -100,3 +101,11 @@ func usedSource(s *ImageStream, from *ObjectReference) (string, bool) {
 	}
 	return "", false
 }
+
+// ExceedsLimits reports whether a stream was refused, by a create or an update, for its [Limits].
+func (l ErrorList) ExceedsLimits() bool {
+	return slices.ContainsFunc(l, func(e *FieldError) bool { return e.Type == FieldInternal && e.Field == limitsField })
+}
+
+// limitsField is where a create or an update reports limits.
+const limitsField = "[]"

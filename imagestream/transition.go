@@ -246,7 +246,7 @@ func (t *transition) check(metadata func() ErrorList) (*ImageStream, ErrorList) 
 	t.propagate()
 	t.keepPins()
 	if len(t.errs) == 0 && !t.withinLimits() {
-		t.errs.add(FieldInternal, "[]", nil, t.limitsDetail())
+		t.errs.add(FieldInternal, limitsField, nil, t.limitsDetail())
 	}
 	t.errs = append(t.errs, metadata()...)
 	t.validate()

@@ -121,6 +121,9 @@ func (w *Writer) attempt(ctx context.Context, key Key, change func(old *ImageStr
 	if err != nil {
 		return nil, err
 	}
+	if next == old && !w.WriteUnchanged {
+		return old, nil
+	}
 	if err := CheckUpdate(old, next); err != nil {
 		return nil, err
 	}

@@ -16,18 +16,19 @@ const CheckAnnotation = "openshift.io/image.dockerRepositoryCheck"
 // It is written by the rules of [imagestream.PrepareUpdateInternal], or those of creation, which move the
 // generations. Stream is not changed, and the result shares with it what did not change; it is stream itself
 // if it was imported before and nothing is new. Imp must have its defaults. Source: op import.run.
-func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, plan *Plan, answers Answers, now imagestream.Time) *imagestream.ImageStream {
+func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, plan *Plan, answers *Answers, now imagestream.Time) *imagestream.ImageStream {
 	a := applier{now: now, generation: 1}
+	before := stream
 	if stream == nil {
 		a.stream = imagestream.ImageStream{
 			TypeMeta: imagestream.TypeMeta{Kind: "ImageStream", APIVersion: imagestream.APIVersion},
 			Metadata: imagestream.ObjectMeta{Namespace: imp.Metadata.Namespace, Name: imp.Metadata.Name},
 		}
 	} else {
-		stream = imagestream.WithDefaults(stream)
-		a.stream = *stream
-		a.stream.Spec.Tags = slices.Clone(stream.Spec.Tags)
-		a.stream.Status.Tags = slices.Clone(stream.Status.Tags)
+		before = imagestream.WithDefaults(stream)
+		a.stream = *before
+		a.stream.Spec.Tags = slices.Clone(before.Spec.Tags)
+		a.stream.Status.Tags = slices.Clone(before.Status.Tags)
 		a.generation = stream.Metadata.Generation + 1
 	}
 	a.tagAt, a.historyAt = map[string]int{}, map[string]int{}
@@ -38,18 +39,19 @@ func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, 
 		a.historyAt[h.Tag] = i
 	}
 	a.pins, _ = a.stream.Pins() // what cannot be read, the transition reports
-	for i, spec := range imp.Spec.Images {
-		if spec.To == nil {
-			continue
-		}
-		status := plan.status(i, answers)
-		if status.Image != nil {
-			a.success(spec, status.Image)
-		} else {
-			a.failure(spec, status.Status)
+	if spec := imp.Spec.Repository; spec != nil {
+		for i, tag := range answers.Repository.Tags {
+			a.entry(entry{
+				tag: tag, from: spec.From.Name + ":" + tag, importPolicy: spec.ImportPolicy, referencePolicy: spec.ReferencePolicy,
+			}, statusOf(tag, answers.Repository.Images[i]))
 		}
 	}
-	if stream != nil && stream.Metadata.Annotations[CheckAnnotation] != "" && imagestream.Equal(stream, &a.stream) {
+	for i, spec := range imp.Spec.Images {
+		if spec.To != nil {
+			a.entry(entry{spec.To.Name, spec.From.Name, spec.ImportPolicy, spec.ReferencePolicy, true}, plan.status(i, answers))
+		}
+	}
+	if stream != nil && stream.Metadata.Annotations[CheckAnnotation] != "" && imagestream.Equal(before, &a.stream) {
 		return stream
 	}
 	annotations := maps.Clone(a.stream.Metadata.Annotations)
@@ -111,8 +113,28 @@ func (a *applier) setHistory(h tagevent.History) {
 	a.stream.Status.Tags = append(a.stream.Status.Tags, h)
 }
 
-func (a *applier) success(spec imagestream.ImageImportSpec, image *imagestream.Image) {
-	name := spec.To.Name
+// entry is what an import asks for a tag.
+type entry struct {
+	tag, from       string
+	importPolicy    imagestream.TagImportPolicy
+	referencePolicy imagestream.TagReferencePolicy
+	// named tells that the import names the tag: it comes into being though its import fails.
+	named bool
+}
+
+func (a *applier) entry(e entry, status imagestream.ImageImportStatus) {
+	if status.Image != nil {
+		a.success(e, status.Image)
+	} else {
+		if status.Status.Status == imagestream.StatusSuccess {
+			status.Status = imagestream.Status{} // an image that only the credentials had, which were left out then
+		}
+		a.failure(e, status.Status)
+	}
+}
+
+func (a *applier) success(e entry, image *imagestream.Image) {
+	name := e.tag
 	event := tagevent.Event{
 		Created: a.now, DockerImageReference: image.DockerImageReference, Image: image.Metadata.Name, Generation: a.generation,
 	}
@@ -120,13 +142,16 @@ func (a *applier) success(spec imagestream.ImageImportSpec, image *imagestream.I
 	tag := a.specTag(name)
 	if a.changed(tag, history, event) {
 		if tag == nil {
-			tag = a.addSpecTag(imagestream.TagReference{Name: name, ReferencePolicy: spec.ReferencePolicy})
+			tag = a.addSpecTag(imagestream.TagReference{Name: name, ReferencePolicy: e.referencePolicy})
 		}
-		tag.From = &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: spec.From.Name}
+		tag.From = &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: e.from}
 		tag.Generation = new(int64)
+		if tag.ReferencePolicy.Type == "" {
+			tag.ReferencePolicy = e.referencePolicy
+		}
 		history, _ = history.Push(event)
 	}
-	tag.ImportPolicy = spec.ImportPolicy
+	tag.ImportPolicy = e.importPolicy
 	history.Conditions = nil
 	a.setHistory(history)
 }
@@ -138,8 +163,8 @@ func (a *applier) changed(tag *imagestream.TagReference, history tagevent.Histor
 		latest.Image != event.Image || *tag.Generation > latest.Generation
 }
 
-func (a *applier) failure(spec imagestream.ImageImportSpec, status imagestream.Status) {
-	name := spec.To.Name
+func (a *applier) failure(e entry, status imagestream.Status) {
+	name := e.tag
 	condition := tagevent.Condition{
 		Type: tagevent.ImportSuccess, Status: tagevent.ConditionFalse, LastTransitionTime: a.now,
 		Reason: string(status.Reason), Message: status.Message, Generation: a.generation,
@@ -155,10 +180,10 @@ func (a *applier) failure(spec imagestream.ImageImportSpec, status imagestream.S
 			tag.Generation = new(int64)
 		}
 	}
-	if tag == nil {
+	if tag == nil && e.named {
 		a.addSpecTag(imagestream.TagReference{
-			Name: name, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: spec.From.Name}, Generation: new(int64),
-			ImportPolicy: spec.ImportPolicy, ReferencePolicy: spec.ReferencePolicy,
+			Name: name, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: e.from}, Generation: new(int64),
+			ImportPolicy: e.importPolicy, ReferencePolicy: e.referencePolicy,
 		})
 	}
 }

@@ -1,9 +1,12 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
+	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
@@ -25,14 +29,7 @@ const (
 type Memo map[string]digest.Digest
 
 func memoKey(list digest.Digest, p Platform) string {
-	return list.String() + "/" + orElse(p.OS, "linux") + "/" + orElse(p.Architecture, "amd64")
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
+	return list.String() + "/" + cmp.Or(p.OS, "linux") + "/" + cmp.Or(p.Architecture, "amd64")
 }
 
 // Answer is what came of a [Question]: an image, or an error.
@@ -48,26 +45,54 @@ type Answer struct {
 	Err    error
 }
 
-// Answers has one answer for each question of a plan.
-type Answers []Answer
+// Answers are what came of a plan.
+type Answers struct {
+	// Images has one answer for each question.
+	Images     []Answer
+	Repository RepositoryAnswer
+}
+
+// RepositoryAnswer is what came of a repository whose tags were asked for.
+type RepositoryAnswer struct {
+	// Tags are those that were asked for, in the order of their priority, and Images what came of them.
+	Tags   []string
+	Images []Answer
+	// Additional are the other tags.
+	Additional []string
+	Err        error
+}
 
 // FetchOptions say how a plan is fetched. The zero value is fine.
 type FetchOptions struct {
-	// Concurrency is how many questions are asked at a time; 0 is 8.
+	// Concurrency is how many requests are made at a time; 0 is 8.
 	Concurrency int
+	// Refetch asks for everything with GET.
+	Refetch bool
 	// Known are images, by name, that need not be fetched if they are still the answer.
 	Known map[string]*imagestream.Image
 	// Memo is what was chosen from manifest lists before.
 	Memo Memo
+	// Sizes are those of layers of schema 1 that were asked for before; what is asked for is added. Nil keeps none.
+	Sizes *LayerSizes
+	// Keyring has credentials. Where it has none, and if it is nil, the registry may have its own.
+	Keyring Keyring
+	// Anonymous uses no credentials at all.
+	Anonymous bool
 	// Now is the creation time of an image that stands for a list.
 	Now   time.Time
 	Trace *Trace
 }
 
+// Keyring has credentials for repositories: "quay.io/org/app", "docker.io/library/nodejs".
+type Keyring interface {
+	Credentials(repository string) (Credentials, bool)
+}
+
 // Trace is told about an import. It may be nil, and so may each of its functions. They may be called from
 // several goroutines at a time.
 type Trace struct {
-	// Planned is called once, before anything is asked.
+	// Planned is called with how many images will be asked for: before anything is asked, and once the tags of a repository
+	// are known.
 	Planned func(questions int)
 	// Answered is called for each question that is done.
 	Answered func(q Question, a Answer)
@@ -87,121 +112,314 @@ func (t *Trace) answered(q Question, a Answer) {
 
 // Fetch asks registry the questions of a plan. What a registry fails at is in the answers; an error is that
 // of ctx.
-func Fetch(ctx context.Context, registry Registry, plan *Plan, opts FetchOptions) (Answers, error) {
+func Fetch(ctx context.Context, registry Registry, plan *Plan, opts FetchOptions) (*Answers, error) {
+	if opts.Concurrency <= 0 {
+		opts.Concurrency = defaultConcurrency
+	}
+	s := &session{plan: plan, opts: &opts, repositories: newRepositories(registry, &opts)}
 	opts.Trace.planned(len(plan.Questions))
-	answers := make(Answers, len(plan.Questions))
-	repositories := newRepositories(registry)
-	limit := opts.Concurrency
-	if limit <= 0 {
-		limit = defaultConcurrency
+	answers := &Answers{Images: s.ask(ctx, plan.Questions)}
+	if plan.Repository != nil && plan.repositoryError == nil {
+		answers.Repository = s.repository(ctx, answers.Images)
+	}
+	return answers, ctx.Err()
+}
+
+// session is one fetch.
+type session struct {
+	plan         *Plan
+	opts         *FetchOptions
+	repositories *repositories
+}
+
+// ask asks questions, several at a time.
+func (s *session) ask(ctx context.Context, questions []Question) []Answer {
+	answers := make([]Answer, len(questions))
+	tags := map[string]int{} // how many tags of a repository are asked for
+	for _, q := range questions {
+		if q.Ref.Digest == "" {
+			tags[q.Repository.Name()]++
+		}
 	}
 	var g errgroup.Group
-	g.SetLimit(limit)
-	for i, q := range plan.Questions {
+	g.SetLimit(s.opts.Concurrency)
+	for i, q := range questions {
 		g.Go(func() error {
-			f := fetcher{question: q, opts: &opts}
-			a, err := f.answer(ctx, repositories)
-			if err != nil {
-				a = Answer{Err: err}
-			}
-			answers[i] = a
-			opts.Trace.answered(q, a)
+			f := fetcher{session: s, question: q, sharing: tags[q.Repository.Name()] > 1}
+			answers[i] = f.answer(ctx)
+			s.opts.Trace.answered(q, answers[i])
 			return nil
 		})
 	}
 	_ = g.Wait() // no function returns an error
-	return answers, ctx.Err()
+	return answers
 }
 
-type fetcher struct {
-	question   Question
-	opts       *FetchOptions
-	repository Repository
-}
-
-func (f *fetcher) answer(ctx context.Context, repositories *repositories) (Answer, error) {
-	var err error
-	if f.repository, err = repositories.get(ctx, f.question); err != nil {
-		return Answer{}, err
+// repository asks for the tags of the plan's repository, and for the first of them. What was asked for already is not asked for
+// again.
+func (s *session) repository(ctx context.Context, answers []Answer) (found RepositoryAnswer) {
+	if s.plan.MaxTags == 0 {
+		return found
 	}
-	if f.mayBeKnown() {
-		if a, ok := f.known(ctx); ok {
-			return a, nil
-		}
-	}
-	m, err := f.manifest(ctx, f.question.Ref)
+	q := *s.plan.Repository
+	tags, err := s.tags(ctx, q)
 	if err != nil {
-		return Answer{}, err
+		found.Err = err
+		return found
 	}
-	switch {
-	case !m.IsList():
-		image, err := f.image(ctx, m)
-		return Answer{Image: image}, err
-	case f.question.Mode == imagestream.ImportModePreserveOriginal:
-		return f.list(ctx, m)
-	default:
-		return f.choose(ctx, m)
+	first := len(tags)
+	if s.plan.MaxTags > 0 {
+		first = min(first, s.plan.MaxTags)
 	}
-}
-
-// mayBeKnown reports whether it is worth asking for the digest alone.
-func (f *fetcher) mayBeKnown() bool { return len(f.opts.Known) > 0 }
-
-// known asks for the digest, and returns the known image of it. Whatever goes wrong here goes wrong again, or
-// right, when the manifest itself is asked for.
-func (f *fetcher) known(ctx context.Context) (Answer, bool) {
-	d := f.question.Ref.Digest
-	if d == "" {
-		head, err := f.repository.Head(ctx, f.question.Ref)
-		if err != nil || head.Digest == "" {
-			return Answer{}, false
-		}
-		d = head.Digest
-	}
-	if f.question.Mode != imagestream.ImportModePreserveOriginal {
-		if chosen, ok := f.opts.Memo[memoKey(d, f.question.Platform)]; ok {
-			d = chosen
+	found.Tags = slices.Clip(tags[:first])
+	found.Images = make([]Answer, first)
+	var questions []Question
+	var places []int
+	for i, tag := range found.Tags {
+		q.Ref = Ref{Tag: tag}
+		if !pullspec.IsTag(tag) {
+			found.Images[i].Err = fmt.Errorf("%s: the registry lists a tag that no image can have", q)
+		} else if a, ok := s.asked(q, answers); ok {
+			found.Images[i] = a
+		} else {
+			questions, places = append(questions, q), append(places, i)
 		}
 	}
-	image := f.opts.Known[d.String()]
-	if image == nil || f.question.Mode == imagestream.ImportModePreserveOriginal && len(image.DockerImageManifests) > 0 {
-		return Answer{}, false
+	s.opts.Trace.planned(len(questions))
+	for i, a := range s.ask(ctx, questions) {
+		found.Images[places[i]] = a
 	}
-	image = image.Clone()
-	image.DockerImageReference = f.pullSpec(d)
-	return Answer{Image: image, Known: true}, true
+	for _, tag := range tags[first:] {
+		q.Ref = Ref{Tag: tag}
+		if a, ok := s.asked(q, answers); ok && a.Err == nil {
+			a.Manifests = nil
+			found.Tags, found.Images = append(found.Tags, tag), append(found.Images, a)
+		} else {
+			found.Additional = append(found.Additional, tag)
+		}
+	}
+	return found
 }
 
-func (f *fetcher) pullSpec(d digest.Digest) string {
-	r := f.question.Spelling
-	r.ID = d.String()
-	return r.Exact()
-}
-
-func (f *fetcher) manifest(ctx context.Context, ref Ref) (*manifest.Manifest, error) {
-	sent, err := f.repository.Manifest(ctx, ref)
+// tags returns the tags of a repository, by priority. They come from the repository itself, never from a mirror.
+func (s *session) tags(ctx context.Context, q Question) ([]string, error) {
+	repository, err := s.repositories.get(ctx, q.Repository, q.Insecure)
 	if err != nil {
 		return nil, err
 	}
-	if ref.Digest != "" {
-		if got := ref.Digest.Algorithm().FromBytes(sent.Bytes); got != ref.Digest {
-			return nil, f.invalid(OperationManifest, ref.String(), fmt.Errorf("the registry sent %s", got))
+	var tags []string
+	err = s.repositories.limited(ctx, func() error {
+		for tag, err := range repository.Tags(ctx) {
+			if err != nil {
+				return err
+			}
+			tags = append(tags, cmp.Or(tag, pullspec.DefaultTag))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(tags)
+	return pullspec.PrioritizeTags(slices.Compact(tags)), nil
+}
+
+// asked returns what came of a question that was among those of the plan, as q spells it.
+func (s *session) asked(q Question, answers []Answer) (Answer, bool) {
+	for i, other := range s.plan.Questions {
+		if other.Repository.Name() == q.Repository.Name() && other.Ref == q.Ref && other.Mode == q.Mode && !other.Preferred {
+			return answers[i].spelled(q.Spelling), true
 		}
 	}
-	m, err := manifest.Parse(sent.MediaType, sent.Bytes)
-	if err != nil {
-		return nil, f.invalid(OperationManifest, ref.String(), err)
+	return Answer{}, false
+}
+
+// spelled returns an answer with another spelling of the repository.
+func (a Answer) spelled(repository pullspec.Reference) Answer {
+	respell := func(image *imagestream.Image) *imagestream.Image {
+		c := *image
+		if r, err := pullspec.Parse(image.DockerImageReference); err == nil {
+			repository.ID = r.ID
+			c.DockerImageReference = repository.Exact()
+		}
+		return &c
 	}
-	return m, nil
+	if a.Image != nil {
+		a.Image = respell(a.Image)
+	}
+	a.Manifests = slices.Clone(a.Manifests)
+	for i := range a.Manifests {
+		a.Manifests[i] = *respell(&a.Manifests[i])
+	}
+	return a
+}
+
+// fetcher answers one question.
+type fetcher struct {
+	*session
+	question Question
+	sharing  bool // other tags of the repository are asked for, too, and may have the same image
+	// source is where the manifest is.
+	source *opened
+}
+
+func (f *fetcher) answer(ctx context.Context) Answer {
+	a, err := f.fromSources(ctx, f.question.Ref.Digest != "", f.fetch)
+	if err != nil {
+		return Answer{Err: err}
+	}
+	return a
+}
+
+// fromSources asks the mirrors of the repository, and then itself, until one has a manifest. What then fails is final.
+func (f *fetcher) fromSources(ctx context.Context, byDigest bool, fetch func(context.Context) (Answer, bool, error)) (Answer, error) {
+	names, unusable := f.plan.options.Registries.Sources(f.question.Repository.Name(), byDigest)
+	var failures []error
+	for _, name := range names {
+		source, err := f.repositories.named(ctx, name, f.question.Insecure)
+		if err == nil {
+			f.source = source
+			var a Answer
+			var has bool
+			if a, has, err = fetch(ctx); err == nil || has {
+				return a, err
+			}
+		}
+		failures = append(failures, err)
+	}
+	if len(failures) == 1 && unusable == nil {
+		return Answer{}, failures[0]
+	}
+	return Answer{}, &sourcesError{f.question.String(), append(failures, unusable)}
+}
+
+// sourcesError is that of a manifest that no mirror has, nor the repository itself. The real system hides what kind it is.
+type sourcesError struct {
+	name     string
+	failures []error
+}
+
+func (e *sourcesError) Error() string {
+	return fmt.Sprintf("%s is nowhere to be had: %s", e.name, strings.ReplaceAll(errors.Join(e.failures...).Error(), "\n", "; "))
+}
+
+// fetch asks one source the question, and reports whether that has the manifest.
+func (f *fetcher) fetch(ctx context.Context) (a Answer, has bool, err error) {
+	var m *manifest.Manifest
+	if f.asksHead() {
+		if a, m, has = f.head(ctx); has && m == nil {
+			return a, true, nil
+		}
+	}
+	if m == nil {
+		if m, err = f.manifest(ctx, f.question.Ref); err != nil {
+			return Answer{}, false, err
+		}
+	}
+	switch {
+	case !m.IsList():
+		a.Image, err = f.image(ctx, m)
+	case f.question.Mode == imagestream.ImportModePreserveOriginal:
+		a, err = f.list(ctx, m)
+	default:
+		a, err = f.choose(ctx, m, f.question.Platform)
+	}
+	return a, true, err
+}
+
+// asksHead reports whether it is worth asking for the digest alone: it may be known, or that of another tag.
+func (f *fetcher) asksHead() bool {
+	if f.opts.Refetch {
+		return false
+	}
+	d := f.question.Ref.Digest
+	return d == "" && (len(f.opts.Known) > 0 || f.sharing) || d != "" && f.opts.Known[d.String()] != nil
+}
+
+// head asks for the digest, and returns the known image of it, or the manifest, fetched by the digest. Whatever goes wrong here
+// goes wrong again, or right, when the manifest itself is asked for.
+func (f *fetcher) head(ctx context.Context) (a Answer, m *manifest.Manifest, has bool) {
+	var head Descriptor
+	err := f.repositories.limited(ctx, func() (err error) {
+		head, err = f.source.repository.Head(ctx, f.question.Ref)
+		return err
+	})
+	if err != nil {
+		return Answer{}, nil, false
+	}
+	d := cmp.Or(f.question.Ref.Digest, head.Digest)
+	if d == "" {
+		return Answer{}, nil, false
+	}
+	if a, ok := f.known(d); ok {
+		return a, nil, true
+	}
+	m, err = f.manifest(ctx, Ref{Digest: d})
+	return Answer{}, m, err == nil
+}
+
+// known returns the known image that a digest stands for.
+func (f *fetcher) known(d digest.Digest) (Answer, bool) {
+	preserve := f.question.Mode == imagestream.ImportModePreserveOriginal
+	if chosen, ok := f.opts.Memo[memoKey(d, f.question.Platform)]; ok && !preserve {
+		d = chosen
+	}
+	image := f.opts.Known[d.String()]
+	if image == nil || preserve && len(image.DockerImageManifests) > 0 {
+		return Answer{}, false
+	}
+	return Answer{Image: f.spelled(image, d), Known: true}, true
+}
+
+// spelled returns an image with the pull spec of the question and a digest.
+func (f *fetcher) spelled(image *imagestream.Image, d digest.Digest) *imagestream.Image {
+	c := *image
+	r := f.question.Spelling
+	r.ID = d.String()
+	c.DockerImageReference = r.Exact()
+	return &c
+}
+
+// manifest reads a manifest from the source; one of a digest once for all questions.
+func (f *fetcher) manifest(ctx context.Context, ref Ref) (*manifest.Manifest, error) {
+	return once(f.source, cacheKey{OperationManifest, ref.Digest}, func() (*manifest.Manifest, error) {
+		var sent Manifest
+		err := f.repositories.limited(ctx, func() (err error) {
+			sent, err = f.source.repository.Manifest(ctx, ref)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if ref.Digest != "" {
+			if err := manifest.Verify(sent.MediaType, sent.Bytes, ref.Digest); err != nil {
+				return nil, f.invalid(OperationManifest, ref.String(), err)
+			}
+		}
+		m, err := manifest.Parse(sent.MediaType, sent.Bytes)
+		if err != nil {
+			return nil, f.invalid(OperationManifest, ref.String(), err)
+		}
+		return m, nil
+	})
 }
 
 func (f *fetcher) invalid(op Operation, ref string, err error) error {
-	return &RegistryError{Operation: op, Class: ClassInvalid, Repository: f.question.Repository.Name(), Reference: ref, Err: err}
+	return &RegistryError{Operation: op, Class: ClassInvalid, Repository: f.source.name, Reference: ref, Err: err}
 }
 
 // image reads the configuration of m and returns its image.
 func (f *fetcher) image(ctx context.Context, m *manifest.Manifest) (*imagestream.Image, error) {
-	config, err := f.repository.Blob(ctx, m.Config.Digest, maxConfig)
+	if m.IsSchema1() {
+		return f.schema1(ctx, m)
+	}
+	config, err := once(f.source, cacheKey{OperationBlob, m.Config.Digest}, func() (config []byte, err error) {
+		err = f.repositories.limited(ctx, func() (err error) {
+			config, err = f.source.repository.Blob(ctx, m.Config.Digest, maxConfig)
+			return err
+		})
+		return config, err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -209,22 +427,62 @@ func (f *fetcher) image(ctx context.Context, m *manifest.Manifest) (*imagestream
 	if err != nil {
 		return nil, f.invalid(OperationBlob, m.Config.Digest.String(), err)
 	}
-	image.DockerImageReference = f.pullSpec(m.Digest)
-	return image, nil
+	return f.spelled(image, m.Digest), nil
 }
 
-// choose returns the image of a list for the platform.
-func (f *fetcher) choose(ctx context.Context, list *manifest.Manifest) (Answer, error) {
-	p := f.question.Platform
+// schema1 returns the image of a manifest of schema 1. If that does not tell the sizes of its layers, the registry is asked.
+func (f *fetcher) schema1(ctx context.Context, m *manifest.Manifest) (*imagestream.Image, error) {
+	image, err := manifest.Image(m, nil)
+	if err != nil {
+		return nil, f.invalid(OperationManifest, f.question.Ref.String(), err)
+	}
+	sum := int64(0)
+	for _, layer := range image.DockerImageLayers {
+		sum += layer.LayerSize
+	}
+	if sum == 0 && len(image.DockerImageLayers) > 0 {
+		sizes := map[string]int64{}
+		for _, layer := range image.DockerImageLayers {
+			if sizes[layer.Name], err = f.layerSize(ctx, digest.Digest(layer.Name), sizes); err != nil {
+				return nil, err
+			}
+		}
+		if image, err = manifest.WithLayerSizes(image, sizes); err != nil {
+			return nil, f.invalid(OperationManifest, f.question.Ref.String(), err)
+		}
+	}
+	return f.spelled(image, m.Digest), nil
+}
+
+func (f *fetcher) layerSize(ctx context.Context, d digest.Digest, found map[string]int64) (size int64, err error) {
+	if size, ok := found[d.String()]; ok {
+		return size, nil
+	}
+	if size, ok := f.opts.Sizes.get(d); ok {
+		return size, nil
+	}
+	if err := d.Validate(); err != nil {
+		return 0, f.invalid(OperationBlobSize, d.String(), err)
+	}
+	err = f.repositories.limited(ctx, func() (err error) {
+		size, err = f.source.repository.BlobSize(ctx, d)
+		return err
+	})
+	if err == nil {
+		f.opts.Sizes.set(d, size)
+	}
+	return size, err
+}
+
+// choose returns the image of a list for a platform.
+func (f *fetcher) choose(ctx context.Context, list *manifest.Manifest, p Platform) (Answer, error) {
 	child, ok := list.Select(manifest.Platform{Architecture: p.Architecture, OS: p.OS})
 	if !ok {
 		return Answer{}, f.invalid(OperationManifest, f.question.Ref.String(), errors.New("the manifest list is empty"))
 	}
 	chosen := Memo{memoKey(list.Digest, p): child.Digest}
-	if image := f.opts.Known[child.Digest.String()]; image != nil {
-		image = image.Clone()
-		image.DockerImageReference = f.pullSpec(child.Digest)
-		return Answer{Image: image, Known: true, Chosen: chosen}, nil
+	if image := f.opts.Known[child.Digest.String()]; image != nil && !f.opts.Refetch {
+		return Answer{Image: f.spelled(image, child.Digest), Known: true, Chosen: chosen}, nil
 	}
 	m, err := f.manifest(ctx, Ref{Digest: child.Digest})
 	if err != nil {
@@ -240,32 +498,44 @@ func (f *fetcher) choose(ctx context.Context, list *manifest.Manifest) (Answer, 
 // list returns the image that stands for a list, with all images of it. A list in the list counts as the
 // image for the platform.
 func (f *fetcher) list(ctx context.Context, list *manifest.Manifest) (Answer, error) {
+	children := make([]Answer, len(list.Children))
+	errs := make([]error, len(list.Children))
+	var g errgroup.Group
+	g.SetLimit(f.opts.Concurrency)
+	for i, c := range list.Children {
+		g.Go(func() error {
+			child := &fetcher{session: f.session, question: f.question}
+			child.question.Ref = Ref{Digest: c.Digest}
+			children[i], errs[i] = child.fromSources(ctx, true, child.child)
+			return nil
+		})
+	}
+	_ = g.Wait() // no function returns an error
 	a := Answer{}
-	for _, child := range list.Children {
-		m, err := f.manifest(ctx, Ref{Digest: child.Digest})
-		if err != nil {
-			return Answer{}, err
+	for i, c := range list.Children {
+		if errs[i] != nil {
+			return Answer{}, errs[i]
 		}
-		var image *imagestream.Image
-		if m.IsList() {
-			var inner Answer
-			inner, err = f.choose(ctx, m)
-			image = inner.Image
-		} else {
-			image, err = f.image(ctx, m)
-		}
-		if err != nil {
-			return Answer{}, err
-		}
-		image = image.Clone()
-		image.DockerImageReference = f.pullSpec(child.Digest)
-		a.Manifests = append(a.Manifests, *image)
+		a.Manifests = append(a.Manifests, *f.spelled(children[i].Image, c.Digest))
 	}
 	image, err := manifest.ListImage(list, tagevent.TimeOf(f.opts.Now))
 	if err != nil {
 		return Answer{}, err
 	}
-	image.DockerImageReference = f.pullSpec(list.Digest)
-	a.Image = image
+	a.Image = f.spelled(image, list.Digest)
 	return a, nil
+}
+
+// child asks one source for an image of a list.
+func (f *fetcher) child(ctx context.Context) (a Answer, has bool, err error) {
+	m, err := f.manifest(ctx, f.question.Ref)
+	if err != nil {
+		return Answer{}, false, err
+	}
+	if m.IsList() {
+		a, err = f.choose(ctx, m, f.plan.options.Platform)
+		return a, true, err
+	}
+	a.Image, err = f.image(ctx, m)
+	return a, true, err
 }

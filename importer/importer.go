@@ -26,8 +26,7 @@
 // # Differences from OpenShift
 //
 // Questions are asked concurrently, and once; the real importer asks one after the other, two a second, and
-// everything anew each time. A conflict is no failure. Not done yet: importing whole repositories
-// (spec.repository), mirrors, blocked registries, pull secrets, limits on the import, and Docker schema 1.
+// everything anew each time. A conflict is no failure.
 package importer
 
 import (
@@ -35,10 +34,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/view"
+	"github.com/imagestreams/imagestreams/importer/registries"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
@@ -48,16 +51,24 @@ type Importer struct {
 	Registry Registry
 	// Writer has the store, its clock and its limits.
 	Writer *imagestream.Writer
-	// Concurrency is how many questions are asked at a time; 0 is 8.
+	// Concurrency is how many requests are made at a time; 0 is 8.
 	Concurrency int
-	// Platform is taken from manifest lists where the tag does not say; empty members are amd64 and linux.
-	Platform Platform
-	// Refetch asks for everything again, whatever is known already.
+	// Platform, Registries and MaxTags are those of [PlanOptions].
+	Platform   Platform
+	Registries *registries.Registries
+	MaxTags    int
+	// Secrets returns the credentials of a namespace. Nil leaves credentials to the Registry.
+	Secrets func(ctx context.Context, namespace string) (Keyring, error)
+	// Unrestricted imports from registries that are not allowed, as users may who may create images. The stream must allow
+	// them all the same.
+	Unrestricted bool
+	// Refetch asks for everything again, whatever is known already, as the real system does.
 	Refetch bool
 	Trace   *Trace
 
-	mu   sync.Mutex
-	memo Memo
+	mu    sync.Mutex
+	memo  Memo
+	sizes LayerSizes
 }
 
 // Platform is the architecture and operating system of an image.
@@ -74,6 +85,9 @@ func (i *Importer) Import(ctx context.Context, imp *imagestream.ImageStreamImpor
 	if errs := Validate(imp); len(errs) > 0 {
 		return nil, imagestream.NewInvalid("imagestreamimports", key.String(), errs)
 	}
+	if errs := i.forbidden(imp); len(errs) > 0 {
+		return nil, imagestream.NewInvalid("imagestreamimports", key.String(), errs)
+	}
 	stream, err := i.Writer.Store.GetImageStream(ctx, key)
 	if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
 		return nil, err
@@ -81,34 +95,182 @@ func (i *Importer) Import(ctx context.Context, imp *imagestream.ImageStreamImpor
 	if err := checkPreconditions(stream, imp); err != nil {
 		return nil, err
 	}
+	plan := NewPlan(imp, stream, PlanOptions{Platform: i.Platform, Registries: i.Registries, MaxTags: i.MaxTags})
+	answers, err := i.fetch(ctx, plan, stream, key.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	done := imp.Clone()
+	if !imp.Spec.Import {
+		done.Status = imagestream.ImageStreamImportStatus{Images: plan.Statuses(answers), Repository: plan.RepositoryStatus(answers)}
+		cut(done)
+		return done, nil
+	}
+	targets := targetsOf(imp, plan, answers)
+	if err := i.createImages(ctx, targets); err != nil {
+		return nil, err
+	}
+	// What is stored, and reported, of several tags with one image is the image of the first of them.
+	stored, err := i.write(ctx, key, imp, plan, answers)
+	if err != nil {
+		return nil, err
+	}
+	done.Status = imagestream.ImageStreamImportStatus{Import: stored, Images: plan.Statuses(answers), Repository: plan.RepositoryStatus(answers)}
+	cut(done)
+	share(done)
+	return done, nil
+}
+
+// forbidden are the names of an import that may not be imported from.
+func (i *Importer) forbidden(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
+	if i.Unrestricted {
+		return nil
+	}
+	allowed := imagestream.NewAllowlist(i.Writer.AllowedRegistries, i.Writer.InternalRegistry)
+	check := func(field, name string, insecure bool) {
+		if len(i.Writer.AllowedRegistries) > 0 && !IsAllowed(allowed, name, insecure) {
+			errs = append(errs, &imagestream.FieldError{
+				Type: imagestream.FieldForbidden, Field: field, Value: name, Detail: "its registry is not among those that may be imported from",
+			})
+		}
+	}
+	if spec := imp.Spec.Repository; spec != nil {
+		check("spec.repository.from.name", spec.From.Name, spec.ImportPolicy.Insecure)
+	}
+	for n, spec := range imp.Spec.Images {
+		check(fmt.Sprintf("spec.images[%d].from.name", n), spec.From.Name, spec.ImportPolicy.Insecure)
+	}
+	return errs
+}
+
+// fetch asks the plan's questions, and again without credentials if these were wrong for an image.
+func (i *Importer) fetch(ctx context.Context, plan *Plan, stream *imagestream.ImageStream, namespace string) (*Answers, error) {
 	known, err := i.known(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
-	plan := NewPlan(imp, stream, i.Platform)
-	answers, err := Fetch(ctx, i.Registry, plan, FetchOptions{
-		Concurrency: i.Concurrency, Known: known, Memo: i.Memo(), Now: i.now(), Trace: i.Trace,
-	})
+	opts := FetchOptions{
+		Concurrency: i.Concurrency, Refetch: i.Refetch, Known: known, Memo: i.Memo(), Sizes: &i.sizes, Now: i.now(), Trace: i.Trace,
+	}
+	if i.Secrets != nil {
+		if opts.Keyring, err = i.Secrets(ctx, namespace); err != nil {
+			return nil, fmt.Errorf("read the secrets of namespace %s: %w", namespace, err)
+		}
+	}
+	answers, err := Fetch(ctx, i.Registry, plan, opts)
 	if err != nil {
 		return nil, err
 	}
 	i.learn(answers)
-
-	done := imp.Clone()
-	done.Status = imagestream.ImageStreamImportStatus{Images: plan.Statuses(answers)}
-	if !imp.Spec.Import {
-		return done, nil
+	if opts.Keyring == nil || !slices.ContainsFunc(answers.Images, isWrongPassword) {
+		return answers, nil
 	}
-	if err := i.createImages(ctx, answers); err != nil {
-		return nil, err
-	}
-	done.Status.Import, err = i.Writer.UpsertInternal(ctx, key, func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		return Apply(old, imp, plan, answers, tagevent.TimeOf(i.now())), nil
-	}, imagestream.PrepareCreateInternal)
+	opts.Anonymous = true
+	again, err := Fetch(ctx, i.Registry, plan, opts)
 	if err != nil {
 		return nil, err
 	}
-	return done, nil
+	i.learn(again)
+	for n, a := range again.Images {
+		if StatusOf(a.Err).Reason == imagestream.ReasonUnauthorized {
+			again.Images[n] = Answer{Err: answers.Images[n].Err}
+		}
+	}
+	return again, nil
+}
+
+// isWrongPassword reports whether credentials were there, and were wrong: without them the image may be public.
+func isWrongPassword(a Answer) bool {
+	return a.Err != nil && StatusOf(a.Err).Reason == imagestream.ReasonUnauthorized && strings.Contains(a.Err.Error(), "username or password")
+}
+
+// write applies the answers to the stream, and again if somebody else wrote meanwhile. If the stream then has more than its
+// limits allow, the tags that are new are told so.
+func (i *Importer) write(ctx context.Context, key imagestream.Key, imp *imagestream.ImageStreamImport, plan *Plan, answers *Answers) (*imagestream.ImageStream, error) {
+	apply := func(old *imagestream.ImageStream) *imagestream.ImageStream {
+		return Apply(old, imp, plan, answers, tagevent.TimeOf(i.now()))
+	}
+	stored, err := i.Writer.UpsertInternal(ctx, key, func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+		return apply(old), nil
+	}, imagestream.PrepareCreateInternal)
+	var invalid *imagestream.StatusError
+	if !errors.As(err, &invalid) || !invalid.Errors.ExceedsLimits() {
+		return stored, err
+	}
+	_, told := i.Writer.UpdateInternal(ctx, key, func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+		return refuseNew(old, apply(old), invalid, tagevent.TimeOf(i.now())), nil
+	})
+	if told != nil && !errors.Is(told, imagestream.ErrNotFound) {
+		return nil, told
+	}
+	return nil, err
+}
+
+// refuseNew returns old with the condition, for each tag that only next has, that it was refused; old itself if there is none.
+func refuseNew(old, next *imagestream.ImageStream, err *imagestream.StatusError, now imagestream.Time) *imagestream.ImageStream {
+	refused := old
+	for _, h := range next.Status.Tags {
+		if _, known := old.History(h.Tag); !known {
+			if refused == old {
+				c := *old
+				c.Status.Tags = slices.Clone(old.Status.Tags)
+				refused = &c
+			}
+			refused.Status.Tags = append(refused.Status.Tags, tagevent.History{Tag: h.Tag, Conditions: []tagevent.Condition{{
+				Type: tagevent.ImportSuccess, Status: tagevent.ConditionFalse, LastTransitionTime: now,
+				Reason: string(err.Reason), Message: err.Error(), Generation: old.Metadata.Generation + 1,
+			}}})
+		}
+	}
+	return refused
+}
+
+// cut removes the texts of manifests that were not asked for.
+func cut(imp *imagestream.ImageStreamImport) {
+	blank := func(image *imagestream.Image, include bool) {
+		if image != nil && !include {
+			image.DockerImageManifest, image.DockerImageConfig = "", ""
+		}
+	}
+	for n := range imp.Status.Images {
+		blank(imp.Status.Images[n].Image, imp.Spec.Images[n].IncludeManifest)
+	}
+	if found := imp.Status.Repository; found != nil {
+		for n := range found.Images {
+			blank(found.Images[n].Image, imp.Spec.Repository.IncludeManifest)
+		}
+	}
+}
+
+// share lets the entries of an import that have a target and the same image report the image of the first of them, which is the
+// one that was stored: without texts.
+func share(imp *imagestream.ImageStreamImport) {
+	first := map[string]*imagestream.Image{}
+	do := func(status *imagestream.ImageImportStatus) {
+		if status.Image == nil {
+			return
+		}
+		for n := range status.Manifests {
+			status.Manifests[n].DockerImageManifest, status.Manifests[n].DockerImageConfig = "", ""
+		}
+		image := status.Image
+		if have := first[image.Metadata.Name]; have != nil {
+			status.Image = have.Clone()
+			return
+		}
+		image.DockerImageManifest, image.DockerImageConfig = "", ""
+		first[image.Metadata.Name] = image
+	}
+	if imp.Status.Repository != nil {
+		for n := range imp.Status.Repository.Images {
+			do(&imp.Status.Repository.Images[n])
+		}
+	}
+	for n := range imp.Status.Images {
+		if imp.Spec.Images[n].To != nil {
+			do(&imp.Status.Images[n])
+		}
+	}
 }
 
 func (i *Importer) now() time.Time {
@@ -136,8 +298,8 @@ func (i *Importer) Remember(m Memo) {
 	maps.Copy(i.memo, m)
 }
 
-func (i *Importer) learn(answers Answers) {
-	for _, a := range answers {
+func (i *Importer) learn(answers *Answers) {
+	for _, a := range slices.Concat(answers.Images, answers.Repository.Images) {
 		if len(a.Chosen) > 0 {
 			i.Remember(a.Chosen)
 		}
@@ -177,19 +339,32 @@ func (i *Importer) known(ctx context.Context, stream *imagestream.ImageStream) (
 	return known, nil
 }
 
+// targetsOf are the answers that a tag gets its image from, in order.
+func targetsOf(imp *imagestream.ImageStreamImport, plan *Plan, answers *Answers) []Answer {
+	targets := slices.Clone(answers.Repository.Images)
+	for n, spec := range imp.Spec.Images {
+		if e := plan.entries[n]; spec.To != nil && e.err == nil {
+			targets = append(targets, answers.Images[e.question])
+		}
+	}
+	return targets
+}
+
 // createImages stores the images that were fetched, those of lists first. One that is there already stays as
 // it is.
-func (i *Importer) createImages(ctx context.Context, answers Answers) error {
+func (i *Importer) createImages(ctx context.Context, answers []Answer) error {
 	done := map[string]bool{}
 	create := func(image *imagestream.Image) error {
 		if done[image.Metadata.Name] {
 			return nil
 		}
 		done[image.Metadata.Name] = true
-		stored := *image
+		stored, errs := view.PrepareImageCreate(image, imagestream.Env{Now: i.now()})
+		if len(errs) > 0 {
+			return imagestream.NewInvalid(imagestream.ResourceImages, image.Metadata.Name, errs)
+		}
 		stored.DockerImageManifest, stored.DockerImageConfig = "", ""
-		stored.Metadata.CreationTimestamp = tagevent.TimeOf(i.now())
-		_, err := i.Writer.Store.CreateImage(ctx, &stored)
+		_, err := i.Writer.Store.CreateImage(ctx, stored)
 		if err != nil && !errors.Is(err, imagestream.ErrAlreadyExists) {
 			return fmt.Errorf("create image %s: %w", image.Metadata.Name, err)
 		}

@@ -81,7 +81,9 @@ func (w *world) importAll(t testing.TB, need importer.Need) (*imagestream.ImageS
 	}
 	var asked []string
 	for _, r := range w.registry.Requests() {
-		asked = append(asked, string(r.Operation))
+		if r.Operation != importer.OperationPing {
+			asked = append(asked, string(r.Operation))
+		}
 	}
 	slices.Sort(asked)
 	return done, asked
@@ -113,10 +115,10 @@ func ExampleFetch() {
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
 	stream := w.create(&testing.T{}, nil, "v1", "v2")
 	imp := importer.NeedsImport(stream).Import
-	plan := importer.NewPlan(imp, stream, importer.Platform{})
+	plan := importer.NewPlan(imp, stream, importer.PlanOptions{})
 	answers, err := importer.Fetch(context.Background(), &w.registry, plan, importer.FetchOptions{})
 	for i, q := range plan.Questions {
-		fmt.Println(q, answers[i].Err)
+		fmt.Println(q, answers.Images[i].Err)
 	}
 	fmt.Println(len(plan.Statuses(answers)), err)
 	// Output:
@@ -178,10 +180,10 @@ func ExampleApply() {
 	imp.Spec.Images = []imagestream.ImageImportSpec{{
 		From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:v1"}, To: &imagestream.LocalObjectReference{Name: "v1"},
 	}}
-	plan := importer.NewPlan(imp, nil, importer.Platform{})
-	answers := importer.Answers{{Image: &imagestream.Image{
+	plan := importer.NewPlan(imp, nil, importer.PlanOptions{})
+	answers := &importer.Answers{Images: []importer.Answer{{Image: &imagestream.Image{
 		Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageReference: "quay.io/org/app@sha256:1",
-	}}}
+	}}}}
 	stream := importer.Apply(nil, imp, plan, answers, tagevent.TimeOf(start))
 	fmt.Println(plan.Questions[0], stream.Status.Tags[0].Items[0].DockerImageReference)
 	// Output: quay.io/org/app:v1 quay.io/org/app@sha256:1
@@ -199,8 +201,8 @@ func TestOnlyWhatChangedIsFetched(t *testing.T) {
 	if len(first.Status.Tags) != 3 || first.Metadata.Generation != 2 {
 		t.Fatalf("imported %+v", first)
 	}
-	// Two tags on one list and one on an image: each is asked by GET, for there is nothing to compare with.
-	if want := strings.Fields("blob blob blob manifest manifest manifest manifest manifest"); !slices.Equal(asked, want) {
+	// Two tags on one list and one on an image: each is asked by HEAD, and what has a digest is read once.
+	if want := strings.Fields("blob blob head head head manifest manifest manifest"); !slices.Equal(asked, want) {
 		t.Errorf("the first import asked %v, want %v", asked, want)
 	}
 
@@ -240,8 +242,8 @@ func TestOnlyWhatChangedIsFetched(t *testing.T) {
 	if _, err := other.Import(t.Context(), imp); err != nil {
 		t.Fatal(err)
 	}
-	if asked := w.registry.Requests(); len(asked) != 3 {
-		t.Errorf("with the memo %v were asked, want three heads", asked)
+	if asked := w.registry.Requests(); len(asked) != 4 {
+		t.Errorf("with the memo %v were asked, want a ping and three heads", asked)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+	"github.com/imagestreams/imagestreams/importer/registries"
 )
 
 // Annotations of a spec tag that choose the image of a manifest list.
@@ -28,6 +29,8 @@ type Question struct {
 	Ref      Ref
 	Mode     imagestream.ImportModeType
 	Platform Platform
+	// Preferred tells that the platform is the tag's own wish.
+	Preferred bool
 }
 
 // String returns the reference as it was asked for.
@@ -37,12 +40,20 @@ func (q Question) String() string {
 	return r.Exact()
 }
 
-// Plan is what an import asks registries for: each question once, in the order of the import.
+// Plan is what an import asks registries for: each question once, in the order of the import, and the tags of a repository.
 type Plan struct {
 	Questions []Question
+	// Repository is asked for its tags; each of them is this question with the tag. Nil asks for none.
+	Repository *Question
+	// MaxTags is how many of the tags are asked for, -1 for all. If it is 0, the repository is not asked.
+	MaxTags int
+
+	options PlanOptions
 	// entries has one member for each image of the import: the index of its question, or what is wrong with
 	// it.
 	entries []planned
+	// repositoryError is what is wrong with the repository of the import.
+	repositoryError error
 }
 
 type planned struct {
@@ -59,17 +70,49 @@ type questionKey struct {
 	platform Platform
 }
 
+// PlanOptions are what a plan goes by beside the import. The zero value is fine.
+type PlanOptions struct {
+	// Platform is taken from manifest lists where the tag does not say; empty members are amd64 and linux.
+	Platform Platform
+	// Registries has mirrors, and blocked and insecure registries. Nil has none.
+	Registries *registries.Registries
+	// MaxTags is how many tags of a repository are imported: 0 is 50, -1 is all, and [NoTags] none.
+	MaxTags int
+}
+
+// NoTags imports no tags of a repository.
+const NoTags = -2
+
+// defaultMaxTags is what the real system takes.
+const defaultMaxTags = 50
+
+func (o PlanOptions) maxTags() int {
+	switch o.MaxTags {
+	case 0:
+		return defaultMaxTags
+	case NoTags:
+		return 0
+	}
+	return o.MaxTags
+}
+
 // NewPlan returns what imp asks for. Stream is where it imports to, nil if it does not exist: annotations of
-// its tags may prefer a platform, and standard is the platform for all others. Imp must be valid.
-func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream, standard Platform) *Plan {
-	p := &Plan{}
+// its tags may prefer a platform. Imp must be valid.
+func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream, opts PlanOptions) *Plan {
+	if opts.Registries == nil {
+		opts.Registries = &registries.Registries{}
+	}
+	p := &Plan{options: opts, MaxTags: opts.maxTags()}
 	groups := map[string]Question{}
 	index := map[questionKey]int{}
 	for _, spec := range imp.Spec.Images {
 		entry := planned{}
-		q, group, err := newQuestion(spec)
+		q, group, err := p.newQuestion(spec.From.Name, spec.ImportPolicy)
 		if err != nil {
-			entry.err, entry.tag = err, pullspec.DefaultTag
+			entry.err = err
+			if _, blocked := err.(*blockedError); !blocked {
+				entry.tag = pullspec.DefaultTag
+			}
 			p.entries = append(p.entries, entry)
 			continue
 		}
@@ -82,9 +125,8 @@ func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream
 			entry.tag = q.Ref.Tag
 			q.Platform = preferred(stream, spec, q.Ref.Tag)
 		}
-		q.Platform.Architecture = cmp.Or(q.Platform.Architecture, standard.Architecture)
-		q.Platform.OS = cmp.Or(q.Platform.OS, standard.OS)
 		key := questionKey{group, q.Ref, q.Mode, q.Platform}
+		p.choosePlatform(&q)
 		at, ok := index[key]
 		if !ok {
 			at = len(p.Questions)
@@ -94,27 +136,53 @@ func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream
 		entry.question = at
 		p.entries = append(p.entries, entry)
 	}
+	if spec := imp.Spec.Repository; spec != nil {
+		q, _, err := p.newQuestion(spec.From.Name, spec.ImportPolicy)
+		if err != nil {
+			p.repositoryError = err
+		}
+		q.Ref = Ref{}
+		p.choosePlatform(&q)
+		p.Repository = &q
+	}
 	return p
 }
 
-// newQuestion returns the question that an entry asks, and the group that it belongs to.
-func newQuestion(spec imagestream.ImageImportSpec) (q Question, group string, err error) {
-	r, err := pullspec.Parse(spec.From.Name)
+// choosePlatform fills in what the tag does not prefer.
+func (p *Plan) choosePlatform(q *Question) {
+	q.Preferred = q.Platform != Platform{}
+	q.Platform.Architecture = cmp.Or(q.Platform.Architecture, p.options.Platform.Architecture)
+	q.Platform.OS = cmp.Or(q.Platform.OS, p.options.Platform.OS)
+}
+
+// blockedError is that of an image in a blocked registry.
+type blockedError struct{ name string }
+
+func (e *blockedError) Error() string {
+	return fmt.Sprintf("%s is in a registry that the cluster's configuration blocks", e.name)
+}
+
+// newQuestion returns the question that a name asks, and the group that it belongs to.
+func (p *Plan) newQuestion(name string, policy imagestream.TagImportPolicy) (q Question, group string, err error) {
+	r, err := pullspec.Parse(name)
 	if err != nil {
 		return q, "", err
+	}
+	if p.options.Registries.IsBlocked(r) {
+		return q, "", &blockedError{name}
 	}
 	full := r.DockerClientDefaults()
 	q.Repository, err = reference.ParseNormalizedNamed(full.AsRepository().Exact())
 	if err != nil {
-		return q, "", fmt.Errorf("%q is no repository that a registry has: %w", spec.From.Name, err)
+		return q, "", fmt.Errorf("%q is no repository that a registry has: %w", name, err)
 	}
 	q.Spelling = r.AsRepository()
-	q.Insecure = spec.ImportPolicy.Insecure
-	q.Mode = spec.ImportPolicy.ImportMode
+	q.Insecure = policy.Insecure || p.options.Registries.IsInsecure(reference.Domain(q.Repository))
+	q.Mode = policy.ImportMode
 	if r.ID != "" {
 		q.Ref.Digest = digest.Digest(r.ID)
 		if err := q.Ref.Digest.Validate(); err != nil {
-			return q, "", fmt.Errorf("%q: registries know digests in lower case only: %w", spec.From.Name, err)
+			return q, "", fmt.Errorf("%q: registries know digests in lower case only: %w", name, err)
 		}
 	} else {
 		q.Ref.Tag = full.Tag
@@ -135,7 +203,7 @@ func preferred(stream *imagestream.ImageStream, spec imagestream.ImageImportSpec
 }
 
 // Statuses returns what to report for each image of the import.
-func (p *Plan) Statuses(answers Answers) []imagestream.ImageImportStatus {
+func (p *Plan) Statuses(answers *Answers) []imagestream.ImageImportStatus {
 	statuses := make([]imagestream.ImageImportStatus, len(p.entries))
 	for i := range p.entries {
 		statuses[i] = p.status(i, answers)
@@ -143,28 +211,49 @@ func (p *Plan) Statuses(answers Answers) []imagestream.ImageImportStatus {
 	return statuses
 }
 
-func (p *Plan) status(i int, answers Answers) imagestream.ImageImportStatus {
+func (p *Plan) status(i int, answers *Answers) imagestream.ImageImportStatus {
 	e := p.entries[i]
 	if e.err != nil {
-		return imagestream.ImageImportStatus{Tag: e.tag, Status: StatusOf(e.err)}
+		return statusOf(e.tag, Answer{Err: e.err})
 	}
-	a := answers[e.question]
+	return statusOf(e.tag, answers.Images[e.question])
+}
+
+// statusOf is the report of an answer. An answer without image or error is one that only the credentials had, which were
+// then left out.
+func statusOf(tag string, a Answer) imagestream.ImageImportStatus {
 	if a.Err != nil {
-		return imagestream.ImageImportStatus{Tag: e.tag, Status: StatusOf(a.Err)}
+		return imagestream.ImageImportStatus{Tag: tag, Status: StatusOf(a.Err)}
 	}
-	s := imagestream.ImageImportStatus{Tag: e.tag, Status: imagestream.Status{Status: imagestream.StatusSuccess}}
-	s.Image = shownImage(a.Image)
-	for k := range a.Manifests {
-		s.Manifests = append(s.Manifests, *shownImage(&a.Manifests[k]))
+	s := imagestream.ImageImportStatus{Tag: tag, Status: imagestream.Status{Status: imagestream.StatusSuccess}}
+	if a.Image != nil {
+		s.Image = a.Image.Clone()
+	}
+	for i := range a.Manifests {
+		s.Manifests = append(s.Manifests, *a.Manifests[i].Clone())
 	}
 	return s
 }
 
-// shownImage is an image without the texts of manifest and configuration.
-func shownImage(image *imagestream.Image) *imagestream.Image {
-	c := image.Clone()
-	c.DockerImageManifest, c.DockerImageConfig = "", ""
-	return c
+// RepositoryStatus returns what to report for the repository of the import, nil if there is none.
+func (p *Plan) RepositoryStatus(answers *Answers) *imagestream.RepositoryImportStatus {
+	if p.Repository == nil {
+		return nil
+	}
+	found := answers.Repository
+	s := &imagestream.RepositoryImportStatus{Status: imagestream.Status{Status: imagestream.StatusSuccess}, AdditionalTags: found.Additional}
+	if err := cmp.Or(p.repositoryError, found.Err); err != nil {
+		s.Status = statusOfList(err)
+		return s
+	}
+	for i, tag := range found.Tags {
+		status := statusOf(tag, found.Images[i])
+		if status.Status.Status != imagestream.StatusSuccess {
+			s.Status = imagestream.Status{Status: imagestream.StatusFailure, Reason: "ImportFailed", Message: "one or more images could not be imported"}
+		}
+		s.Images = append(s.Images, status)
+	}
+	return s
 }
 
 // withDefaults returns imp with what the API fills in: modes and policies, and the source's tag as the target
@@ -178,6 +267,10 @@ func withDefaults(imp *imagestream.ImageStreamImport) *imagestream.ImageStreamIm
 		if r, err := pullspec.Parse(spec.From.Name); spec.To == nil && err == nil && r.Tag != "" {
 			spec.To = &imagestream.LocalObjectReference{Name: r.Tag}
 		}
+	}
+	if spec := imp.Spec.Repository; spec != nil {
+		spec.ImportPolicy.ImportMode = cmp.Or(spec.ImportPolicy.ImportMode, imagestream.ImportModeLegacy)
+		spec.ReferencePolicy.Type = cmp.Or(spec.ReferencePolicy.Type, imagestream.ReferencePolicySource)
 	}
 	return imp
 }
@@ -196,8 +289,27 @@ func Validate(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 	case !pullspec.IsStreamName(name):
 		add(imagestream.FieldInvalid, "metadata.name", name, "an image stream's name is lower-case letters and digits, joined by single dots, dashes or underscores")
 	}
-	if imp.Spec.Repository != nil {
-		add(imagestream.FieldInvalid, "spec.repository", imp.Spec.Repository.From.Name, "whole repositories cannot be imported yet: list the tags under spec.images")
+	mode := func(path string, mode imagestream.ImportModeType) {
+		switch mode {
+		case "", imagestream.ImportModeLegacy, imagestream.ImportModePreserveOriginal:
+		default:
+			add(imagestream.FieldInvalid, path+".importPolicy.importMode", string(mode), "the import mode is Legacy or PreserveOriginal")
+		}
+	}
+	if spec := imp.Spec.Repository; spec != nil {
+		const path = "spec.repository"
+		r, err := pullspec.Parse(spec.From.Name)
+		switch {
+		case spec.From.Kind != imagestream.KindDockerImage:
+			add(imagestream.FieldInvalid, path+".from.kind", spec.From.Kind, "only a DockerImage can be imported")
+		case spec.From.Name == "":
+			add(imagestream.FieldRequired, path+".from.name", "", "name the repository to import")
+		case err != nil:
+			add(imagestream.FieldInvalid, path+".from.name", spec.From.Name, pullspec.Reason(err))
+		case r.Tag != "" || r.ID != "":
+			add(imagestream.FieldInvalid, path+".from.name", spec.From.Name, "a repository has neither tag nor digest: import one image under spec.images")
+		}
+		mode(path, spec.ImportPolicy.ImportMode)
 	} else if len(imp.Spec.Images) == 0 {
 		add(imagestream.FieldInvalid, "spec.images", "", "name at least one image to import")
 	}
@@ -210,16 +322,15 @@ func Validate(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 		if spec.To != nil && spec.To.Name == "" {
 			add(imagestream.FieldInvalid, path+".to.name", "", "name the tag to import into, or leave out to")
 		}
-		if spec.From.Name == "" {
+		switch _, err := pullspec.Parse(spec.From.Name); {
+		case spec.From.Name == "":
 			add(imagestream.FieldRequired, path+".from.name", "", "name the image to import")
-		} else if _, err := pullspec.Parse(spec.From.Name); err != nil {
+		case spec.From.Name == "*":
+			continue // as it was once said; its import fails
+		case err != nil:
 			add(imagestream.FieldInvalid, path+".from.name", spec.From.Name, pullspec.Reason(err))
 		}
-		switch spec.ImportPolicy.ImportMode {
-		case "", imagestream.ImportModeLegacy, imagestream.ImportModePreserveOriginal:
-		default:
-			add(imagestream.FieldInvalid, path+".importPolicy.importMode", string(spec.ImportPolicy.ImportMode), "the import mode is Legacy or PreserveOriginal")
-		}
+		mode(path, spec.ImportPolicy.ImportMode)
 	}
 	return errs
 }

@@ -75,7 +75,8 @@ type Repository interface {
 	// registry that does not answer such questions is an error of class [ClassUnsupported].
 	Head(ctx context.Context, ref Ref) (Descriptor, error)
 	// Manifest reads a manifest: what the registry sent, with the media type it sent it as. If ref is a
-	// digest, the bytes are those of that digest, or the error is of class [ClassInvalid]. By a tag nothing
+	// digest, the bytes are those of that digest, as manifest.Verify has it, or the error is of class
+	// [ClassInvalid]. By a tag nothing
 	// is checked: the digest of the result is that of the bytes, whatever the registry says it is.
 	Manifest(ctx context.Context, ref Ref) (Manifest, error)
 	// Blob reads a blob of at most limit bytes, whose bytes are those of the digest; otherwise the error is

@@ -3,42 +3,164 @@ package importer
 import (
 	"context"
 	"sync"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 )
 
-// repositories has every repository of an import once, however many questions it is asked.
+// repositories has every repository of a fetch once, however many questions it is asked: what came of the first contact holds
+// for all of them.
 type repositories struct {
 	registry Registry
+	opts     *FetchOptions
+	slots    chan struct{}
 
 	mu     sync.Mutex
-	opened map[repositoryKey]*opened
+	opened map[string]*opened
 }
 
-type repositoryKey struct {
-	name     string
-	insecure bool
-}
-
+// opened is a repository, and what it sent by digest.
 type opened struct {
+	name       string
 	once       sync.Once
 	repository Repository
 	err        error
+
+	mu   sync.Mutex
+	sent map[cacheKey]*sent
 }
 
-func newRepositories(registry Registry) *repositories {
-	return &repositories{registry: registry, opened: map[repositoryKey]*opened{}}
+// cacheKey names what a repository sent by digest.
+type cacheKey struct {
+	op     Operation
+	digest digest.Digest
 }
 
-func (r *repositories) get(ctx context.Context, q Question) (Repository, error) {
-	key := repositoryKey{q.Repository.Name(), q.Insecure}
+// sent is what was sent, or is being asked for.
+type sent struct {
+	mu    sync.Mutex
+	value any
+}
+
+func newRepositories(registry Registry, opts *FetchOptions) *repositories {
+	return &repositories{registry: registry, opts: opts, slots: make(chan struct{}, opts.Concurrency), opened: map[string]*opened{}}
+}
+
+// named returns the repository of a name with a host.
+func (r *repositories) named(ctx context.Context, name string, insecure bool) (*opened, error) {
+	n, err := reference.ParseNamed(name)
+	if err != nil {
+		return nil, err
+	}
+	return r.open(ctx, n, insecure)
+}
+
+// get returns a repository.
+func (r *repositories) get(ctx context.Context, name reference.Named, insecure bool) (Repository, error) {
+	o, err := r.open(ctx, name, insecure)
+	if err != nil {
+		return nil, err
+	}
+	return o.repository, nil
+}
+
+func (r *repositories) open(ctx context.Context, name reference.Named, insecure bool) (*opened, error) {
 	r.mu.Lock()
-	o := r.opened[key]
+	o := r.opened[name.Name()]
 	if o == nil {
-		o = &opened{}
-		r.opened[key] = o
+		o = &opened{name: name.Name(), sent: map[cacheKey]*sent{}}
+		r.opened[name.Name()] = o
 	}
 	r.mu.Unlock()
-	o.once.Do(func() {
-		o.repository, o.err = r.registry.Repository(ctx, q.Repository, Access{Insecure: q.Insecure})
-	})
-	return o.repository, o.err
+	o.once.Do(func() { o.repository, o.err = r.registry.Repository(ctx, name, r.access(name.Name(), insecure)) })
+	return o, o.err
+}
+
+// access is how a repository is spoken to.
+func (r *repositories) access(name string, insecure bool) Access {
+	access := Access{Insecure: insecure}
+	if r.opts.Anonymous {
+		access.Credentials = &Credentials{}
+	} else if r.opts.Keyring != nil {
+		if c, ok := r.opts.Keyring.Credentials(name); ok {
+			access.Credentials = &c
+		}
+	}
+	return access
+}
+
+// limited asks a registry when fewer than the limit are being asked.
+func (r *repositories) limited(ctx context.Context, ask func() error) error {
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.slots }()
+	return ask()
+}
+
+// once asks a repository for what has a digest, and keeps what it sends. What fails is asked for again; what has no digest is
+// not kept.
+func once[T any](o *opened, key cacheKey, ask func() (T, error)) (T, error) {
+	if key.digest == "" {
+		return ask()
+	}
+	o.mu.Lock()
+	s := o.sent[key]
+	if s == nil {
+		s = &sent{}
+		o.sent[key] = s
+	}
+	o.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if have, ok := s.value.(T); ok {
+		return have, nil
+	}
+	value, err := ask()
+	if err == nil {
+		s.value = value
+	}
+	return value, err
+}
+
+// maxSizes is how many sizes of layers are kept.
+const maxSizes = 2048
+
+// LayerSizes keeps sizes of layers of schema 1, whose manifests do not tell. It is safe for concurrent use; the zero value is
+// empty.
+type LayerSizes struct {
+	mu    sync.Mutex
+	sizes map[digest.Digest]int64
+	order []digest.Digest
+}
+
+func (l *LayerSizes) get(d digest.Digest) (int64, bool) {
+	if l == nil {
+		return 0, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size, ok := l.sizes[d]
+	return size, ok
+}
+
+func (l *LayerSizes) set(d digest.Digest, size int64) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sizes == nil {
+		l.sizes = map[digest.Digest]int64{}
+	}
+	if _, ok := l.sizes[d]; !ok {
+		l.order = append(l.order, d)
+	}
+	l.sizes[d] = size
+	if len(l.order) > maxSizes {
+		delete(l.sizes, l.order[0])
+		l.order = l.order[1:]
+	}
 }

@@ -14,10 +14,26 @@ import (
 func StatusOf(err error) imagestream.Status {
 	reason := imagestream.ReasonInternalError
 	var failure *RegistryError
-	if errors.As(err, &failure) {
+	var blocked *blockedError
+	switch {
+	case err == nil:
+		return imagestream.Status{Status: imagestream.StatusSuccess}
+	case errors.As(err, &blocked):
+		reason = imagestream.ReasonForbidden
+	case errors.As(err, &failure):
 		reason = reasonOf(failure)
 	}
 	return imagestream.Status{Status: imagestream.StatusFailure, Reason: reason, Code: reason.Code(), Message: err.Error()}
+}
+
+// statusOfList is StatusOf for a list of tags: who asks for a token in vain is not said to be unauthorized.
+func statusOfList(err error) imagestream.Status {
+	s := StatusOf(err)
+	var failure *RegistryError
+	if errors.As(err, &failure) && failure.Operation == OperationToken {
+		s.Reason, s.Code = imagestream.ReasonInternalError, imagestream.ReasonInternalError.Code()
+	}
+	return s
 }
 
 func reasonOf(e *RegistryError) imagestream.StatusReason {
@@ -29,13 +45,19 @@ func reasonOf(e *RegistryError) imagestream.StatusReason {
 			return imagestream.ReasonUnauthorized
 		}
 		return imagestream.ReasonInternalError
-	case OperationPing:
+	case OperationPing, OperationBlobSize:
 		return imagestream.ReasonInternalError
 	case OperationTags:
 		if hasCode("NAME_UNKNOWN") {
 			return imagestream.ReasonNotFound
 		}
+		if e.Challenge == "basic" && len(e.Codes) == 0 {
+			return imagestream.ReasonInternalError // nobody said who asks
+		}
 	default:
+		if e.Operation == OperationBlob && e.StatusCode == 404 {
+			return imagestream.ReasonInternalError
+		}
 		if hasCode("MANIFEST_UNKNOWN") {
 			return imagestream.ReasonNotFound
 		}

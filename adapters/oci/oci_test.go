@@ -94,7 +94,7 @@ func TestFailuresAreWhole(t *testing.T) {
 		{"code", 404, nil, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`,
 			importer.RegistryError{Class: importer.ClassNotFound, Codes: []string{"MANIFEST_UNKNOWN"}, Text: "manifest unknown"}},
 		{"code of another status", 400, nil, `{"errors":[{"code":"ODD"},{"code":"NAME_UNKNOWN"}]}`,
-			importer.RegistryError{Class: importer.ClassNotFound, Codes: []string{"ODD", "NAME_UNKNOWN"}, Text: ";"}},
+			importer.RegistryError{Class: importer.ClassNotFound, Codes: []string{"ODD", "NAME_UNKNOWN"}}},
 		{"plain", 503, nil, "down\nfor  maintenance\x00", importer.RegistryError{Class: importer.ClassUnavailable, Text: "down for maintenance"}},
 		{"html", 502, nil, "<html>" + strings.Repeat("x", 500), importer.RegistryError{Class: importer.ClassUnavailable, Text: "<html>" + strings.Repeat("x", 250) + "..."}},
 		{"details", 403, nil, `{"details":"not for you"}`, importer.RegistryError{Class: importer.ClassForbidden, Details: "not for you"}},

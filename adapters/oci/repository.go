@@ -194,8 +194,8 @@ func (r *repository) Manifest(ctx context.Context, ref importer.Ref) (importer.M
 	}
 	m := importer.Manifest{MediaType: answer.Header.Get("Content-Type"), Digest: digest.FromBytes(body), Bytes: body}
 	if ref.Digest != "" {
-		if err := r.verify(q, ref.Digest, body); err != nil {
-			return importer.Manifest{}, err
+		if err := manifest.Verify(m.MediaType, body, ref.Digest); err != nil {
+			return importer.Manifest{}, r.fail(q, importer.ClassInvalid, err)
 		}
 		m.Digest = ref.Digest
 	}

@@ -3,6 +3,7 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -100,6 +101,12 @@ type imageConfiguration struct {
 // Image returns the image that m and its configuration describe. Its name is the digest of the manifest; it
 // has no pull spec yet. The configuration must be what m's config names: its digest is checked.
 func Image(m *Manifest, config []byte) (*imagestream.Image, error) {
+	if m.IsSchema1() {
+		image := &imagestream.Image{DockerImageManifest: string(m.Raw)}
+		image.Metadata.Name = m.Digest.String()
+		var never imagestream.Time
+		return Complete(image, never)
+	}
 	if got := m.Config.Digest.Algorithm().FromBytes(config); got != m.Config.Digest {
 		return nil, fmt.Errorf("configuration has the digest %s, and the manifest names %s", got, m.Config.Digest)
 	}
@@ -176,4 +183,22 @@ func Metadata(image *imagestream.Image) (DockerImage, error) {
 		return d, fmt.Errorf("dockerImageMetadata of image %s: %w", image.Metadata.Name, err)
 	}
 	return d, nil
+}
+
+// WithLayerSizes returns image, of schema 1, with the sizes of its layers, by their digests. It is not changed.
+func WithLayerSizes(image *imagestream.Image, sizes map[string]int64) (*imagestream.Image, error) {
+	c := *image
+	c.DockerImageLayers = slices.Clone(image.DockerImageLayers)
+	for i := range c.DockerImageLayers {
+		c.DockerImageLayers[i].LayerSize = sizes[c.DockerImageLayers[i].Name]
+	}
+	metadata, err := Metadata(image)
+	if err != nil {
+		return nil, err
+	}
+	metadata.Size = 0
+	for _, layer := range c.DockerImageLayers {
+		metadata.Size += layer.LayerSize
+	}
+	return &c, setMetadata(&c, metadata)
 }

@@ -5,8 +5,9 @@
 //
 // The Content-Type of a manifest, without parameters, decides how it is read; the mediaType inside must fit.
 // Docker manifests and lists must state theirs, OCI ones may leave it out. An OCI manifest that has
-// "manifests", and an index that has "config" or "layers", is refused: it could be read as the other. Source:
-// op import.run.
+// "manifests", and an index that has "config" or "layers", is refused: it could be read as the other. What comes
+// as anything else is read as Docker schema 1, which must be signed; signatures are not verified. Source: op
+// import.run.
 //
 // # Platforms
 //
@@ -19,11 +20,6 @@
 // configuration as a DockerImage, whose Id is the digest of the configuration, and whose Size is that of the
 // configuration and of each different layer. Creation times are kept to the second. What a DockerImage has no
 // member for is not kept. Source: op image.metadata.
-//
-// # Differences from OpenShift
-//
-// [Parse] does not read Docker schema 1, which registries no longer accept: it is an error that says so.
-// [Complete] reads what a store holds of it.
 package manifest
 
 import (
@@ -48,7 +44,7 @@ const (
 
 // MediaTypes are the media types to ask a registry for.
 func MediaTypes() []string {
-	return []string{MediaTypeDockerManifest, MediaTypeDockerList, MediaTypeOCIManifest, MediaTypeOCIIndex}
+	return []string{MediaTypeDockerManifest, MediaTypeDockerList, MediaTypeOCIManifest, MediaTypeOCIIndex, mediaTypeSchema1Signed, MediaTypeSchema1}
 }
 
 // Descriptor names a blob or a manifest.
@@ -112,7 +108,7 @@ func read(contentType string, raw []byte) (*Manifest, error) {
 	switch mediaType {
 	case MediaTypeDockerManifest, MediaTypeDockerList, MediaTypeOCIManifest, MediaTypeOCIIndex:
 	default:
-		return nil, fmt.Errorf("manifest of the media type %q: Docker schema 2 and OCI are read, schema 1 is not: push the image again with a current client", mediaType)
+		return readSigned(mediaType, raw)
 	}
 	var text struct {
 		MediaType string          `json:"mediaType"`
@@ -152,8 +148,42 @@ func read(contentType string, raw []byte) (*Manifest, error) {
 	return m, nil
 }
 
+// readSigned reads a manifest of any other media type as one of schema 1, which must be signed.
+func readSigned(mediaType string, raw []byte) (*Manifest, error) {
+	payload, ok := signedPayload(string(raw))
+	if !ok {
+		return nil, fmt.Errorf("manifest of the media type %q: neither Docker schema 2 nor OCI, and not signed as schema 1 is", mediaType)
+	}
+	return &Manifest{MediaType: MediaTypeSchema1, Digest: digest.FromBytes(payload), Raw: raw}, nil
+}
+
+// Verify checks that a manifest that came with a Content-Type is that of a digest: of its bytes, or, for schema 1, of its
+// payload without signatures.
+func Verify(contentType string, raw []byte, d digest.Digest) error {
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("digest %q: %w", d, err)
+	}
+	got := d.Algorithm().FromBytes(raw)
+	if got == d {
+		return nil
+	}
+	if m, err := read(contentType, raw); err == nil && m.MediaType == MediaTypeSchema1 {
+		payload, _ := signedPayload(string(raw))
+		if got = d.Algorithm().FromBytes(payload); got == d {
+			return nil
+		}
+	}
+	return fmt.Errorf("the registry sent %s", got)
+}
+
+// IsSchema1 reports whether m is of schema 1: it has no configuration, and is all that there is to know of its image.
+func (m *Manifest) IsSchema1() bool { return m.MediaType == MediaTypeSchema1 }
+
 // check refuses digests that nothing could be asked by.
 func (m *Manifest) check() error {
+	if m.IsSchema1() {
+		return nil
+	}
 	if m.IsList() {
 		for i, c := range m.Children {
 			if err := c.Digest.Validate(); err != nil {

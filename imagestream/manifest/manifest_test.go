@@ -38,7 +38,7 @@ func ExampleParse() {
 	fmt.Println(err)
 	// Output:
 	// false 3 229 <nil>
-	// manifest of the media type "application/vnd.docker.distribution.manifest.v1+prettyjws": Docker schema 2 and OCI are read, schema 1 is not: push the image again with a current client
+	// manifest of the media type "application/vnd.docker.distribution.manifest.v1+prettyjws": neither Docker schema 2 nor OCI, and not signed as schema 1 is
 }
 
 func ExampleImage() {
@@ -138,7 +138,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if m.Digest != digest.FromBytes(raw) || !json.Valid(raw) {
+		if !m.IsSchema1() && m.Digest != digest.FromBytes(raw) || !json.Valid(raw) {
 			t.Errorf("%q was read as %+v", raw, m)
 		}
 		if m.IsList() {

@@ -34,6 +34,28 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// TestImportsAreTheSameWithHead runs the imports as the library makes them by default: by HEAD where the digest may be known, and
+// several at a time. Semantics section 10 lets cases with faults of children and configurations differ; none does that is here.
+func TestImportsAreTheSameWithHead(t *testing.T) {
+	mode := importMode{concurrency: 8}
+	runs := map[string]runner{"import.run": runImport(mode), "import.sequence": runImports(mode)}
+	cases := 0
+	for c, err := range vectors.All(os.DirFS("testdata")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run, ok := runs[c.Op]; ok {
+			cases++
+			if problems := check(c, run); len(problems) > 0 {
+				t.Errorf("%s %s (%s)\n\t%s", c.Op, c.ID, c.Note, strings.Join(problems, "\n\t"))
+			}
+		}
+	}
+	if cases < 500 {
+		t.Errorf("%d imports", cases)
+	}
+}
+
 func TestCheckReports(t *testing.T) {
 	type list struct{ Items []int }
 	sum := func(c *call) (any, error) {
