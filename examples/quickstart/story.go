@@ -153,7 +153,7 @@ func (s *story) tell(ctx context.Context, server *registryserver.Server) error {
 			return err
 		}},
 		{"The import looks", func() (err error) {
-			stream, err = s.importTags(ctx, stream, importer.NeedsImport)
+			stream, err = s.importTags(ctx, stream, importer.NeedsImport(stream))
 			return err
 		}},
 		{"What people asked for and what the tags point at", func() error { return s.describe(stream) }},
@@ -163,7 +163,8 @@ func (s *story) tell(ctx context.Context, server *registryserver.Server) error {
 			if err := push(ctx, server, "20"); err != nil {
 				return err
 			}
-			if stream, err = s.importTags(ctx, stream, importer.ScheduledImport); err != nil {
+			need, _ := importer.ScheduledImport(stream)
+			if stream, err = s.importTags(ctx, stream, need); err != nil {
 				return err
 			}
 			s.history(stream, "20")
@@ -230,10 +231,10 @@ func (s *story) create(ctx context.Context, text string) (*imagestream.ImageStre
 	return created, nil
 }
 
-// importTags imports what needs says.
-func (s *story) importTags(ctx context.Context, stream *imagestream.ImageStream, needs func(*imagestream.ImageStream) (*imagestream.ImageStreamImport, bool)) (*imagestream.ImageStream, error) {
-	wanted, ok := needs(stream)
-	if !ok {
+// importTags imports what the stream needs.
+func (s *story) importTags(ctx context.Context, stream *imagestream.ImageStream, need importer.Need) (*imagestream.ImageStream, error) {
+	wanted := need.Import
+	if wanted == nil {
 		s.printf("   there is nothing to import\n")
 		return stream, nil
 	}
@@ -341,7 +342,7 @@ func (s *story) tellOfFile(ctx context.Context, o options, text string) error {
 		return err
 	}
 	err = s.step("The import looks", func() (err error) {
-		stream, err = s.importTags(ctx, stream, importer.NeedsImport)
+		stream, err = s.importTags(ctx, stream, importer.NeedsImport(stream))
 		return err
 	})
 	if err != nil {
