@@ -19,6 +19,8 @@
 //	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup
 //	tagevent              the history of one tag
 //	importer              the Registry port; planning, fetching and applying imports
+//	importer/polite       wrappers that spare registries
+//	importer/keyring      pull secrets
 //	importer/registries   a cluster's mirrors, blocked, insecure and allowed registries
 //	importer/schedule     when scheduled tags are imported again
 //	lookup                short names to exact images in Kubernetes objects

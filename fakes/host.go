@@ -253,6 +253,7 @@ func (h *Host) manifest(a ask, repository *Repository) reply {
 	if !h.NoDigest {
 		r.set("Docker-Content-Digest", filed.String())
 	}
+	r.set("Content-Length", strconv.FormatInt(r.size, 10))
 	return r
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/adapters/oci"
 	"github.com/imagestreams/imagestreams/fakes"
+	"github.com/imagestreams/imagestreams/fakes/registrytest"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/internal/vectors"
 )
@@ -193,4 +195,27 @@ func sortedKeys[M ~map[K]V, K ~string, V any](m M) []K {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// TestOnTheFake runs the suite of registries on a server of the fake, over TLS, with pages and tokens.
+func TestOnTheFake(t *testing.T) {
+	for name, auth := range map[string]*fakes.Auth{
+		"open": nil, "basic": {Type: "basic", Users: map[string]string{"bob": "secret"}}, "bearer": {Type: "bearer", Users: map[string]string{"bob": "secret"}, Private: []string{"org/app"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			registrytest.Run(t, func(t *testing.T, contents fakes.Contents) registrytest.Subject {
+				registry := &fakes.Registry{}
+				registry.EditHost("fake", func(h *fakes.Host) { h.Repositories, h.Auth, h.TagsPageSize = contents, auth, 50 })
+				server := httptest.NewTLSServer(registry.Handler("fake"))
+				t.Cleanup(server.Close)
+				client, err := oci.New(oci.Options{RootCAs: []*x509.Certificate{server.Certificate()}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return registrytest.Subject{
+					Registry: client, Host: server.Listener.Addr().String(), Access: importer.Access{Credentials: &importer.Credentials{Username: "bob", Password: "secret"}},
+				}
+			})
+		})
+	}
 }

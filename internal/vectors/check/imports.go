@@ -198,7 +198,7 @@ func newImportRun(env stored, in importInput, mode importMode) *importRun {
 	}
 	ring := keyring.New(in.Config.Secrets...)
 	r.importer = &importer.Importer{
-		Registry: polite.Retry{Registry: r.registry, Wait: func(context.Context, time.Duration) error { return nil }},
+		Registry: polite.Retry{Registry: r.registry, Again: polite.AsReal, Wait: func(context.Context, time.Duration) error { return nil }},
 		Writer: &imagestream.Writer{
 			Store: r.store, Authorizer: r.store, InternalRegistry: env.InternalRegistry, ExternalRegistry: env.ExternalRegistry,
 			AllowedRegistries: env.AllowedRegistries, Now: func() time.Time { return env.Now },

@@ -1,0 +1,107 @@
+// Package polite has wrappers of registries that spare them, and bear with them: each is small, and can be used alone.
+//
+//	Limit     so many requests at a time to a host, and so many a second; all wait when it asks to be left alone
+//	Retry     asks again what is worth it, when it is worth it
+//	Cache     keeps what has a digest, in so many bytes
+//	Meter     counts requests, and ends them at a budget
+//	Recorder  writes down a session, which Replay repeats in tests
+//
+// Wrapped in this order, Cache around Retry around Meter around Limit, a cached answer costs nothing and every retry waits its
+// turn. They wrap any [importer.Registry]; what one of them is asked for is a request, the list of a repository's tags with all
+// its pages one.
+package polite
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/imagestreams/imagestreams/importer"
+)
+
+// Request is what a repository is asked.
+type Request struct {
+	Host, Repository string
+	Operation        importer.Operation
+	// Reference is a tag or a digest; "" for a list of tags.
+	Reference string
+}
+
+// around wraps a repository: do asks, or not, or several times.
+type around struct {
+	importer.Repository
+	name reference.Named
+	do   func(ctx context.Context, r Request, ask func() error) error
+}
+
+func (a *around) request(op importer.Operation, ref string) Request {
+	return Request{reference.Domain(a.name), a.name.Name(), op, ref}
+}
+
+// Tags goes on, when it is asked again, behind what was sent.
+func (a *around) Tags(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		sent, stopped := 0, false
+		err := a.do(ctx, a.request(importer.OperationTags, ""), func() error {
+			n := 0
+			for tag, err := range a.Repository.Tags(ctx) {
+				if err != nil {
+					return err
+				}
+				if n++; n <= sent {
+					continue
+				}
+				sent++
+				if stopped = !yield(tag, nil); stopped {
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil && !stopped {
+			yield("", err)
+		}
+	}
+}
+
+func (a *around) Head(ctx context.Context, ref importer.Ref) (importer.Descriptor, error) {
+	return asked(ctx, a, importer.OperationHead, ref.String(), func() (importer.Descriptor, error) { return a.Repository.Head(ctx, ref) })
+}
+
+func (a *around) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
+	return asked(ctx, a, importer.OperationManifest, ref.String(), func() (importer.Manifest, error) { return a.Repository.Manifest(ctx, ref) })
+}
+
+func (a *around) Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {
+	return asked(ctx, a, importer.OperationBlob, d.String(), func() ([]byte, error) { return a.Repository.Blob(ctx, d, limit) })
+}
+
+func (a *around) BlobSize(ctx context.Context, d digest.Digest) (int64, error) {
+	return asked(ctx, a, importer.OperationBlobSize, d.String(), func() (int64, error) { return a.Repository.BlobSize(ctx, d) })
+}
+
+func asked[T any](ctx context.Context, a *around, op importer.Operation, ref string, ask func() (T, error)) (value T, err error) {
+	err = a.do(ctx, a.request(op, ref), func() (err error) {
+		value, err = ask()
+		return err
+	})
+	return value, err
+}
+
+// wait waits by the clock, until ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

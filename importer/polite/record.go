@@ -1,0 +1,232 @@
+package polite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/imagestreams/imagestreams/importer"
+)
+
+// Answer is what a repository answered, as JSON can keep it. No credentials are in it.
+type Answer struct {
+	Request
+	Tags     []string             `json:",omitempty"`
+	Head     *importer.Descriptor `json:",omitempty"`
+	Manifest *importer.Manifest   `json:",omitempty"`
+	Blob     []byte               `json:",omitempty"`
+	Size     int64                `json:",omitempty"`
+	// Failure is the registry's refusal, without its cause, of which Cause has the words.
+	Failure *importer.RegistryError `json:",omitempty"`
+	Cause   string                  `json:",omitempty"`
+}
+
+func (a *Answer) fail(err error) bool {
+	var failure *importer.RegistryError
+	if !errors.As(err, &failure) {
+		return false
+	}
+	f := *failure
+	if f.Err != nil {
+		a.Cause, f.Err = f.Err.Error(), nil
+	}
+	a.Failure = &f
+	return true
+}
+
+func (a *Answer) err() error {
+	if a.Failure == nil {
+		return nil
+	}
+	f := *a.Failure
+	if a.Cause != "" {
+		f.Err = errors.New(a.Cause)
+	}
+	return &f
+}
+
+// Recorder writes down what a registry answers. It is safe for concurrent use.
+type Recorder struct {
+	Registry importer.Registry
+
+	mu      sync.Mutex
+	answers []Answer
+}
+
+// Answers returns what was answered so far, in order.
+func (r *Recorder) Answers() []Answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Answer(nil), r.answers...)
+}
+
+func (r *Recorder) note(a Answer, err error) {
+	if err != nil && !a.fail(err) {
+		return // that of a context is nobody's answer
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answers = append(r.answers, a)
+}
+
+// Repository implements [importer.Registry].
+func (r *Recorder) Repository(ctx context.Context, name reference.Named, access importer.Access) (importer.Repository, error) {
+	repository, err := r.Registry.Repository(ctx, name, access)
+	if err != nil {
+		return nil, err
+	}
+	return &recorded{repository, name, r}, nil
+}
+
+type recorded struct {
+	importer.Repository
+	name     reference.Named
+	recorder *Recorder
+}
+
+func (r *recorded) answer(op importer.Operation, ref string) Answer {
+	return Answer{Request: Request{reference.Domain(r.name), r.name.Name(), op, ref}}
+}
+
+func (r *recorded) Tags(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		a := r.answer(importer.OperationTags, "")
+		var failure error
+		defer func() { r.recorder.note(a, failure) }()
+		for tag, err := range r.Repository.Tags(ctx) {
+			if err == nil {
+				a.Tags = append(a.Tags, tag)
+			}
+			failure = err
+			if !yield(tag, err) {
+				return
+			}
+		}
+	}
+}
+
+func (r *recorded) Head(ctx context.Context, ref importer.Ref) (importer.Descriptor, error) {
+	head, err := r.Repository.Head(ctx, ref)
+	a := r.answer(importer.OperationHead, ref.String())
+	a.Head = &head
+	r.recorder.note(a, err)
+	return head, err
+}
+
+func (r *recorded) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
+	m, err := r.Repository.Manifest(ctx, ref)
+	a := r.answer(importer.OperationManifest, ref.String())
+	a.Manifest = &m
+	r.recorder.note(a, err)
+	return m, err
+}
+
+func (r *recorded) Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {
+	blob, err := r.Repository.Blob(ctx, d, limit)
+	a := r.answer(importer.OperationBlob, d.String())
+	a.Blob = blob
+	r.recorder.note(a, err)
+	return blob, err
+}
+
+func (r *recorded) BlobSize(ctx context.Context, d digest.Digest) (int64, error) {
+	size, err := r.Repository.BlobSize(ctx, d)
+	a := r.answer(importer.OperationBlobSize, d.String())
+	a.Size = size
+	r.recorder.note(a, err)
+	return size, err
+}
+
+// Replay returns a registry that answers as was recorded: a question that was asked several times as it was each time, and the
+// last time ever after. What was not asked is a failure that says so. It is safe for concurrent use.
+func Replay(answers []Answer) importer.Registry {
+	p := &replay{answers: map[Request][]Answer{}}
+	for _, a := range answers {
+		p.answers[a.Request] = append(p.answers[a.Request], a)
+	}
+	return p
+}
+
+type replay struct {
+	mu      sync.Mutex
+	answers map[Request][]Answer
+}
+
+func (p *replay) Repository(ctx context.Context, name reference.Named, _ importer.Access) (importer.Repository, error) {
+	return &replayed{p, name}, ctx.Err()
+}
+
+type replayed struct {
+	replay *replay
+	name   reference.Named
+}
+
+// next returns the next answer to a question.
+func (r *replayed) next(ctx context.Context, op importer.Operation, ref string) (Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return Answer{}, err
+	}
+	request := Request{reference.Domain(r.name), r.name.Name(), op, ref}
+	r.replay.mu.Lock()
+	defer r.replay.mu.Unlock()
+	list := r.replay.answers[request]
+	if len(list) == 0 {
+		return Answer{}, &importer.RegistryError{
+			Operation: op, Class: importer.ClassUnsupported, Repository: r.name.Name(), Reference: ref, Err: fmt.Errorf("the recorded session did not ask for it"),
+		}
+	}
+	if len(list) > 1 {
+		r.replay.answers[request] = list[1:]
+	}
+	return list[0], list[0].err()
+}
+
+func (r *replayed) Tags(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		a, err := r.next(ctx, importer.OperationTags, "")
+		for _, tag := range a.Tags {
+			if !yield(tag, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield("", err)
+		}
+	}
+}
+
+func (r *replayed) Head(ctx context.Context, ref importer.Ref) (importer.Descriptor, error) {
+	a, err := r.next(ctx, importer.OperationHead, ref.String())
+	if err != nil {
+		return importer.Descriptor{}, err
+	}
+	return *a.Head, nil
+}
+
+func (r *replayed) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
+	a, err := r.next(ctx, importer.OperationManifest, ref.String())
+	if err != nil {
+		return importer.Manifest{}, err
+	}
+	return *a.Manifest, nil
+}
+
+func (r *replayed) Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {
+	a, err := r.next(ctx, importer.OperationBlob, d.String())
+	if err == nil && int64(len(a.Blob)) > limit {
+		err = &importer.RegistryError{
+			Operation: importer.OperationBlob, Class: importer.ClassInvalid, Repository: r.name.Name(), Reference: d.String(), Err: fmt.Errorf("it has more than %d bytes", limit),
+		}
+	}
+	return a.Blob, err
+}
+
+func (r *replayed) BlobSize(ctx context.Context, d digest.Digest) (int64, error) {
+	a, err := r.next(ctx, importer.OperationBlobSize, d.String())
+	return a.Size, err
+}
