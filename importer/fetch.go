@@ -382,7 +382,7 @@ func (f *fetcher) spelled(image *imagestream.Image, d digest.Digest) *imagestrea
 
 // manifest reads a manifest from the source; one of a digest once for all questions.
 func (f *fetcher) manifest(ctx context.Context, ref Ref) (*manifest.Manifest, error) {
-	return once(f.source, cacheKey{OperationManifest, ref.Digest}, func() (*manifest.Manifest, error) {
+	return once(ctx, f.source, cacheKey{OperationManifest, ref.Digest}, func() (*manifest.Manifest, error) {
 		var sent Manifest
 		err := f.repositories.limited(ctx, func() (err error) {
 			sent, err = f.source.repository.Manifest(ctx, ref)
@@ -413,7 +413,7 @@ func (f *fetcher) image(ctx context.Context, m *manifest.Manifest) (*imagestream
 	if m.IsSchema1() {
 		return f.schema1(ctx, m)
 	}
-	config, err := once(f.source, cacheKey{OperationBlob, m.Config.Digest}, func() (config []byte, err error) {
+	config, err := once(ctx, f.source, cacheKey{OperationBlob, m.Config.Digest}, func() (config []byte, err error) {
 		err = f.repositories.limited(ctx, func() (err error) {
 			config, err = f.source.repository.Blob(ctx, m.Config.Digest, maxConfig)
 			return err

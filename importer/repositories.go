@@ -36,9 +36,9 @@ type cacheKey struct {
 	digest digest.Digest
 }
 
-// sent is what was sent, or is being asked for.
+// sent is what was sent, or is being asked for by who holds its turn.
 type sent struct {
-	mu    sync.Mutex
+	turn  chan struct{}
 	value any
 }
 
@@ -102,19 +102,23 @@ func (r *repositories) limited(ctx context.Context, ask func() error) error {
 
 // once asks a repository for what has a digest, and keeps what it sends. What fails is asked for again; what has no digest is
 // not kept.
-func once[T any](o *opened, key cacheKey, ask func() (T, error)) (T, error) {
+func once[T any](ctx context.Context, o *opened, key cacheKey, ask func() (T, error)) (none T, err error) {
 	if key.digest == "" {
 		return ask()
 	}
 	o.mu.Lock()
 	s := o.sent[key]
 	if s == nil {
-		s = &sent{}
+		s = &sent{turn: make(chan struct{}, 1)}
 		o.sent[key] = s
 	}
 	o.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+	defer func() { <-s.turn }()
 	if have, ok := s.value.(T); ok {
 		return have, nil
 	}

@@ -35,11 +35,21 @@ func withTokenAnswer(ctx context.Context) (context.Context, *tokenAnswer) {
 	return context.WithValue(ctx, tokenKey{}, a), a
 }
 
+type authorizedKey struct{}
+
+// whenAuthorized calls authorized when a question is asked with a token.
+func whenAuthorized(ctx context.Context, authorized func()) context.Context {
+	return context.WithValue(ctx, authorizedKey{}, authorized)
+}
+
 // tokenRecorder keeps what token servers refuse with. Everything that is not below /v2/ and is asked without
 // being redirected there is one.
 type tokenRecorder struct{ next http.RoundTripper }
 
 func (t tokenRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	if authorized, ok := req.Context().Value(authorizedKey{}).(func()); ok && strings.HasPrefix(req.Header.Get("Authorization"), "Bearer ") {
+		authorized()
+	}
 	answer, err := t.next.RoundTrip(req)
 	record, ok := req.Context().Value(tokenKey{}).(*tokenAnswer)
 	if err != nil || !ok || answer.StatusCode < 400 || strings.HasPrefix(req.URL.Path, "/v2/") || req.Response != nil {

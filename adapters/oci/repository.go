@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
@@ -56,7 +57,7 @@ func (r *repository) ask(ctx context.Context, q question) (*http.Response, []byt
 	if err == nil {
 		var answer *http.Response
 		var body []byte
-		answer, body, err = r.send(within, q)
+		answer, body, err = r.send(whenAuthorized(within, func() { unlock(true) }), q)
 		unlock(err == nil)
 		if err == nil {
 			return answer, body, nil
@@ -75,8 +76,8 @@ func (r *repository) ask(ctx context.Context, q question) (*http.Response, []byt
 	return nil, nil, failure
 }
 
-// first lets the questions wait until one has been answered: it brings the token, and for insecure access the
-// scheme, that all others use.
+// first lets the questions wait until one has been answered, or is asked with the token that all others use; for insecure access
+// it brings the scheme, too.
 func (r *repository) first(ctx context.Context, q question) (unlock func(ok bool), err error) {
 	if r.ready.Load() {
 		return func(bool) {}, nil
@@ -99,9 +100,12 @@ func (r *repository) first(ctx context.Context, q question) (unlock func(ok bool
 			}
 		}
 	}
+	var once sync.Once
 	return func(ok bool) {
-		r.ready.Store(ok)
-		<-r.gate
+		once.Do(func() {
+			r.ready.Store(ok)
+			<-r.gate
+		})
 	}, nil
 }
 
