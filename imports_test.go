@@ -46,7 +46,7 @@ var graph = map[string][]string{
 	"importer/keyring":       {"importer"},
 	"importer/polite":        {"importer", reference, digest},
 	"importer/registries":    {"imagestream", "imagestream/pullspec", reference},
-	"importer/schedule":      {},
+	"importer/schedule":      {"imagestream", "imagestream/pullspec", "importer"},
 	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},
 	"fakes/storetest":        {"imagestream", "tagevent"},
 	"fakes/registrytest":     {"importer", "fakes", reference, digest},

@@ -135,3 +135,19 @@ func ScheduledImport(stream *imagestream.ImageStream) (need Need, scheduled bool
 	}
 	return needsImport(&due, histories), true
 }
+
+// ImportOf returns the import of those of a stream's tags that are importable and named, in the order of the spec; nil if
+// there is none. It is for any version of the stream, so that a change meanwhile is no conflict.
+func ImportOf(stream *imagestream.ImageStream, tags ...string) *imagestream.ImageStreamImport {
+	imp := newImport(stream)
+	imp.Metadata.ResourceVersion = ""
+	for _, tag := range stream.Spec.Tags {
+		if IsImportable(tag) && slices.Contains(tags, tag.Name) {
+			imp.Spec.Images = append(imp.Spec.Images, imageOf(tag))
+		}
+	}
+	if len(imp.Spec.Images) == 0 {
+		return nil
+	}
+	return imp
+}

@@ -281,6 +281,8 @@ func TestManyStreams(t *testing.T) {
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&memory)
+	runtime.KeepAlive(all)
+	runtime.KeepAlive(registry)
 	t.Logf("%d HEAD, %d MB", heads, memory.HeapAlloc>>20)
 	if heads != streams*tags || memory.HeapAlloc > 200<<20 {
 		t.Errorf("%d HEAD, %d bytes", heads, memory.HeapAlloc)

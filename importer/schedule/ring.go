@@ -1,7 +1,3 @@
-// Package schedule says when scheduled tags are imported again.
-//
-// A Ring, its Settings and Replay are what the real controller does: a wheel of slots that goes round once in an interval.
-// They are pure, and there to predict or to imitate it. Rules: ops schedule.ops, schedule.options, schedule.timeline.
 package schedule
 
 import (
