@@ -3,6 +3,10 @@ package fakes_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/distribution/reference"
@@ -43,4 +47,91 @@ func TestRegistry(t *testing.T) {
 		})
 		return registrytest.Subject{Registry: registry, Host: "registry.example.com"}
 	})
+}
+
+func ExampleRegistry_EditHost() {
+	var registry fakes.Registry
+	registry.EditHost("registry.local:5000", func(h *fakes.Host) {
+		h.SelfSigned = true
+		h.Auth = &fakes.Auth{Type: "bearer", Users: map[string]string{"bob": "secret"}, Private: []string{"org/app"}}
+		h.Repositories.Push("org/app", fakes.Image{Layer: "hello"}, "v1")
+	})
+	name, _ := reference.ParseNormalizedNamed("registry.local:5000/org/app")
+	for _, access := range []importer.Access{
+		{}, {Insecure: true}, {Insecure: true, Credentials: &importer.Credentials{Username: "bob", Password: "secret"}},
+	} {
+		repository, _ := registry.Repository(context.Background(), name, access)
+		_, err := repository.Manifest(context.Background(), importer.Ref{Tag: "v1"})
+		fmt.Println(err)
+	}
+	// Output:
+	// ping of registry.local:5000/org/app: unavailable: nobody trusts the host's certificate
+	// manifest of registry.local:5000/org/app:v1: unauthorized: HTTP 401: UNAUTHORIZED
+	// <nil>
+}
+
+func ExampleRegistry_SetFaults() {
+	var registry fakes.Registry
+	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "hello"}, "v1") })
+	registry.SetFaults(fakes.Fault{Kind: "manifest", Ref: "v1", Status: 503, Code: "UNAVAILABLE", Times: 1})
+	name, _ := reference.ParseNormalizedNamed("quay.io/org/app")
+	repository, _ := registry.Repository(context.Background(), name, importer.Access{})
+	for range 2 {
+		_, err := repository.Head(context.Background(), importer.Ref{Tag: "v1"})
+		fmt.Println(err)
+	}
+	// Output:
+	// head of quay.io/org/app:v1: unavailable: HTTP 503: UNAVAILABLE
+	// <nil>
+}
+
+func ExampleRegistry_Handler() {
+	var registry fakes.Registry
+	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "hello"}, "v1", "v2") })
+	server := httptest.NewServer(registry.Handler("quay.io"))
+	defer server.Close()
+	answer, err := http.Get(server.URL + "/v2/org/app/tags/list")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer answer.Body.Close()
+	text, _ := io.ReadAll(answer.Body)
+	fmt.Println(answer.Status, string(text))
+	// Output: 200 OK {"name":"org/app","tags":["v1","v2"]}
+}
+
+// TestHandlerRefuses asks for what there is not, in ways that there are not.
+func TestHandlerRefuses(t *testing.T) {
+	var registry fakes.Registry
+	registry.EditHost("quay.io", func(h *fakes.Host) { h.NoHead = true })
+	registry.SetFaults(fakes.Fault{Kind: "blob", Refuse: true})
+	server := httptest.NewServer(registry.Handler("quay.io"))
+	defer server.Close()
+	for request, want := range map[string]int{
+		"GET /v2/": 200, "GET /": 404, "POST /v2/": 404, "GET /v2/x": 404, "GET /token": 404, "GET /v2/x/manifests/v1": 404, "HEAD /v2/x/manifests/v1": 405,
+		"HEAD /v2/x/blobs/sha256:1": 404, "GET /v2/x/blobs/sha256:1": 0,
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		req, err := http.NewRequest(method, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil && want == 0 {
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", request, err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s: %s, want %d", request, answer.Status, want)
+		}
+	}
+	server = httptest.NewServer(registry.Handler("nowhere"))
+	defer server.Close()
+	if answer, err := http.Get(server.URL + "/v2/"); err != nil || answer.StatusCode != 404 {
+		t.Errorf("a host that there is not: %v, %v", answer, err)
+	}
 }

@@ -366,3 +366,16 @@ func ExampleNewSelector() {
 	// app in (shop),tier notin (db) true false <nil>
 	// matchExpressions[0]: In takes one value at least
 }
+
+func ExampleErrorList_ExceedsLimits() {
+	one := int64(1)
+	stream := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}}
+	for _, tag := range []string{"v1", "v2"} {
+		stream.Spec.Tags = append(stream.Spec.Tags, imagestream.TagReference{
+			Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:" + tag},
+		})
+	}
+	_, errs := imagestream.PrepareCreate(stream, imagestream.Env{Limits: imagestream.Limits{ImageTags: &one}})
+	fmt.Println(errs.ExceedsLimits())
+	// Output: true
+}

@@ -43,12 +43,11 @@ type day struct {
 
 // dayTag is a tag of a stream, with what its registry has for it, and what was imported into it so far.
 type dayTag struct {
-	stream     imagestream.Key
-	name       string
-	host       string
-	digest     digest.Digest // "" is gone
-	imported   []string
-	lastImport time.Time
+	stream   imagestream.Key
+	name     string
+	host     string
+	digest   digest.Digest // "" is gone
+	imported []string
 }
 
 // trouble is what goes wrong with a host for a time.

@@ -306,7 +306,7 @@ func (e *sourcesError) Error() string {
 // fetch asks one source the question, and reports whether that has the manifest.
 func (f *fetcher) fetch(ctx context.Context) (a Answer, has bool, err error) {
 	var m *manifest.Manifest
-	if f.asksHead() {
+	if f.asksHead() && !f.source.noHead.Load() {
 		if a, m, has = f.head(ctx); has && m == nil {
 			return a, true, nil
 		}
@@ -344,11 +344,12 @@ func (f *fetcher) head(ctx context.Context) (a Answer, m *manifest.Manifest, has
 		head, err = f.source.repository.Head(ctx, f.question.Ref)
 		return err
 	})
-	if err != nil {
-		return Answer{}, nil, false
+	var failure *RegistryError
+	if err == nil && head.Digest == "" || errors.As(err, &failure) && failure.Class == ClassUnsupported {
+		f.source.noHead.Store(true)
 	}
 	d := cmp.Or(f.question.Ref.Digest, head.Digest)
-	if d == "" {
+	if err != nil || d == "" {
 		return Answer{}, nil, false
 	}
 	if a, ok := f.known(d); ok {

@@ -201,5 +201,11 @@ func (e *RegistryError) Error() string {
 	return b.String()
 }
 
+// IsTemporary reports whether it is worth asking again soon, after [RegistryError.RetryAfter] at the earliest: the registry had
+// too many requests, or did not answer. What it refuses otherwise it goes on to refuse until somebody changes something.
+func (e *RegistryError) IsTemporary() bool {
+	return e.Class == ClassTooManyRequests || e.Class == ClassUnavailable
+}
+
 // Unwrap returns the cause.
 func (e *RegistryError) Unwrap() error { return e.Err }

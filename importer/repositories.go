@@ -3,6 +3,7 @@ package importer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -25,6 +26,8 @@ type opened struct {
 	once       sync.Once
 	repository Repository
 	err        error
+	// noHead tells that it does not answer HEAD, or not with a digest: it is not asked that way again.
+	noHead atomic.Bool
 
 	mu   sync.Mutex
 	sent map[cacheKey]*sent

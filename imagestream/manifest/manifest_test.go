@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -213,4 +214,38 @@ func FuzzComplete(f *testing.F) {
 			t.Errorf("%q is an image and has %v", text, list)
 		}
 	})
+}
+
+// signed is a manifest of schema 1 with the payload that its signature names.
+func signed() (text string, payload string) {
+	payload = `{"schemaVersion":1,"fsLayers":[{"blobSum":"sha256:b"},{"blobSum":"sha256:a"}],"history":[{"v1Compatibility":"{\"id\":\"i\"}"},{"v1Compatibility":"{}"}]` + "\n}"
+	head := payload[:len(payload)-2]
+	protected := base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf(`{"formatLength":%d,"formatTail":"%s"}`, len(head), base64.RawURLEncoding.EncodeToString([]byte("\n}")))))
+	return head + `,"signatures":[{"protected":"` + protected + `"}]}`, payload
+}
+
+func ExampleVerify() {
+	text, payload := signed()
+	fmt.Println(manifest.Verify(manifest.MediaTypeSchema1, []byte(text), digest.FromString(payload)))
+	fmt.Println(manifest.Verify(manifest.MediaTypeOCIManifest, []byte(image()), digest.FromString(image())))
+	fmt.Println(manifest.Verify(manifest.MediaTypeOCIManifest, []byte("{}"), digest.FromString(image())))
+	fmt.Println(manifest.Verify(manifest.MediaTypeOCIManifest, []byte("{}"), "sha256:1"))
+	// Output:
+	// <nil>
+	// <nil>
+	// the registry sent sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a
+	// digest "sha256:1": invalid checksum digest length
+}
+
+func ExampleWithLayerSizes() {
+	text, payload := signed()
+	m, err := manifest.Parse("application/json", []byte(text))
+	fmt.Println(m.IsSchema1(), m.Digest == digest.FromString(payload), err)
+	unsized, _ := manifest.Image(m, nil)
+	sized, err := manifest.WithLayerSizes(unsized, map[string]int64{"sha256:a": 10, "sha256:b": 5})
+	d, _ := manifest.Metadata(sized)
+	fmt.Println(sized.DockerImageLayers[0].Name, sized.DockerImageLayers[0].LayerSize, d.ID, d.Size, err)
+	// Output:
+	// true true <nil>
+	// sha256:a 10 i 15 <nil>
 }

@@ -33,7 +33,7 @@ const (
 // then twice as long each time, and up to half as long again by chance; or when the registry says. If it asks for more than a
 // minute, it is not asked again.
 func Patient(attempt int, failure *importer.RegistryError) (time.Duration, bool) {
-	if failure.Class != importer.ClassTooManyRequests && failure.Class != importer.ClassUnavailable || attempt >= patientAttempts || failure.RetryAfter > maxRetryAfter {
+	if !failure.IsTemporary() || attempt >= patientAttempts || failure.RetryAfter > maxRetryAfter {
 		return 0, false
 	}
 	pause := patientFirst << (attempt - 1)

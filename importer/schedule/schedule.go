@@ -277,8 +277,7 @@ func (s *Scheduler) backoff(e *entry, err error, now time.Time) time.Duration {
 	first := 2 * e.interval
 	var failure *importer.RegistryError
 	if errors.As(err, &failure) {
-		switch failure.Class {
-		case importer.ClassUnavailable, importer.ClassTooManyRequests:
+		if failure.IsTemporary() {
 			first = min(firstRetry, e.interval)
 		}
 		if until := now.Add(failure.RetryAfter); failure.RetryAfter > 0 && until.After(e.host.quiet) {

@@ -265,10 +265,9 @@ func BenchmarkScheduler(b *testing.B) {
 				}
 				s.Set(streamOf(fmt.Sprint("app-", i), tags), start)
 			}
-			now := start
 			b.ReportAllocs()
 			for b.Loop() {
-				now, _ = s.Next()
+				now, _ := s.Next()
 				for _, turn := range s.Due(now, 1) {
 					s.Done(turn.Stream, turn.Tags[0], nil, now)
 				}
