@@ -49,7 +49,7 @@ var graph = map[string][]string{
 	"importer/schedule":      {"imagestream", "imagestream/pullspec", "importer"},
 	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},
 	"fakes/storetest":        {"imagestream", "tagevent"},
-	"fakes/registrytest":     {"importer", "fakes", reference, digest},
+	"fakes/registrytest":     {"imagestream", "importer", "fakes", reference, digest},
 	"internal/podspec":       {},
 	"internal/fill":          {},
 	"internal/vectors":       {},

@@ -3,6 +3,7 @@ package fakes
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/opencontainers/go-digest"
 
@@ -66,6 +67,16 @@ func (c Contents) PushList(path string, images []Image, tags ...string) digest.D
 	c.repository(path).Manifests[d] = StoredManifest{manifest.MediaTypeOCIIndex, raw}
 	c.tag(path, d, tags)
 	return d
+}
+
+// Add adds more to the contents: tags that are there move.
+func (c Contents) Add(more Contents) {
+	for path, repository := range more {
+		mine := c.repository(path)
+		maps.Copy(mine.Tags, repository.Tags)
+		maps.Copy(mine.Manifests, repository.Manifests)
+		maps.Copy(mine.Blobs, repository.Blobs)
+	}
 }
 
 func (c Contents) repository(path string) *Repository {

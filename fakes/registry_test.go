@@ -38,15 +38,16 @@ func ExampleRegistry() {
 }
 
 func TestRegistry(t *testing.T) {
-	registrytest.Run(t, func(_ *testing.T, contents fakes.Contents) registrytest.Subject {
+	start := func(_ *testing.T, contents fakes.Contents) registrytest.Subject {
 		registry := &fakes.Registry{}
-		registry.Edit("registry.example.com", func(c fakes.Contents) {
-			for path, repository := range contents {
-				c[path] = repository
-			}
-		})
-		return registrytest.Subject{Registry: registry, Host: "registry.example.com"}
-	})
+		push := func(_ *testing.T, more fakes.Contents) {
+			registry.Edit("registry.example.com", func(c fakes.Contents) { c.Add(more) })
+		}
+		push(nil, contents)
+		return registrytest.Subject{Registry: registry, Host: "registry.example.com", Push: push}
+	}
+	registrytest.Run(t, start)
+	t.Run("Imports", func(t *testing.T) { registrytest.RunImports(t, start) })
 }
 
 func ExampleRegistry_EditHost() {

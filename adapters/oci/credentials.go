@@ -7,6 +7,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
 	"github.com/imagestreams/imagestreams/importer"
+	"github.com/imagestreams/imagestreams/importer/keyring"
 )
 
 // DockerConfig returns the credentials of a Docker configuration file, with its helpers, for
@@ -30,5 +31,22 @@ func DockerConfig(path string) (func(ctx context.Context, host string) (importer
 			return importer.Credentials{}, err
 		}
 		return importer.Credentials{Username: c.Username, Password: c.Password, IdentityToken: c.RefreshToken, RegistryToken: c.AccessToken}, nil
+	}, nil
+}
+
+// PullSecret returns the credentials of a pull secret, the JSON of a kubernetes.io/dockerconfigjson, for [Options.Credentials]: those
+// for a host. What a secret has for a path in a host, an importer finds with importer/keyring.
+func PullSecret(dockerConfigJSON []byte) (func(ctx context.Context, host string) (importer.Credentials, error), error) {
+	config, err := keyring.Parse(keyring.TypeDockerConfigJSON, map[string][]byte{keyring.KeyDockerConfigJSON: dockerConfigJSON})
+	if err != nil {
+		return nil, err
+	}
+	ring := keyring.New(config)
+	return func(_ context.Context, host string) (importer.Credentials, error) {
+		if host == dockerHubHost {
+			host = "docker.io"
+		}
+		c, _ := ring.Credentials(host + "/")
+		return c, nil
 	}, nil
 }

@@ -203,19 +203,25 @@ func TestOnTheFake(t *testing.T) {
 		"open": nil, "basic": {Type: "basic", Users: map[string]string{"bob": "secret"}}, "bearer": {Type: "bearer", Users: map[string]string{"bob": "secret"}, Private: []string{"org/app"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			registrytest.Run(t, func(t *testing.T, contents fakes.Contents) registrytest.Subject {
+			start := func(t *testing.T, contents fakes.Contents) registrytest.Subject {
 				registry := &fakes.Registry{}
 				registry.EditHost("fake", func(h *fakes.Host) { h.Repositories, h.Auth, h.TagsPageSize = contents, auth, 50 })
 				server := httptest.NewTLSServer(registry.Handler("fake"))
 				t.Cleanup(server.Close)
-				client, err := oci.New(oci.Options{RootCAs: []*x509.Certificate{server.Certificate()}})
+				bob := importer.Credentials{Username: "bob", Password: "secret"}
+				client, err := oci.New(oci.Options{RootCAs: []*x509.Certificate{server.Certificate()}, Credentials: func(context.Context, string) (importer.Credentials, error) {
+					return bob, nil
+				}})
 				if err != nil {
 					t.Fatal(err)
 				}
 				return registrytest.Subject{
-					Registry: client, Host: server.Listener.Addr().String(), Access: importer.Access{Credentials: &importer.Credentials{Username: "bob", Password: "secret"}},
+					Registry: client, Host: server.Listener.Addr().String(), Access: importer.Access{Credentials: &bob},
+					Push: func(_ *testing.T, more fakes.Contents) { registry.Edit("fake", func(c fakes.Contents) { c.Add(more) }) },
 				}
-			})
+			}
+			registrytest.Run(t, start)
+			t.Run("Imports", func(t *testing.T) { registrytest.RunImports(t, start) })
 		})
 	}
 }

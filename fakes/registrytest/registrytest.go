@@ -24,6 +24,8 @@ type Subject struct {
 	Host string
 	// Access is how they are reached.
 	Access importer.Access
+	// Push adds contents to the registry, for [RunImports]: tags that are there move.
+	Push func(t *testing.T, contents fakes.Contents)
 }
 
 // tags is how many tags the largest repository has: enough for several pages.

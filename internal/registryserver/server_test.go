@@ -34,18 +34,24 @@ func start(t *testing.T, auth bool, contents fakes.Contents) *registryserver.Ser
 	return server
 }
 
-// TestAdapter runs the suite for registries on adapters/oci and a real registry.
+// TestAdapter runs the suites for registries and imports on adapters/oci and a real registry.
 func TestAdapter(t *testing.T) {
 	for name, auth := range map[string]bool{"open": false, "token": true} {
 		t.Run(name, func(t *testing.T) {
-			registrytest.Run(t, func(t *testing.T, contents fakes.Contents) registrytest.Subject {
+			subject := func(t *testing.T, contents fakes.Contents) registrytest.Subject {
 				server := start(t, auth, contents)
 				registry, err := oci.New(oci.Options{RootCAs: []*x509.Certificate{server.CA}})
 				if err != nil {
 					t.Fatal(err)
 				}
-				return registrytest.Subject{Registry: registry, Host: server.Host}
-			})
+				return registrytest.Subject{Registry: registry, Host: server.Host, Push: func(t *testing.T, more fakes.Contents) {
+					if err := server.Push(t.Context(), more); err != nil {
+						t.Fatal(err)
+					}
+				}}
+			}
+			registrytest.Run(t, subject)
+			t.Run("Imports", func(t *testing.T) { registrytest.RunImports(t, subject) })
 		})
 	}
 }
