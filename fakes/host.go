@@ -1,6 +1,7 @@
 package fakes
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -24,6 +26,8 @@ type Host struct {
 	// TagsPageSize is how many tags are listed at a time; 0 is all.
 	TagsPageSize int      `json:"tagsPageSize,omitempty"`
 	Repositories Contents `json:"repositories,omitempty"`
+	// Latency is how long each answer takes, by the clock: under testing/synctest no time at all.
+	Latency time.Duration `json:"-"`
 	// NoHead refuses HEAD of manifests; NoDigest leaves the digest out of answers.
 	NoHead   bool `json:"noHead,omitempty"`
 	NoDigest bool `json:"noDigest,omitempty"`
@@ -135,6 +139,27 @@ func (r *Registry) fault(host string, a ask) (answer reply, refuse, ok bool) {
 }
 
 func matches(want, have string) bool { return want == "" || want == have }
+
+// delay waits for the latency of a host, or until ctx ends.
+func (r *Registry) delay(ctx context.Context, name string) error {
+	r.mu.Lock()
+	latency := time.Duration(0)
+	if h := r.hosts[name]; h != nil {
+		latency = h.Latency
+	}
+	r.mu.Unlock()
+	if latency == 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(latency)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // answer is what a host says to a request.
 func (h *Host) answer(a ask) reply {

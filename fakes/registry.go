@@ -105,7 +105,7 @@ func (r *Registry) Repository(ctx context.Context, name reference.Named, access 
 	if host == dockerHub {
 		host = dockerHubHost
 	}
-	repo := &repository{registry: r, name: name.Name(), host: host, path: reference.Path(name), insecure: access.Insecure}
+	repo := &repository{registry: r, name: name.Name(), host: host, path: reference.Path(name), insecure: access.Insecure, turn: make(chan struct{}, 1)}
 	if access.Credentials != nil {
 		repo.credentials = *access.Credentials
 	}
@@ -119,7 +119,7 @@ type repository struct {
 	insecure         bool
 	credentials      importer.Credentials
 
-	mu        sync.Mutex
+	turn      chan struct{} // has a member while what follows is being found out
 	pinged    bool
 	pingError *importer.RegistryError
 	scheme    string
@@ -139,7 +139,10 @@ func (r *repository) fail(q question, class importer.Class, err error) *importer
 }
 
 // exchange asks the host once.
-func (r *repository) exchange(op importer.Operation, a ask, ref string) (reply, error) {
+func (r *repository) exchange(ctx context.Context, op importer.Operation, a ask, ref string) (reply, error) {
+	if err := r.registry.delay(ctx, r.host); err != nil {
+		return reply{}, err
+	}
 	r.registry.mu.Lock()
 	defer r.registry.mu.Unlock()
 	r.registry.requests = append(r.registry.requests, Request{op, r.name, ref})
@@ -166,17 +169,17 @@ func (r *repository) exchange(op importer.Operation, a ask, ref string) (reply, 
 }
 
 // ping makes the first contact. What comes of it holds for the repository.
-func (r *repository) ping() *importer.RegistryError {
+func (r *repository) ping(ctx context.Context) *importer.RegistryError {
 	if r.pinged {
 		return r.pingError
 	}
-	r.pinged = true
+	r.pinged, r.pingError = true, nil
 	failure := &importer.RegistryError{Operation: importer.OperationPing, Class: importer.ClassUnavailable, Repository: r.name}
 	r.scheme = "https"
-	answer, err := r.exchange(importer.OperationPing, ask{kind: kindPing}, "")
+	answer, err := r.exchange(ctx, importer.OperationPing, ask{kind: kindPing}, "")
 	if err != nil && r.insecure {
 		r.scheme = "http"
-		answer, err = r.exchange(importer.OperationPing, ask{kind: kindPing}, "")
+		answer, err = r.exchange(ctx, importer.OperationPing, ask{kind: kindPing}, "")
 	}
 	switch {
 	case err != nil:
@@ -196,7 +199,7 @@ func (r *repository) ping() *importer.RegistryError {
 }
 
 // authorize puts into a request what the host wants to know of who asks.
-func (r *repository) authorize(q question, a *ask) *importer.RegistryError {
+func (r *repository) authorize(ctx context.Context, q question, a *ask) *importer.RegistryError {
 	named := r.credentials.Username != ""
 	switch {
 	case r.challenge == "basic" && !named:
@@ -213,7 +216,7 @@ func (r *repository) authorize(q question, a *ask) *importer.RegistryError {
 		if r.token == "" {
 			wants := ask{kind: kindToken, basic: named, user: r.credentials.Username, password: r.credentials.Password}
 			failure := &importer.RegistryError{Operation: importer.OperationToken, Class: importer.ClassUnavailable, Repository: r.name, Challenge: "bearer"}
-			answer, err := r.exchange(importer.OperationToken, wants, "")
+			answer, err := r.exchange(ctx, importer.OperationToken, wants, "")
 			if err != nil {
 				failure.Err = err
 				return failure
@@ -239,17 +242,15 @@ func (r *repository) do(ctx context.Context, q question) (reply, error) {
 	if err := ctx.Err(); err != nil {
 		return reply{}, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if failure := r.ping(); failure != nil {
-		return reply{}, failure
-	}
 	a := q.ask
 	a.repo = r.path
-	if failure := r.authorize(q, &a); failure != nil {
-		return reply{}, failure
+	if err := r.begin(ctx, q, &a); err != nil {
+		return reply{}, err
 	}
-	answer, err := r.exchange(q.op, a, q.ref.String())
+	answer, err := r.exchange(ctx, q.op, a, q.ref.String())
+	if ctx.Err() != nil {
+		return reply{}, ctx.Err()
+	}
 	if err != nil {
 		return reply{}, r.fail(q, importer.ClassUnavailable, err)
 	}
@@ -259,6 +260,28 @@ func (r *repository) do(ctx context.Context, q question) (reply, error) {
 		return reply{}, failure
 	}
 	return answer, nil
+}
+
+// begin makes the first contact and gets a token, one question at a time.
+func (r *repository) begin(ctx context.Context, q question, a *ask) error {
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.turn }()
+	failure := r.ping(ctx)
+	if failure == nil {
+		failure = r.authorize(ctx, q, a)
+	}
+	if ctx.Err() != nil {
+		r.pinged = r.pinged && r.pingError == nil // what a context ended is asked again
+		return ctx.Err()
+	}
+	if failure != nil {
+		return failure
+	}
+	return nil
 }
 
 func (r *repository) Tags(ctx context.Context) iter.Seq2[string, error] {
@@ -337,6 +360,9 @@ func (r *Registry) Handler(host string) http.Handler {
 		a, op, ok := readAsk(req)
 		if !ok {
 			http.NotFound(w, req)
+			return
+		}
+		if r.delay(req.Context(), host) != nil {
 			return
 		}
 		answer, refuse := r.serve(host, a, op)

@@ -2,12 +2,15 @@ package fakes_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/distribution/reference"
 
@@ -135,4 +138,27 @@ func TestHandlerRefuses(t *testing.T) {
 	if answer, err := http.Get(server.URL + "/v2/"); err != nil || answer.StatusCode != 404 {
 		t.Errorf("a host that there is not: %v, %v", answer, err)
 	}
+}
+
+// TestLatency takes its time by the clock of the test; who does not wait for the first contact does not spoil it for others.
+func TestLatency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var registry fakes.Registry
+		registry.EditHost("quay.io", func(h *fakes.Host) {
+			h.Latency = time.Second
+			h.Repositories.Push("org/app", fakes.Image{Layer: "hello"}, "v1")
+		})
+		name, _ := reference.ParseNormalizedNamed("quay.io/org/app")
+		repository, _ := registry.Repository(t.Context(), name, importer.Access{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		begin := time.Now()
+		if _, err := repository.Head(ctx, importer.Ref{Tag: "v1"}); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second/2 {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		begin = time.Now()
+		if _, err := repository.Head(t.Context(), importer.Ref{Tag: "v1"}); err != nil || time.Since(begin) != 2*time.Second {
+			t.Errorf("ping and answer: %v after %v", err, time.Since(begin))
+		}
+	})
 }

@@ -11,10 +11,17 @@
 //
 // Entries of an import that name the same repository form a group; the first of them decides whether it is
 // insecure and how its references are spelled. In a group each tag, or digest, with its mode and platform is
-// asked once. A tag whose image the stream may have already is asked by HEAD; if the digest is known, nothing
-// else is asked. A manifest list in mode Legacy is replaced by the image for the platform; what was chosen is
-// kept in a [Memo], since the stream knows only the choice. In mode PreserveOriginal the list is kept and all
-// its images are read.
+// asked once. A tag whose image may be known is asked by HEAD: one that the stream has already, or another tag of the
+// repository in the same import; if the digest is known, nothing else is asked, and what has a digest is read
+// once. A registry that does not know HEAD is noticed. A manifest list in mode Legacy is replaced by the image
+// for the platform; what was chosen is kept in a [Memo], since the stream knows only the choice. In mode
+// PreserveOriginal the list is kept and all its images are read.
+//
+// Of a repository the tags are listed, and the first of them by [pullspec.PrioritizeTags] imported. Mirrors
+// are asked before the repository itself (package importer/registries), with the credentials that a
+// [Keyring] has for each (package importer/keyring). If these are wrong for an image, everything is asked again
+// without any, as the real system does. Requests to a host are limited, repeated and counted by the
+// wrappers in importer/polite.
 //
 // # What is written
 //

@@ -46,11 +46,8 @@ const speedHost = "registry.example.com"
 func serveFake(t *testing.T, registry *fakes.Registry, latency time.Duration) (client *oci.Registry, stop func()) {
 	t.Helper()
 	n := &network{registry: registry, conns: make(chan net.Conn), closed: make(chan struct{})}
-	handler := registry.Handler(speedHost)
-	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(latency)
-		handler.ServeHTTP(w, r)
-	})}
+	registry.EditHost(speedHost, func(h *fakes.Host) { h.Latency = latency })
+	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: registry.Handler(speedHost)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
