@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"runtime"
@@ -120,8 +121,14 @@ func parseTogether(batch []*chunk) error {
 	})
 }
 
-// decode calls do for every document of a text.
-func decode(text io.Reader, do func(*goyaml.Node)) error {
+// decode calls do for every document of a text. Should the parser panic, that is an error of the text: it runs in goroutines, where
+// nobody else could catch it.
+func decode(text io.Reader, do func(*goyaml.Node)) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the parser broke down: %v", p)
+		}
+	}()
 	for decoder := goyaml.NewDecoder(text); ; {
 		var document goyaml.Node
 		err := decoder.Decode(&document)
