@@ -93,6 +93,25 @@ type Trace struct {
 	Answered func(q Question, a Answer)
 }
 
+// traceKey is that of a trace in a context.
+type traceKey struct{}
+
+// WithTrace returns a context under which an [Importer] tells t about its import, besides its own Trace.
+func WithTrace(ctx context.Context, t *Trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+// traces returns one trace that tells two.
+func traces(a, b *Trace) *Trace {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	return &Trace{
+		Planned:  func(questions int) { a.planned(questions); b.planned(questions) },
+		Answered: func(q Question, answer Answer) { a.answered(q, answer); b.answered(q, answer) },
+	}
+}
+
 func (t *Trace) planned(n int) {
 	if t != nil && t.Planned != nil {
 		t.Planned(n)

@@ -207,3 +207,20 @@ func BenchmarkImport(b *testing.B) {
 		})
 	}
 }
+
+func ExampleWithTrace() {
+	w := newWorld()
+	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
+	ctx := importer.WithTrace(context.Background(), &importer.Trace{
+		Planned:  func(n int) { fmt.Println("asks for", n) },
+		Answered: func(q importer.Question, a importer.Answer) { fmt.Println(q, a.Known, a.Err) },
+	})
+	w.importer.Trace = &importer.Trace{Answered: func(importer.Question, importer.Answer) { fmt.Println("told, too") }}
+	_, err := w.importer.Import(ctx, importOf("", "v1"))
+	fmt.Println(err)
+	// Output:
+	// asks for 1
+	// told, too
+	// quay.io/org/app:v1 false <nil>
+	// <nil>
+}

@@ -156,8 +156,9 @@ func (i *Importer) fetch(ctx context.Context, plan *Plan, stream *imagestream.Im
 	if err != nil {
 		return nil, err
 	}
+	asked, _ := ctx.Value(traceKey{}).(*Trace)
 	opts := FetchOptions{
-		Concurrency: i.Concurrency, Refetch: i.Refetch, Known: known, Memo: i.Memo(), Sizes: &i.sizes, Now: i.now(), Trace: i.Trace,
+		Concurrency: i.Concurrency, Refetch: i.Refetch, Known: known, Memo: i.Memo(), Sizes: &i.sizes, Now: i.now(), Trace: traces(i.Trace, asked),
 	}
 	if i.Secrets != nil {
 		if opts.Keyring, err = i.Secrets(ctx, namespace); err != nil {

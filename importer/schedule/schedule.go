@@ -9,6 +9,8 @@
 //	s.Done(turn.Stream, tag, err, now)    what came of a tag
 //	s.Next()                              when to ask again
 //
+// A [Loop] does it all, with an importer and a store: it watches streams, imports what they wait for, and what is due.
+//
 // A [Ring], its [Settings] and [Replay] are what the real controller does: a wheel of slots that goes round once in an interval.
 // They are pure, and there to predict or to imitate it. Rules: ops schedule.ops, schedule.options, schedule.timeline.
 package schedule
