@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,8 +42,8 @@ type loopWorld struct {
 	t        *testing.T
 	registry *fakes.Registry
 	writer   *imagestream.Writer
-	imports  int
-	errs     []error
+	imports  atomic.Int64
+	failures atomic.Int64
 	stop     context.CancelFunc
 	ended    chan error
 }
@@ -52,9 +55,9 @@ func newLoopWorld(t *testing.T, interval time.Duration) *loopWorld {
 	loop := &schedule.Loop{
 		Importer: &importer.Importer{Registry: w.registry, Writer: w.writer}, Options: schedule.Options{Interval: interval}, Namespace: "shop",
 		Imported: func(_ imagestream.Key, _ *imagestream.ImageStreamImport, err error) {
-			w.imports++
+			w.imports.Add(1)
 			if err != nil {
-				w.errs = append(w.errs, err)
+				w.failures.Add(1)
 			}
 		},
 	}
@@ -99,8 +102,8 @@ func (w *loopWorld) end() {
 	if err := <-w.ended; !errors.Is(err, context.Canceled) {
 		w.t.Errorf("it ended with %v", err)
 	}
-	if len(w.errs) > 0 {
-		w.t.Errorf("imports ended with %v", w.errs)
+	if n := w.failures.Load(); n > 0 {
+		w.t.Errorf("%d imports ended with an error", n)
 	}
 }
 
@@ -144,14 +147,14 @@ func TestLoopKeepsStreamsImported(t *testing.T) {
 		time.Sleep(interval / 2) // a registry that does not answer is asked again after some minutes
 		check("in order again", "app", "v1", "", three, two, one)
 
-		before := w.imports
+		before := w.imports.Load()
 		if err := w.writer.Store.DeleteImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"}, imagestream.Preconditions{}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * interval)
 		synctest.Wait()
-		if w.imports != before {
-			t.Errorf("a stream that is gone was imported %d times", w.imports-before)
+		if n := w.imports.Load() - before; n > 0 {
+			t.Errorf("a stream that is gone was imported %d times", n)
 		}
 	})
 }
@@ -229,10 +232,21 @@ func TestLoopListsAgain(t *testing.T) {
 		w.end()
 		store := &brokenStore{Store: w.writer.Store, watch: 1}
 		ctx, stop := context.WithCancel(t.Context())
+		var mu sync.Mutex
 		imported := map[string]int{}
+		seen := func() map[string]int {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return maps.Clone(imported)
+		}
 		loop := schedule.Loop{
 			Importer: &importer.Importer{Registry: w.registry, Writer: &imagestream.Writer{Store: store}},
-			Imported: func(stream imagestream.Key, _ *imagestream.ImageStreamImport, _ error) { imported[stream.Name]++ },
+			Imported: func(stream imagestream.Key, _ *imagestream.ImageStreamImport, _ error) {
+				mu.Lock()
+				defer mu.Unlock()
+				imported[stream.Name]++
+			},
 		}
 		ended := make(chan error)
 		go func() { ended <- loop.Run(ctx) }()
@@ -241,20 +255,17 @@ func TestLoopListsAgain(t *testing.T) {
 			w.create(fmt.Sprint("app-", i), map[string]string{"v1": "quay.io/org/app:v1"})
 		}
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		if len(imported) != 5 {
-			t.Errorf("imported were %v", imported)
+		if first := seen(); len(first) != 5 {
+			t.Errorf("imported were %v", first)
 		}
 		if err := w.writer.Store.DeleteImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "app-0"}, imagestream.Preconditions{}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		before := imported["app-0"]
+		before := seen()
 		time.Sleep(3 * time.Hour)
-		synctest.Wait()
-		if imported["app-0"] != before || imported["app-1"] < 3 {
-			t.Errorf("imported were %v, the one that is gone before %d", imported, before)
+		if after := seen(); after["app-0"] != before["app-0"] || after["app-1"] < 3 {
+			t.Errorf("imported were %v, before %v", after, before)
 		}
 		stop()
 		<-ended
