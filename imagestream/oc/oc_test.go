@@ -261,3 +261,26 @@ func FuzzPlanTag(f *testing.F) {
 		}
 	})
 }
+
+// TestImportAllOfARepository imports a repository that the stream does not have yet, with all of its tags.
+func TestImportAllOfARepository(t *testing.T) {
+	c, streams := commands()
+	registry := streams.Registry.(*fakes.Registry)
+	registry.Edit("quay.io", func(contents fakes.Contents) { contents.Push("org/app", fakes.Image{Layer: "two"}, "v2", "latest") })
+	var out strings.Builder
+	c.Out = &out
+	all := in("shop", "app")
+	all.Flags["from"], all.Flags["all"], all.Flags["confirm"] = []string{"quay.io/org/app"}, []string{"true"}, []string{"true"}
+	if err := c.ImportImage(t.Context(), all); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	stream, err := streams.Get(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range []string{"latest", "v1", "v2"} {
+		if latest, ok := stream.LatestEvent(tag); !ok || latest.Image == "" {
+			t.Errorf("%s has no image:\n%s", tag, out.String())
+		}
+	}
+}
