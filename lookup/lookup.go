@@ -16,7 +16,7 @@
 //  2. The tag's newest event has an image, and that exists: a short name becomes repository@image, by the tag's
 //     reference policy. This takes a stream with spec.lookupPolicy.local, or the annotation.
 //  3. The tag has no image: under the same condition the reference becomes the stream's repository with the tag, if
-//     the stream has one.
+//     the stream has one. Whether there can be such a tag is not looked at, as in the real system.
 //
 // A [Config] can ask for more: that everything is rewritten which can be looked up, that what cannot is refused, and
 // that images match rules. Nil is what clusters have. Rules: ops lookup.references, lookup.rewrite, policy.config,
