@@ -113,11 +113,9 @@ func (i *Importer) Import(ctx context.Context, imp *imagestream.ImageStreamImpor
 		cut(done)
 		return done, nil
 	}
-	targets := targetsOf(imp, plan, answers)
-	if err := i.createImages(ctx, targets); err != nil {
+	if err := i.createImages(ctx, targetsOf(imp, plan, answers)); err != nil {
 		return nil, err
 	}
-	// What is stored, and reported, of several tags with one image is the image of the first of them.
 	stored, err := i.write(ctx, key, imp, plan, answers)
 	if err != nil {
 		return nil, err
@@ -135,7 +133,7 @@ func (i *Importer) forbidden(imp *imagestream.ImageStreamImport) (errs imagestre
 	}
 	allowed := imagestream.NewAllowlist(i.Writer.AllowedRegistries, i.Writer.InternalRegistry)
 	check := func(field, name string, insecure bool) {
-		if len(i.Writer.AllowedRegistries) > 0 && !IsAllowed(allowed, name, insecure) {
+		if !IsAllowed(allowed, name, insecure) {
 			errs = append(errs, &imagestream.FieldError{
 				Type: imagestream.FieldForbidden, Field: field, Value: name, Detail: "its registry is not among those that may be imported from",
 			})

@@ -2,6 +2,7 @@ package yaml
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -195,7 +196,7 @@ func textOf(n *goyaml.Node, name string) (string, bool) {
 	switch value := valueAt(n, name).(type) {
 	case string:
 		return value, true
-	case interface{ Int64() (int64, error) }:
+	case json.Number:
 		i, err := value.Int64()
 		text := strconv.FormatInt(i, 10)
 		return text, err == nil && text == child(n, name).Value

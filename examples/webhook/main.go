@@ -7,6 +7,8 @@
 // imagestreams -o yaml" prints them; they are read when it starts. A controller would give lookup.Resolver a cluster's client
 // (adapters/openshift) or a store instead.
 //
+// Of a namespace it knows no more than the name: annotations there that ignore rules of the policy are not read.
+//
 // What it cannot decide is an HTTP error: the webhook's failurePolicy says what the API server makes of it.
 package main
 

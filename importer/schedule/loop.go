@@ -20,7 +20,8 @@ type Loop struct {
 	Options Options
 	// Namespace is that of the streams; "" is all.
 	Namespace string
-	// Workers is how many streams are imported at a time; 0 is 4.
+	// Workers is how many streams are imported at a time; 0 is 4. Each makes as many requests at a time as the Importer says; a
+	// polite.Limit around its Registry holds what all of them make to a host.
 	Workers int
 	// Imported, if not nil, is called after each import, one at a time: done is its answer, nil after an error of the store.
 	Imported func(stream imagestream.Key, done *imagestream.ImageStreamImport, err error)
