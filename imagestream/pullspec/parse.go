@@ -23,7 +23,8 @@ func (e *ParseError) Error() string { return fmt.Sprintf("%q: %s", e.Text, e.Rea
 // Reason returns what err says without the text that it says it of, for messages that name the text already.
 // An err that is no *[ParseError] is returned whole.
 func Reason(err error) string {
-	if p, ok := errors.AsType[*ParseError](err); ok {
+	var p *ParseError
+	if errors.As(err, &p) {
 		return p.Reason
 	}
 	return err.Error()
