@@ -40,7 +40,7 @@ var graph = map[string][]string{
 	},
 	"lookup": {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "internal/podspec"},
 	"importer": {
-		"imagestream", "imagestream/pullspec", "imagestream/manifest", "imagestream/view", "importer/registries", "tagevent",
+		"imagestream", "imagestream/pullspec", "imagestream/manifest", "imagestream/view", "importer/registries", "internal/foreign", "tagevent",
 		reference, digest, sync + "/errgroup",
 	},
 	"importer/keyring":       {"importer"},
@@ -50,6 +50,7 @@ var graph = map[string][]string{
 	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},
 	"fakes/storetest":        {"imagestream", "tagevent"},
 	"fakes/registrytest":     {"imagestream", "importer", "fakes", reference, digest},
+	"internal/foreign":       {},
 	"internal/podspec":       {},
 	"internal/fill":          {},
 	"internal/vectors":       {},

@@ -7,17 +7,25 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/imagestreams/imagestreams/internal/foreign"
 )
 
-// Answered fills e from an HTTP answer that is a refusal: its status, codes, details and text, what it challenges with, when
-// it wants to be asked again, and the class. Body is its beginning; now is the time at which a date in Retry-After counts.
-func (e *RegistryError) Answered(status int, header http.Header, body []byte, now time.Time) {
+// maxCodes is how many codes and messages of one answer are kept.
+const maxCodes = 16
+
+// Answered fills e from an HTTP answer that is a refusal: its status, codes, details and text, the scheme of its
+// challenge, when it wants to be asked again, and the class. Body is its beginning; now is the time at which a date in
+// Retry-After counts.
+//
+// The texts are made fit to be shown: at most 16 codes of 64 bytes, messages of 1 KB, each on one printable line, URLs
+// without their query. The secrets, which the request was sent with, are struck out.
+func (e *RegistryError) Answered(status int, header http.Header, body []byte, now time.Time, secrets ...string) {
 	e.StatusCode = status
 	e.RetryAfter = retryAfter(header.Get("Retry-After"), now)
 	if status == http.StatusUnauthorized && e.Operation != OperationToken {
 		scheme, _, _ := strings.Cut(strings.TrimSpace(header.Get("WWW-Authenticate")), " ")
-		e.Challenge = strings.ToLower(scheme)
+		e.Challenge = foreign.Text(strings.ToLower(scheme), foreign.MaxCode, secrets...)
 	}
 	var answer struct {
 		Errors []struct {
@@ -25,22 +33,44 @@ func (e *RegistryError) Answered(status int, header http.Header, body []byte, no
 		} `json:"errors"`
 		Details string `json:"details"`
 	}
+	message := ""
 	switch err := json.Unmarshal(body, &answer); {
 	case err == nil && len(answer.Errors) > 0:
 		var texts []string
-		for _, a := range answer.Errors {
-			e.Codes = append(e.Codes, a.Code)
+		for _, a := range answer.Errors[:min(len(answer.Errors), maxCodes)] {
+			e.Codes = append(e.Codes, codeOf(a.Code, secrets))
 			if a.Message != "" {
 				texts = append(texts, a.Message)
 			}
 		}
-		e.Text = oneLine(strings.Join(texts, "; "))
+		message = strings.Join(texts, "; ")
+		e.Text = foreign.Text(message, foreign.MaxText, secrets...)
 	case err == nil && answer.Details != "":
-		e.Details = oneLine(answer.Details)
+		message = answer.Details
+		e.Details = foreign.Text(message, foreign.MaxText, secrets...)
 	default:
-		e.Text = oneLine(string(body))
+		message = string(body)
+		e.Text = foreign.Text(message, foreign.MaxText, secrets...)
 	}
+	e.WrongPassword = saysWrongPassword(e.Operation, message)
 	e.Class = classOf(e)
+}
+
+// codeOf returns a code as it is kept. One that is known tells no secret, even if it is also somebody's password.
+func codeOf(code string, secrets []string) string {
+	if codeClasses[code] != "" {
+		return code
+	}
+	return foreign.Text(code, foreign.MaxCode, secrets...)
+}
+
+// saysWrongPassword reports whether a message means the credentials, in the words that the real system looks for.
+// See conformance case import-151.
+func saysWrongPassword(op Operation, message string) bool {
+	if op == OperationToken {
+		return strings.Contains(message, "incorrect username or password")
+	}
+	return strings.Contains(message, "username or password")
 }
 
 // classes of the codes that registries give, and of HTTP statuses.
@@ -81,16 +111,4 @@ func retryAfter(value string, now time.Time) time.Duration {
 		return min(date.Sub(now), longest)
 	}
 	return 0
-}
-
-// maxText is how much of a text from a registry an error shows, in bytes.
-const maxText = 256
-
-// oneLine makes a text from the network fit for an error: one line, printable, short.
-func oneLine(s string) string {
-	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "?"), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "") + "..."
-	}
-	return s
 }

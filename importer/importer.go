@@ -42,7 +42,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -187,7 +186,8 @@ func (i *Importer) fetch(ctx context.Context, plan *Plan, stream *imagestream.Im
 
 // isWrongPassword reports whether credentials were there, and were wrong: without them the image may be public.
 func isWrongPassword(a Answer) bool {
-	return a.Err != nil && StatusOf(a.Err).Reason == imagestream.ReasonUnauthorized && strings.Contains(a.Err.Error(), "username or password")
+	var failure *RegistryError
+	return errors.As(a.Err, &failure) && failure.WrongPassword && StatusOf(a.Err).Reason == imagestream.ReasonUnauthorized
 }
 
 // write applies the answers to the stream, and again if somebody else wrote meanwhile. If the stream then has more than its

@@ -161,6 +161,8 @@ type RegistryError struct {
 	// Codes are the error codes of an answer in the registry's JSON, "MANIFEST_UNKNOWN" for one. Nil if the
 	// answer is not in that form.
 	Codes []string
+	// WrongPassword reports that the answer says that the user name or the password is wrong.
+	WrongPassword bool
 	// Details is the member of that name of an answer that is JSON without codes, as token servers send.
 	Details string
 	// Text is the message of the answer, or the beginning of a plain one.

@@ -3,7 +3,6 @@ package importer
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 )
@@ -41,7 +40,7 @@ func reasonOf(e *RegistryError) imagestream.StatusReason {
 	hasCode := func(code string) bool { return refused && slices.Contains(e.Codes, code) }
 	switch e.Operation {
 	case OperationToken:
-		if strings.Contains(e.Details+e.Text, "incorrect username or password") {
+		if e.WrongPassword {
 			return imagestream.ReasonUnauthorized
 		}
 		return imagestream.ReasonInternalError

@@ -26,7 +26,7 @@ func TestStatusOfFailures(t *testing.T) {
 		{"401 with details", &failure{Operation: importer.OperationBlob, StatusCode: 401, Details: "x"}, "Unauthorized"},
 		{"401 with another code", &failure{Operation: importer.OperationManifest, StatusCode: 401, Codes: []string{"ODD"}}, "InternalError"},
 		{"basic challenge", &failure{Operation: importer.OperationManifest, StatusCode: 401, Challenge: "basic"}, "Unauthorized"},
-		{"wrong password", &failure{Operation: importer.OperationToken, StatusCode: 401, Details: "incorrect username or password"}, "Unauthorized"},
+		{"wrong password", &failure{Operation: importer.OperationToken, StatusCode: 401, WrongPassword: true}, "Unauthorized"},
 		{"token server in other words", &failure{Operation: importer.OperationToken, StatusCode: 401, Codes: []string{"UNAUTHORIZED"}}, "InternalError"},
 		{"denied", &failure{Operation: importer.OperationManifest, StatusCode: 403, Codes: []string{"DENIED"}}, "InternalError"},
 		{"too many requests", &failure{Operation: importer.OperationManifest, StatusCode: 429}, "InternalError"},

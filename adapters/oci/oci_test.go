@@ -96,7 +96,7 @@ func TestFailuresAreWhole(t *testing.T) {
 		{"code of another status", 400, nil, `{"errors":[{"code":"ODD"},{"code":"NAME_UNKNOWN"}]}`,
 			importer.RegistryError{Class: importer.ClassNotFound, Codes: []string{"ODD", "NAME_UNKNOWN"}}},
 		{"plain", 503, nil, "down\nfor  maintenance\x00", importer.RegistryError{Class: importer.ClassUnavailable, Text: "down for maintenance"}},
-		{"html", 502, nil, "<html>" + strings.Repeat("x", 500), importer.RegistryError{Class: importer.ClassUnavailable, Text: "<html>" + strings.Repeat("x", 250) + "..."}},
+		{"html", 502, nil, "<html>" + strings.Repeat("x", 2000), importer.RegistryError{Class: importer.ClassUnavailable, Text: "<html>" + strings.Repeat("x", 1015) + "..."}},
 		{"details", 403, nil, `{"details":"not for you"}`, importer.RegistryError{Class: importer.ClassForbidden, Details: "not for you"}},
 		{"slow down", 429, map[string]string{"Retry-After": "7"}, `{"errors":[{"code":"TOOMANYREQUESTS"}]}`,
 			importer.RegistryError{Class: importer.ClassTooManyRequests, Codes: []string{"TOOMANYREQUESTS"}, RetryAfter: 7 * time.Second}},
