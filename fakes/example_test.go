@@ -104,7 +104,7 @@ func Example_test() {
 	candidate, _ := got.LatestEvent("candidate")
 	fmt.Println(prod.Image == candidate.Image, got.Metadata.Labels)
 	// Output:
-	// imagestreams "shop/app": not found
+	// imagestreams.image.openshift.io "app" not found in namespace "shop"
 	// <nil>
 	// true map[team:web]
 }

@@ -96,11 +96,7 @@ func (k kind[T]) key(o *T) imagestream.Key {
 }
 
 func (k kind[T]) fail(reason imagestream.StatusReason, key imagestream.Key, message string) error {
-	name := key.String()
-	if k.resource == imagestream.ResourceImages {
-		name = key.Name
-	}
-	return imagestream.NewError(reason, k.resource, name, message)
+	return imagestream.NewError(reason, k.resource, key, message)
 }
 
 func (s *Store) begin(ctx context.Context, op string, key imagestream.Key) error {

@@ -21,13 +21,13 @@ func ExampleStore() {
 	fmt.Println(err, errors.Is(err, imagestream.ErrNotFound))
 	// Output:
 	// 00000000-0000-4000-8000-000000000001 1
-	// imagestreams "shop/api": not found true
+	// imagestreams.image.openshift.io "api" not found in namespace "shop" true
 }
 
 func ExampleStore_fail() {
 	store := fakes.Store{Fail: func(op string, key imagestream.Key) error {
 		if op == "UpdateImageStream" {
-			return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key.String(), "somebody was faster")
+			return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key, "somebody was faster")
 		}
 		return nil
 	}}
@@ -35,7 +35,7 @@ func ExampleStore_fail() {
 	created, _ := store.CreateImageStream(ctx, &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}})
 	_, err := store.UpdateImageStream(ctx, created)
 	fmt.Println(err)
-	// Output: imagestreams "shop/app": changed by somebody else meanwhile: somebody was faster
+	// Output: Operation cannot be fulfilled on imagestreams.image.openshift.io "app" in namespace "shop": somebody was faster
 }
 
 func TestStore(t *testing.T) {

@@ -6,11 +6,9 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// Env is everything that a transition may know about the world outside its arguments. The zero Env is a world
-// without a registry of its own, without limits, and without any other stream.
-type Env struct {
-	// Now is stamped on what is new, to the second.
-	Now time.Time
+// Settings are what one installation decides for all its streams. The zero Settings have no registry, no
+// limits, and allow everything.
+type Settings struct {
 	// InternalRegistry is host[:port] of the registry that streams are served from; empty without one.
 	InternalRegistry string
 	// ExternalRegistry is the same registry's host for clients outside; empty without one.
@@ -23,6 +21,14 @@ type Env struct {
 	// one step for each tag in name order, so how far depends on the names, and not at all on a user's
 	// update; and a tag that begins to follow another changes the generation of the other's event.
 	FollowChains bool
+}
+
+// Env is everything that a transition may know about the world outside its arguments. The zero Env is a world
+// without settings, and without any other stream.
+type Env struct {
+	Settings
+	// Now is stamped on what is new, to the second.
+	Now time.Time
 	// Streams are other streams, read beforehand. One that is not here does not exist.
 	Streams map[Key]*ImageStream
 	// Readable are the streams whose layers the caller may get. One that is not here, it may not.

@@ -45,25 +45,26 @@ type StatusReason string
 
 // The reasons that this library gives, with their HTTP codes.
 const (
-	ReasonUnknown         StatusReason = ""                      // 500
-	ReasonBadRequest      StatusReason = "BadRequest"            // 400
-	ReasonUnauthorized    StatusReason = "Unauthorized"          // 401
-	ReasonForbidden       StatusReason = "Forbidden"             // 403
-	ReasonNotFound        StatusReason = "NotFound"              // 404
-	ReasonAlreadyExists   StatusReason = "AlreadyExists"         // 409
-	ReasonConflict        StatusReason = "Conflict"              // 409
-	ReasonGone            StatusReason = "Gone"                  // 410
-	ReasonExpired         StatusReason = "Expired"               // 410
-	ReasonTooLarge        StatusReason = "RequestEntityTooLarge" // 413
-	ReasonInvalid         StatusReason = "Invalid"               // 422
-	ReasonTooManyRequests StatusReason = "TooManyRequests"       // 429
-	ReasonInternalError   StatusReason = "InternalError"         // 500
-	ReasonServerTimeout   StatusReason = "ServerTimeout"         // 500
-	ReasonUnavailable     StatusReason = "ServiceUnavailable"    // 503
+	ReasonUnknown          StatusReason = ""                      // 500
+	ReasonBadRequest       StatusReason = "BadRequest"            // 400
+	ReasonUnauthorized     StatusReason = "Unauthorized"          // 401
+	ReasonForbidden        StatusReason = "Forbidden"             // 403
+	ReasonNotFound         StatusReason = "NotFound"              // 404
+	ReasonMethodNotAllowed StatusReason = "MethodNotAllowed"      // 405
+	ReasonAlreadyExists    StatusReason = "AlreadyExists"         // 409
+	ReasonConflict         StatusReason = "Conflict"              // 409
+	ReasonGone             StatusReason = "Gone"                  // 410
+	ReasonExpired          StatusReason = "Expired"               // 410
+	ReasonTooLarge         StatusReason = "RequestEntityTooLarge" // 413
+	ReasonInvalid          StatusReason = "Invalid"               // 422
+	ReasonTooManyRequests  StatusReason = "TooManyRequests"       // 429
+	ReasonInternalError    StatusReason = "InternalError"         // 500
+	ReasonServerTimeout    StatusReason = "ServerTimeout"         // 500
+	ReasonUnavailable      StatusReason = "ServiceUnavailable"    // 503
 )
 
 var codes = map[StatusReason]int32{
-	ReasonBadRequest: 400, ReasonUnauthorized: 401, ReasonForbidden: 403, ReasonNotFound: 404, ReasonAlreadyExists: 409,
+	ReasonBadRequest: 400, ReasonUnauthorized: 401, ReasonForbidden: 403, ReasonNotFound: 404, ReasonMethodNotAllowed: 405, ReasonAlreadyExists: 409,
 	ReasonConflict: 409, ReasonGone: 410, ReasonExpired: 410, ReasonTooLarge: 413, ReasonInvalid: 422,
 	ReasonTooManyRequests: 429, ReasonUnavailable: 503,
 }
@@ -78,7 +79,7 @@ func (r StatusReason) Code() int32 {
 
 // The classes of failure that callers tell apart, with errors.Is. A [StatusError] is of the class that its
 // reason says. ErrGone stands for Gone and Expired: a resource version or a page that the store no longer
-// has.
+// has; ErrUnsupported for what an implementation of the API cannot do.
 var (
 	ErrNotFound      = errors.New("not found")
 	ErrAlreadyExists = errors.New("already exists")
@@ -87,24 +88,25 @@ var (
 	ErrInvalid       = errors.New("invalid")
 	ErrForbidden     = errors.New("forbidden")
 	ErrTooLarge      = errors.New("too large")
+	ErrUnsupported   = errors.New("not supported")
 )
 
 var classes = map[StatusReason]error{
 	ReasonNotFound: ErrNotFound, ReasonAlreadyExists: ErrAlreadyExists, ReasonConflict: ErrConflict, ReasonGone: ErrGone,
 	ReasonExpired: ErrGone, ReasonInvalid: ErrInvalid, ReasonForbidden: ErrForbidden, ReasonTooLarge: ErrTooLarge,
+	ReasonMethodNotAllowed: ErrUnsupported,
 }
 
-// The kinds of resource that errors speak of.
-const (
-	ResourceImageStreams = "imagestreams"
-	ResourceImages       = "images"
-)
-
 // StatusError is a failure of the API: the one error type of stores, views and the client.
+//
+// Its text begins as the real API words a failure of its reason, since programs look for that, and our own
+// words follow: `imagestreams.image.openshift.io "app" not found in namespace "shop"`.
 type StatusError struct {
 	Reason StatusReason
-	// Resource and Name say what the request was about: "imagestreams", "ns/app". Both may be empty.
-	Resource, Name string
+	// Resource and Key say what the request was about: "imagestreams", shop/app. Both may be empty; the
+	// namespace is, for what belongs to none. A resource of another API has its group behind it, "deployments.apps".
+	Resource string
+	Key      Key
 	// Message is a sentence of what is wrong and what would be right.
 	Message string
 	// Errors are the wrong fields, with ReasonInvalid.
@@ -113,39 +115,90 @@ type StatusError struct {
 	Err error
 }
 
-// NewError returns a failure of class reason that concerns the named resource.
-func NewError(reason StatusReason, resource, name, message string) *StatusError {
-	return &StatusError{Reason: reason, Resource: resource, Name: name, Message: message}
+// NewError returns a failure of class reason that concerns the resource of that key.
+func NewError(reason StatusReason, resource string, key Key, message string) *StatusError {
+	return &StatusError{Reason: reason, Resource: resource, Key: key, Message: message}
 }
 
 // NewInvalid returns the failure of a request with wrong fields.
-func NewInvalid(resource, name string, errs ErrorList) *StatusError {
-	return &StatusError{Reason: ReasonInvalid, Resource: resource, Name: name, Errors: errs}
+func NewInvalid(resource string, key Key, errs ErrorList) *StatusError {
+	return &StatusError{Reason: ReasonInvalid, Resource: resource, Key: key, Errors: errs}
 }
 
-func (e *StatusError) Error() string {
-	var b strings.Builder
-	if e.Resource != "" {
-		fmt.Fprintf(&b, "%s %q: ", e.Resource, e.Name)
+func (e *StatusError) Error() string { return e.text(true) }
+
+// text words e. The API's own texts leave out the namespace.
+func (e *StatusError) text(namespace bool) string {
+	begin := e.beginning()
+	if namespace && e.Key.Namespace != "" && begin != "" {
+		begin += fmt.Sprintf(" in namespace %q", e.Key.Namespace)
 	}
-	switch class := classes[e.Reason]; {
-	case class != nil:
-		b.WriteString(class.Error())
-	case e.Reason != "":
-		b.WriteString(string(e.Reason))
-	default:
-		b.WriteString("failed")
+	message := e.Message
+	if message == "" && e.Err == nil && len(e.Errors) == 0 {
+		message = defaultMessages[e.Reason]
 	}
-	if e.Message != "" {
-		b.WriteString(": " + e.Message)
-	}
-	if len(e.Errors) > 0 {
-		b.WriteString(": " + e.Errors.Error())
+	var parts []string
+	for _, part := range [...]string{begin, message, e.Errors.String()} {
+		if part != "" {
+			parts = append(parts, part)
+		}
 	}
 	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+		parts = append(parts, e.Err.Error())
 	}
-	return b.String()
+	return strings.Join(parts, ": ")
+}
+
+// defaultMessages end the texts of failures that say nothing else, and whose beginning does not stand alone.
+var defaultMessages = map[StatusReason]string{
+	ReasonConflict:    "the object has been modified: get it and apply the change again",
+	ReasonUnknown:     "failed",
+	ReasonGone:        "no longer available",
+	ReasonExpired:     "no longer available: list again",
+	ReasonTooLarge:    "the object is too large",
+	ReasonUnavailable: "the service is unavailable",
+}
+
+// beginning is how the real API begins its message about a failure of that reason; empty where it leaves the
+// whole message to what failed.
+func (e *StatusError) beginning() string {
+	if e.Resource == "" {
+		switch e.Reason {
+		case ReasonInternalError:
+			return "Internal error occurred"
+		case ReasonNotFound, ReasonAlreadyExists, ReasonInvalid, ReasonForbidden:
+			return classes[e.Reason].Error()
+		}
+		return ""
+	}
+	name := fmt.Sprintf("%s %q", qualified(e.Resource, e.Resource), e.Key.Name)
+	switch e.Reason {
+	case ReasonNotFound:
+		return name + " not found"
+	case ReasonAlreadyExists:
+		return name + " already exists"
+	case ReasonForbidden:
+		return name + " is forbidden"
+	case ReasonInvalid:
+		return fmt.Sprintf("%s %q is invalid", qualified(KindOf(e.Resource), e.Resource), e.Key.Name)
+	case ReasonConflict:
+		return "Operation cannot be fulfilled on " + name
+	case ReasonInternalError:
+		return "Internal error occurred"
+	case ReasonServerTimeout:
+		return fmt.Sprintf("The operation on %s could not be completed at this time, please try again", qualified(e.Resource, e.Resource))
+	}
+	return name
+}
+
+// qualified returns a resource of the API, or its kind, with the API's group; another name as it is. A
+// subresource is its resource's.
+func qualified(name, resource string) string {
+	if groupOf(resource) == "" {
+		return name
+	}
+	name, _, _ = strings.Cut(name, "/")
+	return name + "." + Group
 }
 
 // Is reports whether target is the class of e.
@@ -157,15 +210,21 @@ func (e *StatusError) Is(target error) bool {
 // Unwrap returns the cause of e.
 func (e *StatusError) Unwrap() error { return e.Err }
 
-// Status returns e as the API sends it.
+// Status returns e as the API sends it. Details name the object without its namespace.
 func (e *StatusError) Status() Status {
-	s := Status{Status: StatusFailure, Message: e.Error(), Reason: e.Reason, Code: e.Reason.Code()}
+	s := Status{
+		TypeMeta: TypeMeta{Kind: "Status", APIVersion: "v1"},
+		Status:   StatusFailure, Message: e.text(false), Reason: e.Reason, Code: e.Reason.Code(),
+	}
 	if e.Resource == "" && len(e.Errors) == 0 {
 		return s
 	}
-	s.Details = &StatusDetails{Name: e.Name, Group: "image.openshift.io", Kind: e.Resource}
+	s.Details = &StatusDetails{Name: e.Key.Name, Group: groupOf(e.Resource), Kind: e.Resource}
+	if e.Reason == ReasonInvalid {
+		s.Details.Kind = KindOf(e.Resource)
+	}
 	for _, f := range e.Errors {
-		s.Details.Causes = append(s.Details.Causes, StatusCause{Type: f.Type, Message: f.Detail, Field: f.Field})
+		s.Details.Causes = append(s.Details.Causes, StatusCause{Type: f.Type, Message: f.message(), Field: f.Field})
 	}
 	return s
 }
@@ -195,19 +254,29 @@ type FieldError struct {
 	Detail string
 }
 
-func (e *FieldError) Error() string {
-	switch {
-	case e.Value == nil || e.Value == "":
-		return fmt.Sprintf("%s: %s", e.Field, e.Detail)
-	default:
-		return fmt.Sprintf("%s: %q: %s", e.Field, fmt.Sprint(e.Value), e.Detail)
+func (e *FieldError) Error() string { return e.Field + ": " + e.message() }
+
+// message is the text of e without its field.
+func (e *FieldError) message() string {
+	if e.Value == nil || e.Value == "" {
+		return e.Detail
 	}
+	return fmt.Sprintf("%q: %s", fmt.Sprint(e.Value), e.Detail)
 }
 
-// ErrorList is every wrong field of an object. Empty means that the object is right.
+// ErrorList is every wrong field of an object: data, and no error. Empty means that the object is right.
 type ErrorList []*FieldError
 
-func (l ErrorList) Error() string {
+// Err returns an error of class [ErrInvalid] with the fields of l; nil if l is empty.
+func (l ErrorList) Err() error {
+	if len(l) == 0 {
+		return nil
+	}
+	return &StatusError{Reason: ReasonInvalid, Errors: l}
+}
+
+// String lists the fields with what is wrong with them, separated by semicolons.
+func (l ErrorList) String() string {
 	texts := make([]string, len(l))
 	for i, e := range l {
 		texts[i] = e.Error()

@@ -31,7 +31,7 @@ func app(tags ...imagestream.TagReference) *imagestream.ImageStream {
 
 func ExamplePrepareCreate() {
 	created, errs := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), follows("latest", "v1")), imagestream.Env{
-		Now: now, InternalRegistry: "registry.local:5000",
+		Now: now, Settings: imagestream.Settings{InternalRegistry: "registry.local:5000"},
 	})
 	fmt.Println(created.Metadata.Generation, created.Metadata.CreationTimestamp, created.Status.DockerImageRepository, len(errs))
 	for _, t := range created.Spec.Tags {
@@ -163,7 +163,7 @@ func ExampleImageStream_FindImage() {
 	fmt.Println(err)
 	// Output:
 	// quay.io/org/app:v2
-	// imagestreams "shop/app": changed by somebody else meanwhile: several images begin with sha256:1: give more digits
+	// Operation cannot be fulfilled on imagestreams.image.openshift.io "app" in namespace "shop": several images begin with sha256:1: give more digits
 }
 
 func ExampleImageStream_TrackedTag() {
@@ -212,7 +212,7 @@ func ExampleCheckUpdate() {
 	fmt.Println(imagestream.CheckUpdate(old, next))
 	// Output:
 	// true
-	// imagestreams "shop/app": invalid: metadata.resourceVersion: an update says which version it changes: get the object and keep its resourceVersion
+	// ImageStream.image.openshift.io "app" is invalid in namespace "shop": metadata.resourceVersion: an update says which version it changes: get the object and keep its resourceVersion
 }
 
 func ExampleCheckCreate() {
@@ -221,13 +221,13 @@ func ExampleCheckCreate() {
 	s.Metadata.ResourceVersion = "7"
 	fmt.Println(imagestream.CheckUnversioned(s) != nil)
 	// Output:
-	// imagestreams "shop/app": BadRequest: the request is for the namespace "other"
+	// imagestreams.image.openshift.io "app" in namespace "shop": the request is for the namespace "other"
 	// true
 }
 
 func ExampleStatusError() {
 	_, errs := imagestream.PrepareCreate(app(imagestream.TagReference{Name: "v1", From: &imagestream.ObjectReference{Kind: "Image"}}), imagestream.Env{})
-	var err error = imagestream.NewInvalid(imagestream.ResourceImageStreams, "shop/app", errs)
+	var err error = imagestream.NewInvalid(imagestream.ResourceImageStreams, imagestream.Key{Namespace: "shop", Name: "app"}, errs)
 	var status *imagestream.StatusError
 	if errors.As(err, &status) && errors.Is(err, imagestream.ErrInvalid) {
 		s := status.Status()
@@ -237,7 +237,7 @@ func ExampleStatusError() {
 }
 
 func ExampleRepositories() {
-	fmt.Println(imagestream.Repositories(app(), imagestream.Env{InternalRegistry: "registry.local:5000", ExternalRegistry: "apps.example.com"}))
+	fmt.Println(imagestream.Repositories(app(), imagestream.Env{Settings: imagestream.Settings{InternalRegistry: "registry.local:5000", ExternalRegistry: "apps.example.com"}}))
 	// Output: registry.local:5000/shop/app apps.example.com/shop/app
 }
 
@@ -375,7 +375,7 @@ func ExampleErrorList_ExceedsLimits() {
 			Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:" + tag},
 		})
 	}
-	_, errs := imagestream.PrepareCreate(stream, imagestream.Env{Limits: imagestream.Limits{ImageTags: &one}})
+	_, errs := imagestream.PrepareCreate(stream, imagestream.Env{Settings: imagestream.Settings{Limits: imagestream.Limits{ImageTags: &one}}})
 	fmt.Println(errs.ExceedsLimits())
 	// Output: true
 }

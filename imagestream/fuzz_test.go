@@ -22,7 +22,7 @@ func FuzzUpdate(f *testing.F) {
 		if json.Unmarshal([]byte(oldText), &old) != nil || json.Unmarshal([]byte(nextText), &next) != nil {
 			return
 		}
-		env := imagestream.Env{Now: now, InternalRegistry: "r.io", AllowedRegistries: []imagestream.RegistryLocation{{DomainName: "q.io"}}}
+		env := imagestream.Env{Now: now, Settings: imagestream.Settings{InternalRegistry: "r.io", AllowedRegistries: []imagestream.RegistryLocation{{DomainName: "q.io"}}}}
 		_ = imagestream.CheckUpdate(&old, &next)
 		for name, prepare := range map[string]func() (*imagestream.ImageStream, imagestream.ErrorList){
 			"create": func() (*imagestream.ImageStream, imagestream.ErrorList) { return imagestream.PrepareCreate(&next, env) },
@@ -45,7 +45,7 @@ func FuzzUpdate(f *testing.F) {
 				t.Fatalf("%s changed an argument", name)
 			}
 			if len(errs) > 0 {
-				if got != nil || errs.Error() == "" {
+				if got != nil || errs.Err() == nil {
 					t.Fatalf("%s: a stream beside the errors %v", name, errs)
 				}
 				continue

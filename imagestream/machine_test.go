@@ -285,7 +285,7 @@ func TestChainsAreFollowed(t *testing.T) { rapid.Check(t, chainLaws) }
 func FuzzChainLaws(f *testing.F) { f.Fuzz(rapid.MakeFuzz(chainLaws)) }
 
 func chainLaws(t *rapid.T) {
-	env := imagestream.Env{Now: now, FollowChains: true}
+	env := imagestream.Env{Now: now, Settings: imagestream.Settings{FollowChains: true}}
 	// Some tags are pushed to, the others each follow one tag: trees, and circles.
 	names := []string{"a", "b", "c", "d", "e", "f"}
 	var tags []imagestream.TagReference
@@ -370,7 +370,7 @@ func TestChainsOnUserUpdates(t *testing.T) {
 
 func TestCopiedEventsKeepTheirGeneration(t *testing.T) {
 	for _, chains := range []bool{false, true} {
-		env := imagestream.Env{Now: now, FollowChains: chains}
+		env := imagestream.Env{Now: now, Settings: imagestream.Settings{FollowChains: chains}}
 		s, _ := imagestream.PrepareCreate(app(docker("a", "quay.io/org/app:v1")), env)
 		s, _ = imagestream.Push(s, "a", tagevent.Event{DockerImageReference: "quay.io/org/app:v1", Image: digestOf(1), Generation: 1})
 		next := s.Clone()

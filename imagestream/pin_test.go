@@ -102,7 +102,7 @@ func TestPinnedTagsStay(t *testing.T) { rapid.Check(t, pinModel) }
 func FuzzPinModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(pinModel)) }
 
 func pinModel(t *rapid.T) {
-	env := imagestream.Env{Now: now, FollowChains: rapid.Bool().Draw(t, "chains")}
+	env := imagestream.Env{Now: now, Settings: imagestream.Settings{FollowChains: rapid.Bool().Draw(t, "chains")}}
 	s, errs := imagestream.PrepareCreate(app(docker("a", "quay.io/org/app:a"), follows("b", "a"), docker("c", "quay.io/org/app:c")), env)
 	if len(errs) > 0 {
 		t.Fatal(errs)

@@ -129,10 +129,10 @@ func findImage(key Key, id string, now Time, histories func(func(tagevent.Histor
 	}
 	switch {
 	case ambiguous:
-		return tagevent.Event{}, NewError(ReasonConflict, ResourceImageStreams, key.String(),
+		return tagevent.Event{}, NewError(ReasonConflict, ResourceImageStreams, key,
 			"several images begin with "+id+": give more digits")
 	case !matched:
-		return tagevent.Event{}, NewError(ReasonNotFound, ResourceImageStreams, key.String(),
+		return tagevent.Event{}, NewError(ReasonNotFound, ResourceImageStreams, key,
 			"no tag holds, or ever held, the image "+id)
 	}
 	return tagevent.Event{Created: now, Image: found.Image, DockerImageReference: found.DockerImageReference}, nil

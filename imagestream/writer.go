@@ -16,12 +16,7 @@ type Writer struct {
 	Store Store
 	// Authorizer knows the streams of other namespaces that tags may come from. Nil allows none.
 	Authorizer Authorizer
-	// InternalRegistry, ExternalRegistry, AllowedRegistries, Limits and FollowChains are those of [Env].
-	InternalRegistry  string
-	ExternalRegistry  string
-	AllowedRegistries []RegistryLocation
-	Limits            Limits
-	FollowChains      bool
+	Settings   Settings
 	// Now is the clock; nil is time.Now. It is read once for each attempt.
 	Now func() time.Time
 	// Attempts is how often a write is tried when others write too; 0 is until the context ends.
@@ -53,7 +48,7 @@ func (w *Writer) create(ctx context.Context, stream *ImageStream, prepare func(*
 	}
 	prepared, errs := prepare(stream, env)
 	if len(errs) > 0 {
-		return nil, NewInvalid(ResourceImageStreams, stream.Key().String(), errs)
+		return nil, NewInvalid(ResourceImageStreams, stream.Key(), errs)
 	}
 	return w.Store.CreateImageStream(ctx, prepared)
 }
@@ -136,7 +131,7 @@ func (w *Writer) attempt(ctx context.Context, key Key, change func(old *ImageStr
 		if err := w.checkCurrent(ctx, old); err != nil {
 			return nil, err
 		}
-		return nil, NewInvalid(ResourceImageStreams, key.String(), errs)
+		return nil, NewInvalid(ResourceImageStreams, key, errs)
 	}
 	if !w.WriteUnchanged && Equal(old, prepared) {
 		return old, nil
@@ -149,7 +144,7 @@ func (w *Writer) attempt(ctx context.Context, key Key, change func(old *ImageStr
 func (w *Writer) checkCurrent(ctx context.Context, s *ImageStream) error {
 	stored, err := w.Store.GetImageStream(ctx, s.Key())
 	if err == nil && stored.Metadata.ResourceVersion != s.Metadata.ResourceVersion {
-		return NewError(ReasonConflict, ResourceImageStreams, s.Key().String(), "get it and apply the change again")
+		return NewError(ReasonConflict, ResourceImageStreams, s.Key(), "")
 	}
 	return err
 }
@@ -197,10 +192,7 @@ func (w *Writer) read(ctx context.Context, needs Needs) (Env, error) {
 	if w.Now != nil {
 		now = w.Now
 	}
-	env := Env{
-		Now: now(), InternalRegistry: w.InternalRegistry, ExternalRegistry: w.ExternalRegistry,
-		AllowedRegistries: w.AllowedRegistries, Limits: w.Limits, FollowChains: w.FollowChains,
-	}
+	env := Env{Now: now(), Settings: w.Settings}
 	streams := make([]*ImageStream, len(needs.Streams))
 	err := each(ctx, needs.Streams, func(ctx context.Context, i int, key Key) error {
 		stream, err := w.Store.GetImageStream(ctx, key)

@@ -59,7 +59,7 @@ func TestWriterKeepsEveryWrite(t *testing.T) {
 func TestWriterGivesUpWhenTold(t *testing.T) {
 	always := &fakes.Store{Fail: func(op string, key imagestream.Key) error {
 		if op == "UpdateImageStream" {
-			return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key.String(), "")
+			return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key, "")
 		}
 		return nil
 	}}
@@ -166,7 +166,7 @@ func TestWriterReportsAFailingStore(t *testing.T) {
 
 func TestWriterFollowsChains(t *testing.T) {
 	for _, chains := range []bool{false, true} {
-		w := imagestream.Writer{Store: &fakes.Store{}, FollowChains: chains}
+		w := imagestream.Writer{Store: &fakes.Store{}, Settings: imagestream.Settings{FollowChains: chains}}
 		if _, err := w.Create(t.Context(), app(docker("z", "quay.io/org/app:v1"), follows("a", "m"), follows("m", "z"))); err != nil {
 			t.Fatal(err)
 		}

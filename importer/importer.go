@@ -89,10 +89,10 @@ func (i *Importer) Import(ctx context.Context, imp *imagestream.ImageStreamImpor
 	key := imagestream.Key{Namespace: imp.Metadata.Namespace, Name: imp.Metadata.Name}
 	imp = withDefaults(imp)
 	if errs := Validate(imp); len(errs) > 0 {
-		return nil, imagestream.NewInvalid("imagestreamimports", key.String(), errs)
+		return nil, imagestream.NewInvalid("imagestreamimports", key, errs)
 	}
 	if errs := i.forbidden(imp); len(errs) > 0 {
-		return nil, imagestream.NewInvalid("imagestreamimports", key.String(), errs)
+		return nil, imagestream.NewInvalid("imagestreamimports", key, errs)
 	}
 	stream, err := i.Writer.Store.GetImageStream(ctx, key)
 	if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
@@ -130,7 +130,7 @@ func (i *Importer) forbidden(imp *imagestream.ImageStreamImport) (errs imagestre
 	if i.Unrestricted {
 		return nil
 	}
-	allowed := imagestream.NewAllowlist(i.Writer.AllowedRegistries, i.Writer.InternalRegistry)
+	allowed := imagestream.NewAllowlist(i.Writer.Settings.AllowedRegistries, i.Writer.Settings.InternalRegistry)
 	check := func(field, name string, insecure bool) {
 		if !IsAllowed(allowed, name, insecure) {
 			errs = append(errs, &imagestream.FieldError{
@@ -367,7 +367,7 @@ func (i *Importer) createImages(ctx context.Context, answers []Answer) error {
 		done[image.Metadata.Name] = true
 		stored, errs := view.PrepareImageCreate(image, imagestream.Env{Now: i.now()})
 		if len(errs) > 0 {
-			return imagestream.NewInvalid(imagestream.ResourceImages, image.Metadata.Name, errs)
+			return imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, errs)
 		}
 		stored.DockerImageManifest, stored.DockerImageConfig = "", ""
 		_, err := i.Writer.Store.CreateImage(ctx, stored)
@@ -395,16 +395,16 @@ func (i *Importer) createImages(ctx context.Context, answers []Answer) error {
 // checkPreconditions compares uid and resource version of an import with the stream. Source: op import.run.
 func checkPreconditions(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport) error {
 	m := &imp.Metadata
-	name := m.Namespace + "/" + m.Name
+	key := imagestream.Key{Namespace: m.Namespace, Name: m.Name}
 	switch {
 	case stream == nil && (m.ResourceVersion != "" || m.UID != ""):
-		return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, name, "")
+		return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key, "")
 	case stream == nil:
 	case m.ResourceVersion != "" && m.ResourceVersion != stream.Metadata.ResourceVersion:
-		return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, name,
+		return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key,
 			"the import is for another version of it: get it and ask again")
 	case m.UID != "" && m.UID != stream.Metadata.UID:
-		return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, name, "the one with the uid "+m.UID+" is gone")
+		return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key, "the one with the uid "+m.UID+" is gone")
 	}
 	return nil
 }

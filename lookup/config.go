@@ -134,6 +134,14 @@ func withDefaults(c *Config) Config {
 }
 
 // isIn reports whether a pattern covers r.
+// String returns resource.group, or the resource alone in the core group.
+func (r GroupResource) String() string {
+	if r.Group == "" {
+		return r.Resource
+	}
+	return r.Resource + "." + r.Group
+}
+
 func (r GroupResource) isIn(pattern GroupResource) bool {
 	return r.Group == pattern.Group && (r.Resource == pattern.Resource || pattern.Resource == "*")
 }

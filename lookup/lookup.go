@@ -215,7 +215,7 @@ func (p *Policy) Review(req *Request, known *Known) Review {
 		r.ignored = strings.Split(req.IgnoreRules, ",")
 	}
 	if err := visit(req.Object, req.Old, &req.Options, func(ref reference) { r.visit(ref) }); err != nil {
-		r.out.Refused = imagestream.NewError(imagestream.ReasonForbidden, r.resource.Resource, r.objectName(), err.Error())
+		r.out.Refused = imagestream.NewError(imagestream.ReasonForbidden, r.resource.String(), r.objectKey(), err.Error())
 		return r.out
 	}
 	return r.finish()
@@ -290,10 +290,10 @@ func resourceOf(object map[string]any, opts *Options) GroupResource {
 	return GroupResource{}
 }
 
-func (r *review) objectName() string {
+func (r *review) objectKey() imagestream.Key {
 	metadata, _ := r.req.Object["metadata"].(map[string]any)
 	name, _ := metadata["name"].(string)
-	return r.namespace + "/" + name
+	return imagestream.Key{Namespace: r.namespace, Name: name}
 }
 
 func hasController(object map[string]any) bool {
@@ -482,7 +482,7 @@ func (r *review) note(d *decision) {
 func (r *review) finish() Review {
 	if len(r.errs) > 0 {
 		r.out.Changes = nil
-		r.out.Refused = imagestream.NewInvalid(r.resource.Resource, r.objectName(), r.errs)
+		r.out.Refused = imagestream.NewInvalid(r.resource.String(), r.objectKey(), r.errs)
 	}
 	n := &r.out.Needs
 	slices.SortFunc(n.Streams, imagestream.Key.Compare)

@@ -45,11 +45,7 @@ func (k kind[T]) key(o *T) imagestream.Key {
 }
 
 func (k kind[T]) fail(reason imagestream.StatusReason, key imagestream.Key, message string) error {
-	name := key.String()
-	if k.resource == imagestream.ResourceImages {
-		name = key.Name
-	}
-	return imagestream.NewError(reason, k.resource, name, message)
+	return imagestream.NewError(reason, k.resource, key, message)
 }
 
 // recordKey is the key of an object in its bucket; keys sort as [imagestream.Key] does.

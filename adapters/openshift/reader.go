@@ -40,7 +40,7 @@ func (r *Reader) GetImageStream(ctx context.Context, key imagestream.Key) (*imag
 		s, err = r.Client.ImageV1().ImageStreams(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	}
 	if err != nil {
-		return nil, failure(ctx, err, imagestream.ResourceImageStreams, key.String())
+		return nil, failure(ctx, err, imagestream.ResourceImageStreams, key)
 	}
 	return FromAPI[imagestream.ImageStream](s), nil
 }
@@ -57,7 +57,7 @@ func (r *Reader) GetImage(ctx context.Context, name string) (*imagestream.Image,
 		i, err = r.Client.ImageV1().Images().Get(ctx, name, metav1.GetOptions{})
 	}
 	if err != nil {
-		return nil, failure(ctx, err, imagestream.ResourceImages, name)
+		return nil, failure(ctx, err, imagestream.ResourceImages, imagestream.Key{Name: name})
 	}
 	return FromAPI[imagestream.Image](i), nil
 }
@@ -70,7 +70,7 @@ func listOptions(opts imagestream.ListOptions) metav1.ListOptions {
 func (r *Reader) ListImageStreams(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
 	list, err := r.Client.ImageV1().ImageStreams(opts.Namespace).List(ctx, listOptions(opts))
 	if err != nil {
-		return nil, failure(ctx, err, imagestream.ResourceImageStreams, opts.Namespace)
+		return nil, failure(ctx, err, imagestream.ResourceImageStreams, imagestream.Key{Namespace: opts.Namespace})
 	}
 	return FromAPI[imagestream.ImageStreamList](list), nil
 }
@@ -79,7 +79,7 @@ func (r *Reader) ListImageStreams(ctx context.Context, opts imagestream.ListOpti
 func (r *Reader) ListImages(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageList, error) {
 	list, err := r.Client.ImageV1().Images().List(ctx, listOptions(opts))
 	if err != nil {
-		return nil, failure(ctx, err, imagestream.ResourceImages, "")
+		return nil, failure(ctx, err, imagestream.ResourceImages, imagestream.Key{})
 	}
 	return FromAPI[imagestream.ImageList](list), nil
 }
@@ -169,7 +169,7 @@ func (w watcher[T]) watch(ctx context.Context, opts imagestream.WatchOptions) it
 				return
 			}
 		}
-		yield(imagestream.Change[T]{}, failure(ctx, err, w.resource, opts.Namespace))
+		yield(imagestream.Change[T]{}, failure(ctx, err, w.resource, imagestream.Key{Namespace: opts.Namespace}))
 	}
 }
 
@@ -199,7 +199,7 @@ func (w watcher[T]) follow(ctx context.Context, events watch.Interface, version 
 }
 
 // failure turns an error of the cluster's client into one of the library's.
-func failure(ctx context.Context, err error, resource, name string) error {
+func failure(ctx context.Context, err error, resource string, key imagestream.Key) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -209,7 +209,7 @@ func failure(ctx context.Context, err error, resource, name string) error {
 	case errors.As(err, &own):
 		return err
 	case errors.As(err, &status):
-		f := imagestream.NewError(imagestream.StatusReason(status.Status().Reason), resource, name, "")
+		f := imagestream.NewError(imagestream.StatusReason(status.Status().Reason), resource, key, "")
 		f.Err = err
 		return f
 	}

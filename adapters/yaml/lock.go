@@ -142,14 +142,14 @@ func (src lockSource) GetImageStream(_ context.Context, key imagestream.Key) (*i
 	if s, ok := src.streams[key]; ok {
 		return s, nil
 	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, "imagestreams", key.String(), "it is not in the lock")
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, "imagestreams", key, "it is not in the lock")
 }
 
 func (src lockSource) GetImage(_ context.Context, name string) (*imagestream.Image, error) {
 	if image, ok := src.images[name]; ok {
 		return image, nil
 	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, "images", name, "it is not in the lock")
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, "images", imagestream.Key{Name: name}, "it is not in the lock")
 }
 
 // recorder is a source that remembers what decided.

@@ -38,7 +38,7 @@ func (w world) exact(namespace, name, tag string) string {
 
 func (w world) GetImageStream(_ context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
 	if !slices.Contains(w.namespaces, key.Namespace) && !slices.Contains(w.namespaces, "*") || strings.HasPrefix(key.Name, "no") && key.Name != "nodejs" {
-		return nil, imagestream.NewError(imagestream.ReasonNotFound, "imagestreams", key.String(), "not found")
+		return nil, imagestream.NewError(imagestream.ReasonNotFound, "imagestreams", key, "not found")
 	}
 	s := &imagestream.ImageStream{}
 	s.Metadata.Namespace, s.Metadata.Name = key.Namespace, key.Name

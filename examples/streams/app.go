@@ -170,7 +170,7 @@ func (a *app) hint(ctx context.Context, err error) error {
 	if !errors.As(err, &status) || status.Reason != imagestream.ReasonNotFound {
 		return err
 	}
-	_, name, _ := strings.Cut(status.Name, "/")
+	name := status.Key.Name
 	stream, tag, _ := strings.Cut(name, ":")
 	var names []string
 	if s, getErr := a.streams.Get(ctx, imagestream.Key{Namespace: a.namespace, Name: stream}); getErr == nil && tag != "" {

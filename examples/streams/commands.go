@@ -176,7 +176,7 @@ func (a *app) list(cmd *cobra.Command, kind, namespace, name string) (describe.T
 	views := &view.Reader{Source: a.store}
 	missing := func(n int, resource string) error {
 		if n == 0 && name != "" {
-			return imagestream.NewError(imagestream.ReasonNotFound, resource, a.namespace+"/"+name, "")
+			return imagestream.NewError(imagestream.ReasonNotFound, resource, imagestream.Key{Namespace: a.namespace, Name: name}, "")
 		}
 		return nil
 	}

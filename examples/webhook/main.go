@@ -92,7 +92,7 @@ func readPolicy(file string) (*lookup.Policy, error) {
 	}
 	policy, errs := lookup.NewPolicy(&config)
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("%s: %w", file, errs)
+		return nil, fmt.Errorf("%s: %w", file, errs.Err())
 	}
 	return policy, nil
 }

@@ -459,7 +459,7 @@ func outcome(s *imagestream.ImageStream, tag string) (_ tagevent.Event, done boo
 }
 
 func tagNotFound(stream imagestream.Key, tag, message string) error {
-	return imagestream.NewError(imagestream.ReasonNotFound, "imagestreamtags", stream.Namespace+"/"+pullspec.JoinTag(stream.Name, tag), message)
+	return imagestream.NewError(imagestream.ReasonNotFound, "imagestreamtags", imagestream.Key{Namespace: stream.Namespace, Name: pullspec.JoinTag(stream.Name, tag)}, message)
 }
 
 // invalidTag is the error of wrong input about a tag; field is a path below it.
@@ -471,7 +471,7 @@ func invalidTag(stream imagestream.Key, tag, field, value, detail string) error 
 	if field != "" {
 		path += "." + field
 	}
-	return imagestream.NewInvalid(imagestream.ResourceImageStreams, stream.String(), imagestream.ErrorList{
+	return imagestream.NewInvalid(imagestream.ResourceImageStreams, stream, imagestream.ErrorList{
 		{Type: imagestream.FieldInvalid, Field: path, Value: value, Detail: detail},
 	})
 }

@@ -39,14 +39,14 @@ func TestManyHands(t *testing.T) {
 					mu.Lock()
 					injected++
 					mu.Unlock()
-					return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key.String(), "injected")
+					return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key, "injected")
 				}
 				return nil
 			},
 		}
 		registry := &fakes.Registry{}
 		registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "one"}, "v1") })
-		streams := &client.Client{Writer: imagestream.Writer{Store: store, InternalRegistry: "registry.local"}, Registry: registry}
+		streams := &client.Client{Writer: imagestream.Writer{Store: store, Settings: imagestream.Settings{InternalRegistry: "registry.local"}}, Registry: registry}
 		ctx := t.Context()
 		if _, err := streams.Tag(ctx, app, "base", "quay.io/org/app:v1", client.TagOptions{}); err != nil {
 			t.Fatal(err)
@@ -228,7 +228,7 @@ func TestWaitGoesOnAfterGone(t *testing.T) {
 			return nil
 		}
 		if breaks--; breaks >= 0 {
-			return imagestream.NewError(imagestream.ReasonGone, imagestream.ResourceImageStreams, "", "too old")
+			return imagestream.NewError(imagestream.ReasonGone, imagestream.ResourceImageStreams, imagestream.Key{}, "too old")
 		}
 		_, err := streams.Import(ctx, app)
 		return err
@@ -251,23 +251,23 @@ func TestErrorsSayWhat(t *testing.T) {
 		class error
 		about string
 	}{
-		{"import of nothing", func() error { _, err := streams.Import(ctx, none); return err }, imagestream.ErrNotFound, "shop/none"},
-		{"import of no tag", func() error { _, err := streams.Import(ctx, app, "x"); return err }, imagestream.ErrNotFound, "shop/app:x"},
+		{"import of nothing", func() error { _, err := streams.Import(ctx, none); return err }, imagestream.ErrNotFound, `"none" not found in namespace "shop"`},
+		{"import of no tag", func() error { _, err := streams.Import(ctx, app, "x"); return err }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
 		{"import without a registry", func() error {
 			_, err := (&client.Client{Writer: streams.Writer}).Import(ctx, app)
 			return err
 		}, client.ErrNoRegistry, "Client.Registry"},
-		{"copy of nothing", func() error { _, err := streams.Copy(ctx, app, "y", app, "x"); return err }, imagestream.ErrNotFound, "shop/app:x"},
-		{"copy from nowhere", func() error { _, err := streams.Copy(ctx, app, "y", none, "x"); return err }, imagestream.ErrNotFound, "shop/none"},
+		{"copy of nothing", func() error { _, err := streams.Copy(ctx, app, "y", app, "x"); return err }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
+		{"copy from nowhere", func() error { _, err := streams.Copy(ctx, app, "y", none, "x"); return err }, imagestream.ErrNotFound, `"none" not found in namespace "shop"`},
 		{"alias of itself", func() error { _, err := streams.Alias(ctx, app, "y", "y"); return err }, imagestream.ErrInvalid, "spec.tags[y]"},
-		{"pin of no tag", func() error { _, err := streams.Pin(ctx, app, "x", "", client.PinOptions{}); return err }, imagestream.ErrNotFound, "shop/app:x"},
+		{"pin of no tag", func() error { _, err := streams.Pin(ctx, app, "x", "", client.PinOptions{}); return err }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
 		{"pin to no image", func() error { _, err := streams.Pin(ctx, app, "prod", "ffff", client.PinOptions{}); return err }, imagestream.ErrNotFound, "ffff"},
 		{"pin to several images", func() error { _, err := streams.Pin(ctx, app, "prod", "sha256:", client.PinOptions{}); return err }, imagestream.ErrInvalid, "several"},
 		{"unpin", func() error { _, err := streams.Unpin(ctx, app, "prod"); return err }, imagestream.ErrInvalid, "spec.tags[prod]"},
 		{"rollback", func() error { _, err := streams.Rollback(ctx, app, "x", 1); return err }, imagestream.ErrInvalid, "spec.tags[x]"},
-		{"history", func() error { _, err := streams.History(ctx, app, "x"); return err }, imagestream.ErrNotFound, "shop/app:x"},
-		{"history of no stream", func() error { _, err := streams.History(ctx, none, "x"); return err }, imagestream.ErrNotFound, "shop/none"},
-		{"untag", func() error { return streams.Untag(ctx, app, "x") }, imagestream.ErrNotFound, "shop/app:x"},
+		{"history", func() error { _, err := streams.History(ctx, app, "x"); return err }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
+		{"history of no stream", func() error { _, err := streams.History(ctx, none, "x"); return err }, imagestream.ErrNotFound, `"none" not found in namespace "shop"`},
+		{"untag", func() error { return streams.Untag(ctx, app, "x") }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
 		{"push of no image", func() error { _, err := streams.Push(ctx, app, "x", &imagestream.Image{}); return err }, imagestream.ErrInvalid, "image"},
 		{"update", func() error {
 			_, err := streams.Update(ctx, app, func(*imagestream.ImageStream) (*imagestream.ImageStream, error) { return nil, io.EOF })

@@ -25,7 +25,7 @@ func open() (*client.Client, *fakes.Registry) {
 		c.Push("org/app", fakes.Image{Layer: "two"}, "v2")
 	})
 	clock := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	writer := imagestream.Writer{Store: &fakes.Store{}, InternalRegistry: "registry.local", Now: func() time.Time { return clock }}
+	writer := imagestream.Writer{Store: &fakes.Store{}, Now: func() time.Time { return clock }, Settings: imagestream.Settings{InternalRegistry: "registry.local"}}
 	return &client.Client{Writer: writer, Registry: registry}, registry
 }
 
@@ -85,7 +85,7 @@ func ExampleClient_Get() {
 	streams, _ := open()
 	_, err := streams.Get(ctx, app)
 	fmt.Println(err)
-	// Output: imagestreams "shop/app": not found
+	// Output: imagestreams.image.openshift.io "app" not found in namespace "shop"
 }
 
 func ExampleClient_List() {
@@ -122,7 +122,7 @@ func ExampleClient_Update() {
 func ExampleClient_Delete() {
 	streams := imported()
 	fmt.Println(streams.Delete(ctx, app), streams.Delete(ctx, app))
-	// Output: <nil> imagestreams "shop/app": not found
+	// Output: <nil> imagestreams.image.openshift.io "app" not found in namespace "shop"
 }
 
 func ExampleClient_Tag() {

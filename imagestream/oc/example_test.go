@@ -246,5 +246,5 @@ func ExampleLocal() {
 	_, streams := commands()
 	_, err := oc.Local{Client: streams}.Do(ctx, oc.Request{Verb: oc.Get, Resource: "pods", Namespace: "shop", Name: "web"})
 	fmt.Println(err)
-	// Output: pods "shop/web": not found: this store does not know how to get pods
+	// Output: pods "web" not found in namespace "shop": this store does not know how to get pods
 }

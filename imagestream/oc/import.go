@@ -84,7 +84,7 @@ func (p *ImportPlan) Import(stream *imagestream.ImageStream) (*imagestream.Image
 	all, confirm, from := p.flags.bool("all"), p.flags.bool("confirm"), p.flags.text("from")
 	if stream == nil {
 		if !confirm {
-			return nil, imagestream.NewError(imagestream.ReasonNotFound, imageStreams, p.Needs().String(), "use --confirm to create it, and --from for where it comes from")
+			return nil, imagestream.NewError(imagestream.ReasonNotFound, imageStreams, p.Needs(), "use --confirm to create it, and --from for where it comes from")
 		}
 		if from == "" {
 			from = p.target

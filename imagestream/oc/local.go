@@ -67,7 +67,7 @@ func (l Local) do(ctx context.Context, r Request) (any, error) {
 	case imageStreamTags + " " + Delete:
 		return nil, tags.DeleteTag(ctx, r.Namespace, r.Name, opts)
 	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, r.Resource, key.String(), fmt.Sprintf("this store does not know how to %s %s", r.Verb, r.Resource))
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, r.Resource, key, fmt.Sprintf("this store does not know how to %s %s", r.Verb, r.Resource))
 }
 
 // withDefaults gives a tag the defaults that the API's decoder gives. The argument stays as it is.
@@ -105,7 +105,7 @@ func (l Local) writeStream(ctx context.Context, r Request, s *imagestream.ImageS
 func (l Local) patch(ctx context.Context, key imagestream.Key, r Request) (*imagestream.ImageStream, error) {
 	var change map[string]any
 	if err := json.Unmarshal(r.Patch, &change); err != nil {
-		return nil, imagestream.NewError(imagestream.ReasonBadRequest, r.Resource, key.String(), err.Error())
+		return nil, imagestream.NewError(imagestream.ReasonBadRequest, r.Resource, key, err.Error())
 	}
 	w := l.writer(r)
 	w.Attempts = l.Client.Writer.Attempts

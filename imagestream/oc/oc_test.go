@@ -23,7 +23,7 @@ type serverFunc func(ctx context.Context, r oc.Request) (json.RawMessage, error)
 func (f serverFunc) Do(ctx context.Context, r oc.Request) (json.RawMessage, error) { return f(ctx, r) }
 
 func refuse(reason imagestream.StatusReason) error {
-	return imagestream.NewError(reason, "imagestreamtags", "app:v1", "")
+	return imagestream.NewError(reason, "imagestreamtags", imagestream.Key{Name: "app:v1"}, "")
 }
 
 // TestConflictsAreRetried counts attempts and the time between them.

@@ -323,7 +323,7 @@ func (c *Commands) Tag(ctx context.Context, cmd Command) error {
 }
 
 func notFound(key imagestream.Key) error {
-	return imagestream.NewError(imagestream.ReasonNotFound, imageStreams, key.String(), "")
+	return imagestream.NewError(imagestream.ReasonNotFound, imageStreams, key, "")
 }
 
 func (c *Commands) writeTag(ctx context.Context, s TagStep) error {

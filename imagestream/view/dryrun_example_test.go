@@ -18,5 +18,5 @@ func ExampleDryRun() {
 	fmt.Println(err)
 	// Output:
 	// shop/app <nil>
-	// imagestreams "shop/app": not found
+	// imagestreams.image.openshift.io "app" not found in namespace "shop"
 }

@@ -41,10 +41,10 @@ func (w *Writer) Push(ctx context.Context, namespace string, mapping *imagestrea
 			return err
 		}
 		if latest, ok := latestOf(s, p.tag); p.before != nil && (!ok || !samePlace(latest, *p.before)) {
-			return imagestream.NewError(imagestream.ReasonConflict, resourceMappings, p.key.String(), "the tag "+p.tag+" was moved meanwhile: push again")
+			return imagestream.NewError(imagestream.ReasonConflict, resourceMappings, p.key, "the tag "+p.tag+" was moved meanwhile: push again")
 		}
 		if attempt == w.Attempts.Push {
-			return imagestream.NewError(imagestream.ReasonUnknown, resourceMappings, p.key.String(), "others kept changing the image stream: push again")
+			return imagestream.NewError(imagestream.ReasonUnknown, resourceMappings, p.key, "others kept changing the image stream: push again")
 		}
 		if err := pause(ctx, w.Attempts.Push, attempt); err != nil {
 			return err
@@ -59,7 +59,7 @@ func (w *Writer) pushOnce(ctx context.Context, p *push, s *imagestream.ImageStre
 		return nil
 	}
 	env := p.env
-	env.AllowedRegistries, env.Limits, env.FollowChains = w.Streams.AllowedRegistries, w.Streams.Limits, w.Streams.FollowChains
+	env.AllowedRegistries, env.Limits, env.FollowChains = w.Streams.Settings.AllowedRegistries, w.Streams.Settings.Limits, w.Streams.Settings.FollowChains
 	prepared, errs := imagestream.PrepareStatusUpdate(s, next, env)
 	if len(errs) == 0 {
 		_, err := w.Streams.Store.UpdateImageStream(ctx, prepared)
@@ -73,7 +73,7 @@ func (w *Writer) pushOnce(ctx context.Context, p *push, s *imagestream.ImageStre
 	case stored.Metadata.ResourceVersion != s.Metadata.ResourceVersion:
 		return imagestream.ErrConflict
 	}
-	return imagestream.NewInvalid(imagestream.ResourceImageStreams, p.key.String(), errs)
+	return imagestream.NewInvalid(imagestream.ResourceImageStreams, p.key, errs)
 }
 
 func samePlace(a, b tagevent.Event) bool {
@@ -128,7 +128,7 @@ func (w *Writer) newPush(namespace string, mapping *imagestream.ImageStreamMappi
 		})
 	}
 	if len(errs) > 0 {
-		return nil, imagestream.NewInvalid(resourceMappings, p.key.String(), errs)
+		return nil, imagestream.NewInvalid(resourceMappings, p.key, errs)
 	}
 	return p, nil
 }
@@ -137,7 +137,7 @@ func (w *Writer) newPush(namespace string, mapping *imagestream.ImageStreamMappi
 func (w *Writer) createImage(ctx context.Context, image *imagestream.Image) (existed bool, err error) {
 	prepared, errs := PrepareImageCreate(image, w.reader().env())
 	if len(errs) > 0 {
-		return false, imagestream.NewInvalid(imagestream.ResourceImages, image.Metadata.Name, errs)
+		return false, imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, errs)
 	}
 	_, err = w.Streams.Store.CreateImage(ctx, prepared)
 	if errors.Is(err, imagestream.ErrAlreadyExists) {

@@ -39,7 +39,7 @@ func (r *Reader) env() imagestream.Env {
 	if r.Now != nil {
 		now = r.Now
 	}
-	return imagestream.Env{Now: now(), InternalRegistry: r.InternalRegistry, ExternalRegistry: r.ExternalRegistry}
+	return imagestream.Env{Now: now(), Settings: imagestream.Settings{InternalRegistry: r.InternalRegistry, ExternalRegistry: r.ExternalRegistry}}
 }
 
 // tag reads the name <stream>:<tag> and gets the stream.
@@ -49,7 +49,7 @@ func (r *Reader) tag(ctx context.Context, namespace, name string) (s *imagestrea
 		err = fmt.Errorf("%q cannot be the name of an image stream", stream)
 	}
 	if err != nil {
-		return nil, "", imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, name, err.Error())
+		return nil, "", imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, imagestream.Key{Namespace: namespace, Name: name}, err.Error())
 	}
 	s, err = r.Source.GetImageStream(ctx, imagestream.Key{Namespace: namespace, Name: stream})
 	return s, tag, err
@@ -65,7 +65,7 @@ func (r *Reader) ImageStreamTag(ctx context.Context, namespace, name string) (*i
 	h, _ := s.History(tag)
 	latest, ok := h.Latest()
 	if !ok || latest.Image == "" {
-		return nil, imagestream.NewError(imagestream.ReasonNotFound, resourceTags, namespace+"/"+name, "the tag points at no image")
+		return nil, imagestream.NewError(imagestream.ReasonNotFound, resourceTags, imagestream.Key{Namespace: namespace, Name: name}, "the tag points at no image")
 	}
 	image, err := r.Source.GetImage(ctx, latest.Image)
 	if err != nil {
@@ -93,7 +93,7 @@ func (r *Reader) ImageTag(ctx context.Context, namespace, name string) (*imagest
 	}
 	v, ok, err := NewImageTag(s, tag, image, r.env())
 	if err == nil && !ok {
-		err = imagestream.NewError(imagestream.ReasonNotFound, resourceTags, namespace+"/"+name, "the image stream has no such tag")
+		err = imagestream.NewError(imagestream.ReasonNotFound, resourceTags, imagestream.Key{Namespace: namespace, Name: name}, "the image stream has no such tag")
 	}
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func (r *Reader) layers(ctx context.Context, s *imagestream.ImageStream) (*image
 	}
 	l, errs := Layers(s, images)
 	if len(errs) > 0 {
-		return nil, nil, imagestream.NewInvalid("imagestreams/layers", s.Key().String(), errs)
+		return nil, nil, imagestream.NewInvalid("imagestreams/layers", s.Key(), errs)
 	}
 	return l, images, nil
 }
@@ -147,7 +147,7 @@ func (r *Reader) ImageStreamImage(ctx context.Context, namespace, name string) (
 		err = fmt.Errorf("%q cannot be the name of an image stream", stream)
 	}
 	if err != nil {
-		return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceImages, name, err.Error())
+		return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceImages, imagestream.Key{Namespace: namespace, Name: name}, err.Error())
 	}
 	s, err := r.Source.GetImageStream(ctx, imagestream.Key{Namespace: namespace, Name: stream})
 	if err != nil {
@@ -159,7 +159,7 @@ func (r *Reader) ImageStreamImage(ctx context.Context, namespace, name string) (
 	}
 	found, ok := FindImage(l, id)
 	if !ok || images[found] == nil {
-		return nil, imagestream.NewError(imagestream.ReasonNotFound, resourceImages, namespace+"/"+name, "the image stream holds no such image")
+		return nil, imagestream.NewError(imagestream.ReasonNotFound, resourceImages, imagestream.Key{Namespace: namespace, Name: name}, "the image stream holds no such image")
 	}
 	return NewImageStreamImage(s, id, images[found], r.env())
 }
@@ -246,7 +246,7 @@ func tagNames(s *imagestream.ImageStream) []string {
 func (r *Reader) each(ctx context.Context, opts ListOptions, visit func(*imagestream.ImageStream, fieldSelector) error) error {
 	fields, err := parseFields(opts.Fields)
 	if err != nil {
-		return imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, "", err.Error())
+		return imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, imagestream.Key{}, err.Error())
 	}
 	page := imagestream.ListOptions{Namespace: opts.Namespace, Labels: opts.Labels}
 	for {

@@ -28,7 +28,7 @@ func (w *Writer) target(ctx context.Context, namespace, name string) (*target, e
 		err = fmt.Errorf("%q cannot be the name of an image stream", stream)
 	}
 	if err != nil {
-		return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, name, err.Error())
+		return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, imagestream.Key{Namespace: namespace, Name: name}, err.Error())
 	}
 	t := &target{key: imagestream.Key{Namespace: namespace, Name: stream}, tag: tag, name: name}
 	stored, err := w.Streams.Store.GetImageStream(ctx, t.key)
@@ -48,14 +48,14 @@ func (w *Writer) target(ctx context.Context, namespace, name string) (*target, e
 // version checks the resource version that a client sent: none is the stored one.
 func (t *target) version(m *imagestream.ObjectMeta) error {
 	fail := func(reason imagestream.StatusReason, message string) error {
-		return imagestream.NewError(reason, resourceTags, t.key.Namespace+"/"+t.name, message)
+		return imagestream.NewError(reason, resourceTags, t.nameKey(), message)
 	}
 	switch {
 	case m.ResourceVersion == "":
 	case t.stored == nil:
 		return fail(imagestream.ReasonNotFound, "")
 	case m.ResourceVersion != t.stored.Metadata.ResourceVersion:
-		return fail(imagestream.ReasonConflict, "get it and apply the change again")
+		return fail(imagestream.ReasonConflict, "")
 	}
 	return nil
 }
@@ -63,7 +63,7 @@ func (t *target) version(m *imagestream.ObjectMeta) error {
 // meet checks and fills the metadata of an object that is to replace a view.
 func (t *target) meet(m, old *imagestream.ObjectMeta) error {
 	fail := func(reason imagestream.StatusReason, message string) error {
-		return imagestream.NewError(reason, resourceTags, t.key.Namespace+"/"+t.name, message)
+		return imagestream.NewError(reason, resourceTags, t.nameKey(), message)
 	}
 	if m.Namespace != "" && m.Namespace != t.key.Namespace {
 		return fail(imagestream.ReasonBadRequest, fmt.Sprintf("the request is for the namespace %q", t.key.Namespace))
@@ -87,7 +87,7 @@ func (w *Writer) write(ctx context.Context, t *target, opts WriteOptions, change
 	}
 	return streams.UpdateInternal(ctx, t.key, func(now *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 		if now.Metadata.ResourceVersion != t.stored.Metadata.ResourceVersion {
-			return nil, imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, t.key.String(), "get it and apply the change again")
+			return nil, imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, t.key, "")
 		}
 		return change(now), nil
 	})
@@ -137,7 +137,7 @@ func (w *Writer) prepareUpdate(at *target, t *imagestream.ImageStreamTag) (*imag
 			return nil, err
 		}
 		if m.Name != at.name {
-			return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, at.name, fmt.Sprintf("the object in the request is %q", m.Name))
+			return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, at.nameKey(), fmt.Sprintf("the object in the request is %q", m.Name))
 		}
 		errs = w.validateNewTag(&m, spec)
 	} else {
@@ -159,11 +159,11 @@ func (w *Writer) prepareUpdate(at *target, t *imagestream.ImageStreamTag) (*imag
 		errs = append(errs, sameMetadata(&m, &old.Metadata, false)...)
 	}
 	if len(errs) > 0 {
-		return nil, imagestream.NewInvalid(resourceTags, at.key.Namespace+"/"+at.name, errs)
+		return nil, imagestream.NewInvalid(resourceTags, at.nameKey(), errs)
 	}
 	if spec == nil {
 		if at.spec == nil {
-			return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, at.name, "the tag does not exist: say in tag where it comes from")
+			return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, at.nameKey(), "the tag does not exist: say in tag where it comes from")
 		}
 		c := *at.spec
 		spec = &c
@@ -234,14 +234,14 @@ func (w *Writer) prepareImageTagUpdate(at *target, t *imagestream.ImageTag) (*im
 		return nil, err
 	}
 	invalid := func(errs imagestream.ErrorList) error {
-		return imagestream.NewInvalid(resourceTags, at.key.Namespace+"/"+at.name, errs)
+		return imagestream.NewInvalid(resourceTags, at.nameKey(), errs)
 	}
 	if at.stored == nil {
 		if err := accept(&m, resourceTags, at.key.Namespace, 0); err != nil {
 			return nil, err
 		}
 		if m.Name != at.name {
-			return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, at.name, fmt.Sprintf("the object in the request is %q", m.Name))
+			return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, at.nameKey(), fmt.Sprintf("the object in the request is %q", m.Name))
 		}
 		spec, errs := w.validateNewImageTag(&m, t.Spec)
 		if len(errs) > 0 {
@@ -281,4 +281,9 @@ func sameHistory(a, b *tagevent.History) bool {
 		return a == b
 	}
 	return a.Tag == b.Tag && slices.Equal(a.Items, b.Items) && slices.Equal(a.Conditions, b.Conditions)
+}
+
+// nameKey is the key of the tag itself, for errors.
+func (t *target) nameKey() imagestream.Key {
+	return imagestream.Key{Namespace: t.key.Namespace, Name: t.name}
 }

@@ -111,7 +111,7 @@ func withAnnotations(image *imagestream.Image, annotations map[string]string) *i
 func readable(image *imagestream.Image, env imagestream.Env) (*imagestream.Image, error) {
 	c, err := manifest.Complete(image, tagevent.TimeOf(env.Now))
 	if err != nil {
-		return nil, imagestream.NewError(imagestream.ReasonUnknown, imagestream.ResourceImages, image.Metadata.Name, err.Error())
+		return nil, imagestream.NewError(imagestream.ReasonUnknown, imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, err.Error())
 	}
 	c.TypeMeta = imagestream.TypeMeta{}
 	c.DockerImageManifest, c.DockerImageConfig = "", ""

@@ -56,8 +56,8 @@ func ExampleReader_ImageStreamTag() {
 	fmt.Println(err)
 	// Output:
 	// app:v1 2 map[from:image supports:go] <nil>
-	// imagestreamtags "shop/app:new": not found: the tag points at no image
-	// imagestreamtags "app": BadRequest: "app": the name of an image stream tag is <image stream>:<tag>, with one colon and no @
+	// imagestreamtags.image.openshift.io "app:new" not found in namespace "shop": the tag points at no image
+	// imagestreamtags.image.openshift.io "app" in namespace "shop": "app": the name of an image stream tag is <image stream>:<tag>, with one colon and no @
 }
 
 func ExampleReader_ImageTag() {
@@ -76,7 +76,7 @@ func ExampleReader_ImageStreamTags() {
 	fmt.Println(err)
 	// Output:
 	// app:v1 quay.io/org/app@ <nil>
-	// imagestreamtags "": BadRequest: field selector "spec.x=1": there is no field "spec.x": choose by metadata.name and metadata.namespace
+	// imagestreamtags.image.openshift.io "": field selector "spec.x=1": there is no field "spec.x": choose by metadata.name and metadata.namespace
 }
 
 func ExampleReader_ImageTags() {

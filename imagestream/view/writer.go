@@ -59,7 +59,7 @@ func (w *Writer) now() time.Time {
 
 func (w *Writer) reader() *Reader {
 	return &Reader{
-		Source: w.Streams.Store, InternalRegistry: w.Streams.InternalRegistry, ExternalRegistry: w.Streams.ExternalRegistry, Now: w.now,
+		Source: w.Streams.Store, InternalRegistry: w.Streams.Settings.InternalRegistry, ExternalRegistry: w.Streams.Settings.ExternalRegistry, Now: w.now,
 	}
 }
 
@@ -75,7 +75,7 @@ type dryRun struct{ imagestream.Store }
 func (d dryRun) CreateImageStream(ctx context.Context, s *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 	_, err := d.GetImageStream(ctx, s.Key())
 	if err == nil {
-		return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImageStreams, s.Key().String(), "")
+		return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImageStreams, s.Key(), "")
 	}
 	if !errors.Is(err, imagestream.ErrNotFound) {
 		return nil, err
@@ -130,17 +130,17 @@ func isRace(err error) bool {
 	return errors.Is(err, imagestream.ErrConflict) || errors.Is(err, imagestream.ErrAlreadyExists)
 }
 
-func timeout(resource, name string) error {
-	return imagestream.NewError(imagestream.ReasonServerTimeout, resource, name, "others kept changing the image stream: try again")
+func timeout(resource string, key imagestream.Key) error {
+	return imagestream.NewError(imagestream.ReasonServerTimeout, resource, key, "others kept changing the image stream: try again")
 }
 
 // accept checks namespace and name of a new object, and sets what a server sets.
 func accept(m *imagestream.ObjectMeta, resource, namespace string, now imagestream.Time) error {
 	switch {
 	case m.GenerateName != "" && m.Name == "":
-		return imagestream.NewError(imagestream.ReasonInternalError, resource, m.GenerateName, "names of tags are not generated: give metadata.name")
+		return imagestream.NewError(imagestream.ReasonInternalError, resource, imagestream.Key{Namespace: namespace, Name: m.GenerateName}, "names of tags are not generated: give metadata.name")
 	case m.Namespace != "" && m.Namespace != namespace:
-		return imagestream.NewError(imagestream.ReasonBadRequest, resource, m.Name, fmt.Sprintf("the request is for the namespace %q", namespace))
+		return imagestream.NewError(imagestream.ReasonBadRequest, resource, imagestream.Key{Namespace: namespace, Name: m.Name}, fmt.Sprintf("the request is for the namespace %q", namespace))
 	}
 	m.Namespace = namespace
 	m.CreationTimestamp = now
@@ -157,7 +157,7 @@ func withTagDefaults(t *imagestream.TagReference) *imagestream.TagReference {
 }
 
 func (w *Writer) allowlist() imagestream.Allowlist {
-	return imagestream.NewAllowlist(w.Streams.AllowedRegistries, w.Streams.InternalRegistry)
+	return imagestream.NewAllowlist(w.Streams.Settings.AllowedRegistries, w.Streams.Settings.InternalRegistry)
 }
 
 // exempting returns the allowlist for an update of a spec tag: where it comes from already stays allowed.
@@ -178,9 +178,9 @@ func streamKey(resource string, m *imagestream.ObjectMeta) (imagestream.Key, str
 	stream, tag, ok := pullspec.SplitTag(m.Name)
 	switch {
 	case !ok:
-		return imagestream.Key{}, "", imagestream.NewError(imagestream.ReasonUnknown, resource, m.Name, "the name is <image stream>:<tag>")
+		return imagestream.Key{}, "", imagestream.NewError(imagestream.ReasonUnknown, resource, imagestream.Key{Namespace: m.Namespace, Name: m.Name}, "the name is <image stream>:<tag>")
 	case stream == "" || !pullspec.IsPathSegment(stream):
-		return imagestream.Key{}, "", imagestream.NewError(imagestream.ReasonBadRequest, resource, m.Name, fmt.Sprintf("%q cannot be the name of an image stream", stream))
+		return imagestream.Key{}, "", imagestream.NewError(imagestream.ReasonBadRequest, resource, imagestream.Key{Namespace: m.Namespace, Name: m.Name}, fmt.Sprintf("%q cannot be the name of an image stream", stream))
 	}
 	return imagestream.Key{Namespace: m.Namespace, Name: stream}, tag, nil
 }
@@ -188,7 +188,7 @@ func streamKey(resource string, m *imagestream.ObjectMeta) (imagestream.Key, str
 // create adds a spec tag, nil for none, to a stream that may not exist yet.
 func (w *Writer) create(ctx context.Context, resource string, key imagestream.Key, tag string, spec *imagestream.TagReference, opts WriteOptions) (*imagestream.ImageStream, error) {
 	var stored *imagestream.ImageStream
-	name := pullspec.JoinTag(key.String(), tag)
+	name := imagestream.Key{Namespace: key.Namespace, Name: pullspec.JoinTag(key.Name, tag)}
 	err := retry(ctx, w.Attempts.Create, timeout(resource, name), func() (raced bool, err error) {
 		taken := false
 		var unborn *imagestream.ImageStream
@@ -241,7 +241,7 @@ func (w *Writer) CreateImageStreamTag(ctx context.Context, namespace string, t *
 	}
 	spec := withTagDefaults(t.Tag)
 	if errs := w.validateNewTag(&m, spec); len(errs) > 0 {
-		return nil, imagestream.NewInvalid(resourceTags, namespace+"/"+m.Name, errs)
+		return nil, imagestream.NewInvalid(resourceTags, imagestream.Key{Namespace: namespace, Name: m.Name}, errs)
 	}
 	key, tag, err := streamKey(resourceTags, &m)
 	if err != nil {
@@ -298,7 +298,7 @@ func (w *Writer) CreateImageTag(ctx context.Context, namespace string, t *images
 	}
 	spec, errs := w.validateNewImageTag(&m, t.Spec)
 	if len(errs) > 0 {
-		return nil, imagestream.NewInvalid(resourceTags, namespace+"/"+m.Name, errs)
+		return nil, imagestream.NewInvalid(resourceTags, imagestream.Key{Namespace: namespace, Name: m.Name}, errs)
 	}
 	key, tag, err := streamKey(resourceTags, &m)
 	if err != nil {
@@ -352,19 +352,19 @@ func (w *Writer) DeleteTag(ctx context.Context, namespace, name string, opts Wri
 		err = fmt.Errorf("%q cannot be the name of an image stream", stream)
 	}
 	if err != nil {
-		return imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, name, err.Error())
+		return imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, imagestream.Key{Namespace: namespace, Name: name}, err.Error())
 	}
 	key := imagestream.Key{Namespace: namespace, Name: stream}
-	return retry(ctx, w.Attempts.Delete, timeout(resourceTags, namespace+"/"+name), func() (bool, error) {
+	return retry(ctx, w.Attempts.Delete, timeout(resourceTags, imagestream.Key{Namespace: namespace, Name: name}), func() (bool, error) {
 		writing := false
 		_, err := w.once(opts).UpdateInternal(ctx, key, func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 			if uid := opts.Preconditions.UID; uid != "" && uid != old.Metadata.UID {
-				return nil, imagestream.NewError(imagestream.ReasonConflict, resourceTags, namespace+"/"+name,
+				return nil, imagestream.NewError(imagestream.ReasonConflict, resourceTags, imagestream.Key{Namespace: namespace, Name: name},
 					"the uid of its image stream is "+old.Metadata.UID)
 			}
 			next := inspect.WithoutTag(old, tag)
 			if next == old {
-				return nil, imagestream.NewError(imagestream.ReasonNotFound, resourceTags, namespace+"/"+name, "")
+				return nil, imagestream.NewError(imagestream.ReasonNotFound, resourceTags, imagestream.Key{Namespace: namespace, Name: name}, "")
 			}
 			writing = true
 			return next, nil

@@ -35,7 +35,7 @@ func ExampleWriter_CreateImageStreamTag() {
 	fmt.Println(errors.Is(err, imagestream.ErrInvalid))
 	// Output:
 	// app:v1 v1 1 <nil>
-	// imagestreamtags "shop/app:v1": already exists
+	// imagestreamtags.image.openshift.io "app:v1" already exists in namespace "shop"
 	// true
 }
 
@@ -81,7 +81,7 @@ func ExampleWriter_DeleteTag() {
 	// Output:
 	// <nil>
 	// <nil>
-	// imagestreamtags "shop/app:v1": not found
+	// imagestreamtags.image.openshift.io "app:v1" not found in namespace "shop"
 }
 
 func pushed(n int, tag string) *imagestream.ImageStreamMapping {
@@ -103,7 +103,7 @@ func ExampleWriter_Push() {
 	latest, _ := s.LatestEvent("v1")
 	fmt.Println(latest.Image == digestOf(1), latest.Generation)
 	// Output:
-	// imagestreams "shop/app": not found
+	// imagestreams.image.openshift.io "app" not found in namespace "shop"
 	// <nil>
 	// true 1
 }

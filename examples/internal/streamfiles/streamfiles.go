@@ -119,7 +119,7 @@ func (s *Streams) GetImageStream(_ context.Context, key imagestream.Key) (*image
 	if stream, ok := s.streams[key]; ok {
 		return stream, nil
 	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, "imagestreams", key.String(), "no file has it")
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, "imagestreams", key, "no file has it")
 }
 
 // GetImage implements lookup.Source.
@@ -127,5 +127,5 @@ func (s *Streams) GetImage(_ context.Context, name string) (*imagestream.Image, 
 	if image, ok := s.images[name]; ok {
 		return image, nil
 	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, "images", name, "no file has it")
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, "images", imagestream.Key{Name: name}, "no file has it")
 }

@@ -26,7 +26,7 @@ var imageOps = map[string]runner{
 	"image.create": imageRunner(func(s *caseStore, in imageInput) (*imagestream.Image, error) {
 		image, errs := view.PrepareImageCreate(in.Object, s.env())
 		if len(errs) > 0 {
-			return nil, imagestream.NewInvalid(imagestream.ResourceImages, in.Object.Metadata.Name, errs)
+			return nil, imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: in.Object.Metadata.Name}, errs)
 		}
 		return s.CreateImage(context.Background(), image)
 	}),
@@ -40,7 +40,7 @@ var imageOps = map[string]runner{
 		}
 		image, errs := view.PrepareImageUpdate(old, in.Object, s.env())
 		if len(errs) > 0 {
-			return nil, imagestream.NewInvalid(imagestream.ResourceImages, in.Name, errs)
+			return nil, imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: in.Name}, errs)
 		}
 		// Metadata is compared in the form in which it is written.
 		blank := *old

@@ -200,10 +200,11 @@ func newImportRun(env stored, in importInput, mode importMode) *importRun {
 	r.importer = &importer.Importer{
 		Registry: polite.Retry{Registry: r.registry, Again: polite.AsReal, Wait: func(context.Context, time.Duration) error { return nil }},
 		Writer: &imagestream.Writer{
-			Store: r.store, Authorizer: r.store, InternalRegistry: env.InternalRegistry, ExternalRegistry: env.ExternalRegistry,
-			AllowedRegistries: env.AllowedRegistries, Now: func() time.Time { return env.Now },
-			Limits:   imagestream.Limits{Images: in.Config.LimitImages, ImageTags: in.Config.LimitTags},
-			Attempts: 1,
+			Store: r.store, Authorizer: r.store, Now: func() time.Time { return env.Now }, Attempts: 1,
+			Settings: imagestream.Settings{
+				InternalRegistry: env.InternalRegistry, ExternalRegistry: env.ExternalRegistry, AllowedRegistries: env.AllowedRegistries,
+				Limits: imagestream.Limits{Images: in.Config.LimitImages, ImageTags: in.Config.LimitTags},
+			},
 		},
 		Concurrency: mode.concurrency, Refetch: mode.refetch, Registries: registries.New(in.Config.Config), MaxTags: maxTags,
 		Unrestricted: len(in.Config.UserMayCreate) > 0,

@@ -71,7 +71,7 @@ func (s *scripted) answer(r oc.Request) (json.RawMessage, error) {
 	switch outcome {
 	case "ok", "tagFailure", "repoFailure":
 	default:
-		return nil, imagestream.NewError(imagestream.StatusReason(outcome), r.Resource, r.Name, "as the script says")
+		return nil, imagestream.NewError(imagestream.StatusReason(outcome), r.Resource, imagestream.Key{Name: r.Name}, "as the script says")
 	}
 	switch {
 	case r.Verb == oc.Get || r.Verb == oc.List:
@@ -98,7 +98,7 @@ func (s *scripted) find(r oc.Request) (json.RawMessage, error) {
 		return json.Marshal(object{"items": items})
 	}
 	if len(items) == 0 {
-		return nil, imagestream.NewError(imagestream.ReasonNotFound, r.Resource, r.Name, "")
+		return nil, imagestream.NewError(imagestream.ReasonNotFound, r.Resource, imagestream.Key{Name: r.Name}, "")
 	}
 	return json.Marshal(items[0])
 }

@@ -25,16 +25,17 @@ type environment struct {
 // env returns the library's Env, and the streams in the store.
 func (e environment) env() imagestream.Env {
 	env := imagestream.Env{
-		Now: e.Now, InternalRegistry: e.InternalRegistry, ExternalRegistry: e.ExternalRegistry,
-		AllowedRegistries: e.AllowedRegistries,
-		Streams:           map[imagestream.Key]*imagestream.ImageStream{},
-		Readable:          map[imagestream.Key]bool{},
+		Settings: imagestream.Settings{
+			InternalRegistry: e.InternalRegistry, ExternalRegistry: e.ExternalRegistry, AllowedRegistries: e.AllowedRegistries,
+			Limits: imagestream.Limits{Images: e.limit("openshift.io/images"), ImageTags: e.limit("openshift.io/image-tags")},
+		},
+		Now:      e.Now,
+		Streams:  map[imagestream.Key]*imagestream.ImageStream{},
+		Readable: map[imagestream.Key]bool{},
 	}
 	for _, s := range e.Streams {
 		env.Streams[s.Key()] = s
 	}
-	env.Limits.Images = e.limit("openshift.io/images")
-	env.Limits.ImageTags = e.limit("openshift.io/image-tags")
 	return env
 }
 
@@ -113,7 +114,7 @@ func createRunner(prepare func(*imagestream.ImageStream, imagestream.Env) (*imag
 			return nil, err
 		}
 		if env.Streams[stream.Key()] != nil {
-			return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImageStreams, stream.Key().String(), "")
+			return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImageStreams, stream.Key(), "")
 		}
 		return stream, nil
 	})
@@ -137,7 +138,7 @@ func updateRunner(prepare func(old, next *imagestream.ImageStream, env imagestre
 }
 
 func invalid(s *imagestream.ImageStream, errs imagestream.ErrorList) error {
-	return imagestream.NewInvalid(imagestream.ResourceImageStreams, s.Key().String(), errs)
+	return imagestream.NewInvalid(imagestream.ResourceImageStreams, s.Key(), errs)
 }
 
 // failure shows an error as the vectors do.

@@ -22,7 +22,7 @@ func (s *stored) GetImageStream(_ context.Context, key imagestream.Key) (*images
 			return stream, nil
 		}
 	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key.String(), "")
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key, "")
 }
 
 func (s *stored) GetImage(_ context.Context, name string) (*imagestream.Image, error) {
@@ -31,7 +31,7 @@ func (s *stored) GetImage(_ context.Context, name string) (*imagestream.Image, e
 			return image, nil
 		}
 	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImages, name, "")
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImages, imagestream.Key{Name: name}, "")
 }
 
 func (s *stored) ListImageStreams(_ context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
@@ -75,7 +75,7 @@ func listRunner[T any](list func(ctx context.Context, r *view.Reader, opts view.
 	return viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (v T, err error) {
 		opts := view.ListOptions{Namespace: in.Namespace, Fields: in.FieldSelector}
 		if opts.Labels, err = imagestream.ParseSelector(in.LabelSelector); err != nil {
-			return v, imagestream.NewError(imagestream.ReasonBadRequest, "", "", err.Error())
+			return v, imagestream.NewError(imagestream.ReasonBadRequest, "", imagestream.Key{}, err.Error())
 		}
 		return list(ctx, r, opts)
 	})

@@ -52,8 +52,7 @@ func (s *caseStore) refused(err error) {
 // writer writes to s with the counts of the real system.
 func (s *caseStore) writer() *view.Writer {
 	return &view.Writer{Attempts: view.RealAttempts, Streams: imagestream.Writer{
-		Store: s, Authorizer: s, InternalRegistry: s.InternalRegistry, ExternalRegistry: s.ExternalRegistry,
-		AllowedRegistries: s.AllowedRegistries, Limits: s.env().Limits, Now: func() time.Time { return s.Now },
+		Store: s, Authorizer: s, Settings: s.env().Settings, Now: func() time.Time { return s.Now },
 	}}
 }
 
@@ -138,7 +137,7 @@ func (s *caseStore) CreateImageStream(_ context.Context, stream *imagestream.Ima
 		return nil, err
 	}
 	if s.find(stream.Key()) >= 0 {
-		return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImageStreams, stream.Key().String(), "")
+		return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImageStreams, stream.Key(), "")
 	}
 	c := stream.Clone()
 	c.Metadata.UID = s.UID
@@ -151,11 +150,11 @@ func (s *caseStore) UpdateImageStream(_ context.Context, stream *imagestream.Ima
 	s.begin(stream.Key())
 	at := s.find(stream.Key())
 	if at < 0 {
-		return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, stream.Key().String(), "")
+		return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, stream.Key(), "")
 	}
 	old := s.Streams[at]
 	if stream.Metadata.ResourceVersion != old.Metadata.ResourceVersion || stream.Metadata.UID != old.Metadata.UID {
-		return nil, imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, stream.Key().String(), "")
+		return nil, imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, stream.Key(), "")
 	}
 	c := stream.Clone()
 	if imagestream.Equal(c, old) {
@@ -172,7 +171,7 @@ func (s *caseStore) DeleteImageStream(context.Context, imagestream.Key, imagestr
 
 func (s *caseStore) CreateImage(_ context.Context, image *imagestream.Image) (*imagestream.Image, error) {
 	if _, err := s.GetImage(context.Background(), image.Metadata.Name); err == nil {
-		return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImages, image.Metadata.Name, "")
+		return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, "")
 	}
 	c := image.Clone()
 	c.Metadata.UID = s.UID
