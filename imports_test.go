@@ -30,6 +30,7 @@ var graph = map[string][]string{
 	"imagestream/pullspec": {},
 	"imagestream":          {"tagevent", "imagestream/pullspec"},
 	"imagestream/manifest": {"imagestream", digest},
+	"imagestream/write":    {"imagestream"},
 	"imagestream/view":     {"imagestream", "imagestream/inspect", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
 	"imagestream/inspect":  {"imagestream", "imagestream/pullspec", "tagevent"},
 	"imagestream/describe": {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "imagestream/inspect"},
