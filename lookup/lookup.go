@@ -35,7 +35,11 @@
 // The real system keeps images it has seen for a minute, with annotations of the tag they were seen under, and
 // judges by that; here every review judges by what it is given. What a rule cannot read of an image without a
 // configuration are no labels, where the real system fails. [Options] look further than the real system does, and
-// are off.
+// are off. A [Source] without images, such as [Streams], resolves from histories alone; what it decides so is marked
+// as assumed.
+//
+// As in the real system, a name with a dot ("my.app:20") reads as the host of a registry, so a stream with such a name
+// can never be a short name, whatever its lookup policy says; the reason is [WhyHost]. See conformance case lookup-63.
 package lookup
 
 import (
@@ -110,6 +114,9 @@ type Known struct {
 	// there, and comes back in [Review.Needs].
 	Streams map[imagestream.Key]*imagestream.ImageStream
 	Images  map[string]*imagestream.Image
+	// NoImages tells that no image can be read. Those in the histories of streams count as existing, and what was
+	// decided so is marked as assumed; rules see an image of which nothing is known.
+	NoImages bool
 }
 
 // Needs is what a review must know.
@@ -127,6 +134,8 @@ type Review struct {
 	Changes []Change
 	// Refused says why the object is refused; nil if it is not.
 	Refused *imagestream.StatusError
+	// Skipped is why nothing in the object was looked at; "" if it was.
+	Skipped Why
 	// Needs is what must be known before, sorted, without repeats.
 	Needs Needs
 	// Decisions tell of every reference, in order, if the options ask for it.
@@ -145,6 +154,8 @@ type Change struct {
 	Stream imagestream.Key `json:"stream"`
 	Tag    string          `json:"tag,omitempty"`
 	Event  tagevent.Event  `json:"event"`
+	// Assumed tells that the image is in the tag's history, and whether it still exists is not known; see [ErrNoImages].
+	Assumed bool `json:"assumed,omitempty"`
 }
 
 // Decision is what was done with a reference.
@@ -157,6 +168,8 @@ type Decision struct {
 	Why Why
 	// Refused tells that the object is refused because of it.
 	Refused bool
+	// Assumed tells that the image is in a history, and whether it still exists is not known; see [ErrNoImages].
+	Assumed bool
 }
 
 // Tried is a tag that was looked up.
@@ -165,45 +178,19 @@ type Tried struct {
 	Tag    string
 }
 
-// Why is the reason of a decision.
-type Why string
-
-// Why references change, or stay.
-const (
-	WhyNewest     Why = "it is the newest image of the tag"
-	WhyRepository Why = "the tag has no image yet: it will be in the image stream's repository"
-	WhyExact      Why = "the configuration asks for exact images"
-
-	WhyUnchanged  Why = "it did not change"
-	WhyDecided    Why = "the same reference was decided before"
-	WhyUnreadable Why = "it is not a pull spec"
-	WhyDigest     Why = "it names an exact image already"
-	WhyFull       Why = "it is no short name, and not of the internal registry"
-	WhyKind       Why = "this kind of reference is not looked up"
-	WhyName       Why = "it cannot be the name of an image stream"
-	WhyNoStream   Why = "there is no such image stream"
-	WhyNotLocal   Why = "the image stream is not for local lookup: set spec.lookupPolicy.local"
-	WhyNoImage    Why = "the tag has no image, and the image stream no repository"
-	WhyImageGone  Why = "the image does not exist any more"
-	WhyNoPullSpec Why = "the newest event of the tag has no pull spec that can be read"
-	WhyNoPolicy   Why = "no rule asks for it to be rewritten"
-	WhyUpdate     Why = "jobs and builds are not rewritten in updates"
-	WhyRefused    Why = "no rule lets the image in, or one rejects it"
-	WhyRequired   Why = "the configuration wants every image to be known"
-	WhySame       Why = "it is so already"
-)
-
 // Review says what becomes of an object. It is pure: nothing is read, and nothing of its arguments changed; changes
 // share no memory with them. Source: op lookup.rewrite.
 func (p *Policy) Review(req *Request, known *Known) Review {
 	var r review
 	r.policy, r.req, r.known = p, req, known
-	if req.Subresource != "" || hasController(req.Object) {
-		return Review{}
-	}
 	r.resource = resourceOf(req.Object, &req.Options)
-	if !r.cover() {
-		return Review{}
+	switch {
+	case req.Subresource != "":
+		return Review{Skipped: WhySubresource}
+	case hasController(req.Object):
+		return Review{Skipped: WhyController}
+	case !r.cover():
+		return Review{Skipped: WhyUncovered}
 	}
 	r.force = resolvesNames(req.Object)
 	r.readsImages = r.required || r.rewrites || r.judges
@@ -238,7 +225,7 @@ type review struct {
 	rewrites    bool // everything that can be looked up is rewritten
 	readsImages bool // images by digest matter
 
-	decided []reference
+	decided map[string][]reference // by their names
 	// last is the name that was rewritten last, and what it became: the containers of a pod often share one.
 	last struct {
 		name, to string
@@ -260,7 +247,8 @@ func (r *review) cover() bool {
 	}
 	r.judges = r.policy.rules != nil && r.policy.rules.Covers(r.resource)
 	global := r.policy.config.ResolveImages
-	if !covered && r.req.Options.Uncovered && r.resource != (GroupResource{}) {
+	_, isKnown := known(r.req.Object, &r.req.Options)
+	if !covered && (r.req.Options.Uncovered || isKnown) && r.resource != (GroupResource{}) {
 		covered, r.localNames = true, true
 	} else if !covered {
 		r.rewrites = global.rewrites()
@@ -281,6 +269,9 @@ func resourceOf(object map[string]any, opts *Options) GroupResource {
 	}
 	if group == "build.openshift.io" && kind == "BuildConfig" {
 		return GroupResource{group, "buildconfigs"}
+	}
+	if k, ok := known(object, opts); ok {
+		return GroupResource{group, k.resource}
 	}
 	for _, p := range opts.Paths {
 		if p.Group == group && p.Kind == kind {
@@ -315,6 +306,7 @@ type resolved struct {
 	tagNotes   map[string]string // annotations of the spec tag
 	integrated bool
 	local      bool // by a short name, or for a tag without image
+	assumed    bool // whether the image exists is not known
 	why        Why
 	stream     imagestream.Key
 	tag        string
@@ -323,12 +315,16 @@ type resolved struct {
 
 // visit decides one reference.
 func (r *review) visit(ref reference) {
-	if ref.name == r.last.name && ref.from == nil && ref.name != "" && !ref.same {
+	if ref.name == r.last.name && ref.from == nil && ref.name != "" && !ref.same && ref.why == "" {
 		r.change(ref.at, ref.name, r.last.to, r.last.res)
 		return
 	}
 	d := decision{ref: ref}
 	defer r.note(&d)
+	if ref.why != "" {
+		d.why = ref.why
+		return
+	}
 	if ref.same {
 		d.why = WhyUnchanged
 		return
@@ -344,6 +340,7 @@ func (r *review) visit(ref reference) {
 		if d.unknown {
 			return
 		}
+		d.assumed = res.assumed
 	}
 	switch {
 	case !ok && r.resolves && r.required:
@@ -365,17 +362,15 @@ func (r *review) visit(ref reference) {
 // remembered.
 func (r *review) decide(ref reference) {
 	if r.judges || r.required {
-		r.decided = append(r.decided, ref)
+		if r.decided == nil {
+			r.decided = map[string][]reference{}
+		}
+		r.decided[ref.name] = append(r.decided[ref.name], ref)
 	}
 }
 
 func (r *review) wasDecided(ref reference) bool {
-	for i := range r.decided {
-		if ref.equal(r.decided[i]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.decided[ref.name], ref.equal)
 }
 
 // mayRewrite reports whether the policy wants the reference rewritten.
@@ -418,7 +413,7 @@ func (r *review) change(at location, from, to string, res resolved) {
 	if r.out.Changes == nil {
 		r.out.Changes = make([]Change, 0, 4)
 	}
-	r.out.Changes = append(r.out.Changes, Change{Path: at.pointer(), From: from, To: to, Why: res.why, Stream: res.stream, Tag: res.tag, Event: res.event})
+	r.out.Changes = append(r.out.Changes, Change{Path: at.pointer(), From: from, To: to, Why: res.why, Stream: res.stream, Tag: res.tag, Event: res.event, Assumed: res.assumed})
 }
 
 // changeMember changes a member beside the name of a build's reference.
@@ -460,11 +455,12 @@ type decision struct {
 	why     Why
 	unknown bool
 	refused bool
+	assumed bool
 }
 
 func (r *review) refuse(d *decision, why Why) {
 	d.to, d.why, d.refused = "", why, true
-	r.errs = append(r.errs, &imagestream.FieldError{Type: imagestream.FieldForbidden, Field: d.ref.at.field(), Value: d.ref.name, Detail: string(why)})
+	r.errs = append(r.errs, &imagestream.FieldError{Type: imagestream.FieldForbidden, Field: d.ref.at.field(), Value: d.ref.name, Detail: why.Message()})
 }
 
 // note tells what was decided, to those who asked.
@@ -474,7 +470,7 @@ func (r *review) note(d *decision) {
 	}
 	r.out.Decisions = append(r.out.Decisions, Decision{
 		Reference: Reference{Path: d.ref.at.pointer(), Field: d.ref.at.field(), Kind: d.ref.kind, Namespace: d.ref.namespace, Name: d.ref.name},
-		Tried:     d.tried, To: d.to, Why: d.why, Refused: d.refused,
+		Tried:     d.tried, To: d.to, Why: d.why, Refused: d.refused, Assumed: d.assumed,
 	})
 }
 

@@ -56,7 +56,7 @@ func ExampleResolver() {
 	resolver := lookup.Resolver{Source: store(&testing.T{}, true)}
 	changes, err := resolver.Changes(context.Background(), deployment, "")
 	for _, c := range changes {
-		fmt.Println(c.Path, c.From, "->", c.To[:29]+"...", "because", c.Why, err)
+		fmt.Println(c.Path, c.From, "->", c.To[:29]+"...", "because", c.Why.Message(), err)
 	}
 	again, err := resolver.Changes(context.Background(), lookup.Apply(deployment, changes), "")
 	fmt.Println(again, err)

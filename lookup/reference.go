@@ -28,7 +28,7 @@ var ErrNoTemplate = errors.New("the object has no pod template")
 func References(object, old map[string]any, opts Options) ([]Reference, error) {
 	var list []Reference
 	err := visit(object, old, &opts, func(r reference) {
-		if r.same {
+		if r.same || r.why != "" {
 			return
 		}
 		list = append(list, Reference{Path: r.at.pointer(), Field: r.at.field(), Kind: r.kind, Namespace: r.namespace, Name: r.name})
@@ -43,9 +43,9 @@ type reference struct {
 	from map[string]any
 	at   location
 	same bool // as in the old object
+	why  Why  // it is not to be looked up; "" if it is
 }
 
-// key tells references apart.
 func (r reference) equal(o reference) bool {
 	return r.kind == o.kind && r.namespace == o.namespace && r.name == o.name && sameOthers(r.from, o.from)
 }
@@ -126,6 +126,9 @@ type Options struct {
 	// Uncovered looks at objects that no resolution rule covers, such as PodTemplates and BuildConfigs, as if one
 	// did that rewrites local names.
 	Uncovered bool
+	// KnownKinds looks at well-known kinds of others as well: Argo's Rollout and workflows, Knative's services, Tekton's
+	// tasks and pipelines, KubeVirt's machines.
+	KnownKinds bool
 	// Paths are further places, in objects of any kind.
 	Paths []Path
 	// Namespaces are searched for a short name after the object's own, in order.
@@ -154,9 +157,17 @@ func visit(object, old map[string]any, opts *Options, do func(reference)) error 
 	} else if group == "build.openshift.io" && (kind == "Build" || kind == "BuildConfig") {
 		visitBuild(object, old, changed, do)
 	}
+	if k, ok := known(object, opts); ok {
+		if k.spec != nil {
+			visitPod(object, old, k.spec, changed, opts, do)
+		}
+		for _, path := range k.paths {
+			visitPath(object, Path{Path: path}.Steps(), "", do)
+		}
+	}
 	for _, p := range opts.Paths {
 		if p.Group == group && p.Kind == kind {
-			visitPath(object, p.steps(), "", do)
+			visitPath(object, p.Steps(), "", do)
 		}
 	}
 	return nil
@@ -169,53 +180,61 @@ func resolvesNames(object map[string]any) bool {
 }
 
 func visitPod(object, old map[string]any, steps []string, changed bool, opts *Options, do func(reference)) {
-	spec, before := podspec.Walk(object, steps), podspec.Walk(old, steps)
+	spec := podspec.Walk(object, steps)
+	var before map[string]string
+	if !changed {
+		before = containerImages(podspec.Walk(old, steps))
+	}
 	for _, list := range [...]string{"initContainers", "containers", "ephemeralContainers"} {
-		if list == "ephemeralContainers" && !opts.EphemeralContainers {
-			continue
-		}
 		containers, _ := spec[list].([]any)
 		for i := range containers {
 			container, _ := containers[i].(map[string]any)
 			image, ok := container["image"].(string)
-			if !ok && container["image"] != nil {
-				continue
-			}
 			r := reference{kind: imagestream.KindDockerImage, name: image, at: location{prefix: steps, list: list, index: i, leaf: "image"}}
-			if !changed {
+			switch {
+			case list == "ephemeralContainers" && !opts.EphemeralContainers:
+				r.why = WhyPlace
+			case !ok && container["image"] != nil:
+				r.why = WhyNotText
+			case !changed:
 				name, _ := container["name"].(string)
-				oldImage, found := containerImage(before, name)
+				oldImage, found := before[name]
 				r.same = found && oldImage == image
 			}
 			do(r)
 		}
 	}
-	if !opts.ImageVolumes {
-		return
-	}
 	volumes, _ := spec["volumes"].([]any)
 	for i := range volumes {
 		volume, _ := volumes[i].(map[string]any)
 		source, _ := volume["image"].(map[string]any)
-		if image, ok := source["reference"].(string); ok {
-			do(reference{kind: imagestream.KindDockerImage, name: image, at: location{prefix: steps, list: "volumes", index: i, leaf: "image/reference"}})
+		image, ok := source["reference"].(string)
+		if !ok {
+			continue
 		}
+		r := reference{kind: imagestream.KindDockerImage, name: image, at: location{prefix: steps, list: "volumes", index: i, leaf: "image/reference"}}
+		if !opts.ImageVolumes {
+			r.why = WhyPlace
+		}
+		do(r)
 	}
 }
 
-// containerImage returns the image of the first container of that name, init containers first.
-func containerImage(spec map[string]any, name string) (string, bool) {
+// containerImages returns the images of containers by their names. Of several with a name the first counts, init
+// containers before others.
+func containerImages(spec map[string]any) map[string]string {
+	images := map[string]string{}
 	for _, list := range [...]string{"initContainers", "containers"} {
 		containers, _ := spec[list].([]any)
 		for _, c := range containers {
 			container, _ := c.(map[string]any)
-			if have, _ := container["name"].(string); have == name {
-				image, _ := container["image"].(string)
-				return image, true
+			name, _ := container["name"].(string)
+			if _, has := images[name]; !has {
+				images[name], _ = container["image"].(string)
 			}
 		}
 	}
-	return "", false
+	return images
 }
 
 var sourceSteps, strategySteps = []string{"spec", "source"}, []string{"spec", "strategy"}
@@ -291,16 +310,16 @@ func fromReference(from map[string]any, at location) reference {
 	return r
 }
 
-// steps splits a path at dots and before brackets.
-func (p Path) steps() []string {
-	return strings.Split(strings.ReplaceAll(p.Path, "[", ".["), ".")
-}
-
 // visitPath goes along the steps of a path, with the pointer of where it is.
 func visitPath(node any, steps []string, pointer string, do func(reference)) {
 	if len(steps) == 0 {
-		if text, ok := node.(string); ok && pointer != "" {
-			do(reference{kind: imagestream.KindDockerImage, name: text, at: location{free: pointer}})
+		r := reference{kind: imagestream.KindDockerImage, at: location{free: pointer}}
+		text, ok := node.(string)
+		if r.name = text; !ok {
+			r.why = WhyNotText
+		}
+		if node != nil && pointer != "" {
+			do(r)
 		}
 		return
 	}

@@ -45,6 +45,10 @@ func (r *review) resolvePullSpec(spec string, d *decision) (resolved, bool) {
 	}
 	full := r.known.InternalRegistry != "" && ref.Registry == r.known.InternalRegistry
 	partial := r.force || ref.Registry == "" && ref.Namespace == "" && ref.Name != ""
+	if ref.Name == "" {
+		d.why = WhyHost // See conformance case lookup-63.
+		return resolved{}, false
+	}
 	if !full && !partial {
 		d.why = WhyFull
 		return resolved{}, false
@@ -78,11 +82,11 @@ func (r *review) resolveDigest(ref pullspec.Reference, d *decision) (resolved, b
 		return resolved{}, false // whether it exists makes no difference
 	}
 	image, known := r.image(ref.ID, d)
-	if !known || image == nil {
+	if !known || image == nil && !r.known.NoImages {
 		return resolved{}, false
 	}
 	integrated := r.known.InternalRegistry != "" && ref.Registry == r.known.InternalRegistry
-	return resolved{reference: ref, image: image, integrated: integrated, why: WhyExact}, true
+	return resolved{reference: ref, image: image, integrated: integrated, why: WhyExact, assumed: image == nil}, true
 }
 
 // tagName is a tag that is looked up: partial by a short name, forced by the annotation.
@@ -125,14 +129,17 @@ func (r *review) resolveTag(n tagName, d *decision) (resolved, bool) {
 		return resolved{}, false
 	}
 	if !n.partial && !r.readsImages {
-		d.why = WhyFull
+		d.why = WhyInternal
+		if d.ref.kind == imagestream.KindImageStreamTag {
+			d.why = WhyTag
+		}
 		return resolved{}, false // whether its image exists makes no difference
 	}
 	image, known := r.image(event.Image, d)
 	if !known {
 		return resolved{}, false
 	}
-	if image == nil {
+	if image == nil && !r.known.NoImages {
 		d.why = WhyImageGone
 		return resolved{}, false
 	}
@@ -144,6 +151,7 @@ func (r *review) resolveTag(n tagName, d *decision) (resolved, bool) {
 	}
 	reference.Tag, reference.ID = "", event.Image
 	res.reference, res.image, res.integrated, res.local, res.event = reference, image, true, n.partial, event
+	res.assumed = image == nil
 	if spec != nil {
 		res.tagNotes = spec.Annotations
 	}
@@ -232,6 +240,9 @@ func (r *review) resolveStreamImage(key imagestream.Key, name string, d *decisio
 		d.why = WhyNoStream
 		return resolved{}, false
 	}
+	if r.known.NoImages {
+		return r.assumeImage(key, s, id, d)
+	}
 	image, known := r.imageOf(s, id, d)
 	if !known {
 		return resolved{}, false
@@ -246,6 +257,26 @@ func (r *review) resolveStreamImage(key imagestream.Key, name string, d *decisio
 		return resolved{}, false
 	}
 	return resolved{reference: reference, image: image, integrated: true, why: WhyExact, stream: key}, true
+}
+
+// assumeImage resolves an image of a stream by the events alone.
+func (r *review) assumeImage(key imagestream.Key, s *imagestream.ImageStream, id string, d *decision) (resolved, bool) {
+	for i := range s.Status.Tags {
+		for _, e := range s.Status.Tags[i].Items {
+			if e.Image == "" || !pullspec.MatchImageID(e.Image, id) {
+				continue
+			}
+			reference, err := pullspec.Parse(e.DockerImageReference)
+			if err != nil {
+				d.why = WhyNoPullSpec
+				return resolved{}, false
+			}
+			reference.Tag, reference.ID = "", e.Image
+			return resolved{reference: reference, integrated: true, why: WhyExact, stream: key, assumed: true}, true
+		}
+	}
+	d.why = WhyImageGone
+	return resolved{}, false
 }
 
 // imageOf returns the image of a stream that id names: among those of all its events, and of the manifest lists
@@ -293,6 +324,9 @@ func (r *review) stream(key imagestream.Key, d *decision) (*imagestream.ImageStr
 
 // image returns an image, nil if there is none, and whether that is known.
 func (r *review) image(name string, d *decision) (*imagestream.Image, bool) {
+	if r.known.NoImages {
+		return nil, true
+	}
 	image, known := r.known.Images[name]
 	if !known {
 		d.unknown = true

@@ -18,6 +18,26 @@ type Source interface {
 	GetImage(ctx context.Context, name string) (*imagestream.Image, error)
 }
 
+// ErrNoImages is what a [Source] returns, bare or wrapped, that has image streams and no images. A [Resolver] then
+// resolves from the streams alone, and marks what it decided so as assumed.
+var ErrNoImages = errors.New("images are not known, only image streams")
+
+// Streams is a [Source] of image streams alone, such as those that a file has.
+type Streams map[imagestream.Key]*imagestream.ImageStream
+
+// GetImageStream implements [Source].
+func (s Streams) GetImageStream(_ context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
+	if stream, ok := s[key]; ok {
+		return stream, nil
+	}
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, "imagestreams", key, "not found")
+}
+
+// GetImage implements [Source]: it returns [ErrNoImages].
+func (s Streams) GetImage(context.Context, string) (*imagestream.Image, error) {
+	return nil, ErrNoImages
+}
+
 // Resolver reviews objects: it reads what a [Policy] needs to know, each stream and image once for an object, several
 // at a time. Only Source must be set. It is safe for concurrent use, and its fields are not to be changed once it is
 // used.
@@ -125,7 +145,10 @@ func (r *Resolver) read(ctx context.Context, needs Needs, known *Known) error {
 	for _, name := range images {
 		reads = append(reads, func() error { return readOne(ctx, &mu, "image "+name, name, known.Images, r.Source.GetImage) })
 	}
-	if err := doAll(reads); err != nil {
+	if err := doAll(reads); errors.Is(err, ErrNoImages) {
+		known.NoImages = true
+		return r.read(ctx, Needs{Streams: needs.Streams}, known)
+	} else if err != nil {
 		return err
 	}
 	keep(r, &r.streams, streams, known.Streams, now)

@@ -55,14 +55,14 @@ func ExamplePolicy_Review() {
 	}
 	// Output:
 	// [shop/nodejs]
-	// nodejs:20 quay.io/org/nodejs@sha256:1f it is the newest image of the tag
+	// nodejs:20 quay.io/org/nodejs@sha256:1f Newest
 }
 
 func ExamplePolicy_Review_explain() {
 	policy, _ := lookup.NewPolicy(nil)
 	req := &lookup.Request{Namespace: "shop", Object: pod("nodejs:20", nil), Options: lookup.Options{Explain: true}}
 	for _, d := range policy.Review(req, known(false)).Decisions {
-		fmt.Println(d.Field, d.Name, "stays because", d.Why, d.Tried)
+		fmt.Println(d.Field, d.Name, "stays because", d.Why.Message(), d.Tried)
 	}
 	// Output: spec.containers[0].image nodejs:20 stays because the image stream is not for local lookup: set spec.lookupPolicy.local [{shop/nodejs 20}]
 }
@@ -217,7 +217,8 @@ func TestReasons(t *testing.T) {
 		{"none:20", true, nil, "", lookup.WhyNoStream},
 		{"a b", true, nil, "", lookup.WhyUnreadable},
 		{"quay.io/org/app", true, nil, "", lookup.WhyFull},
-		{"reg.int:5000/shop/nodejs:20", true, nil, "reg.int:5000", lookup.WhyFull},
+		{"reg.int:5000/shop/nodejs:20", true, nil, "reg.int:5000", lookup.WhyInternal},
+		{"my.app:20", true, nil, "", lookup.WhyHost},
 		{"reg.int:5000/shop/a/b", true, nil, "reg.int:5000", lookup.WhyName},
 		{"app@" + image, true, nil, "", lookup.WhyDigest},
 		{"nodejs:gone", true, nil, "", lookup.WhyImageGone},

@@ -36,7 +36,7 @@ func ExampleRewriter_Rewrite() {
 	res, err := w.Rewrite(context.Background(), []byte(deployment))
 	fmt.Print(string(res.Bytes), err, "\n")
 	for _, c := range res.Changes {
-		fmt.Printf("%d:%d %s -> %s, for %s of %s:%s\n", c.Line, c.Column, c.From, c.To, c.Why, c.Stream, c.Tag)
+		fmt.Printf("%d:%d %s -> %s, for %s of %s:%s\n", c.Line, c.Column, c.From, c.To, c.Why.Message(), c.Stream, c.Tag)
 	}
 	// Output:
 	// # The shop's window
@@ -70,7 +70,7 @@ func ExampleNew() {
 	res, _ := w.Rewrite(context.Background(), []byte("web:\n  image: {repository: nodejs, tag: '20', digest: ''}\nsidecars:\n- image: none\n"))
 	fmt.Print(string(res.Bytes))
 	for _, d := range res.Decisions {
-		fmt.Printf("%d:%d %s %s: %s\n", d.Line, d.Column, d.Place.Path, d.Name, d.Why)
+		fmt.Printf("%d:%d %s %s: %s\n", d.Line, d.Column, d.Place.Path, d.Name, d.Why.Message())
 	}
 	// Output:
 	// web:

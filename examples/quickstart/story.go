@@ -296,7 +296,7 @@ func (s *story) resolve(ctx context.Context, text string) error {
 		s.printf("   nothing changes\n")
 	}
 	for _, c := range changes {
-		s.printf("   %s\n     %s\n  -> %s\n     (%s)\n", c.Path, c.From, c.To, c.Why)
+		s.printf("   %s\n     %s\n  -> %s\n     (%s)\n", c.Path, c.From, c.To, c.Why.Message())
 	}
 	return nil
 }

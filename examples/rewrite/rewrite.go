@@ -174,7 +174,7 @@ func explain(out io.Writer, f *file) error {
 		if d.To != "" {
 			fmt.Fprintf(out, "\n  -> %s", d.To)
 		}
-		fmt.Fprintf(out, "\n  %s", d.Why)
+		fmt.Fprintf(out, "\n  %s", d.Why.Message())
 		for i, tried := range d.Tried {
 			text := "; looked up "
 			if i > 0 {

@@ -1,0 +1,85 @@
+package lookup
+
+// Why is the reason of a decision: a short code that does not change. [Why.Message] is its sentence.
+type Why string
+
+// Why references change.
+const (
+	WhyNewest     Why = "Newest"
+	WhyRepository Why = "Repository"
+	WhyExact      Why = "Exact"
+)
+
+// Why references stay.
+const (
+	WhyUnchanged  Why = "Unchanged"
+	WhyDecided    Why = "Decided"
+	WhyUnreadable Why = "Unreadable"
+	WhyNotText    Why = "NotText"
+	WhyDigest     Why = "Digest"
+	WhyFull       Why = "Full"
+	WhyInternal   Why = "Internal"
+	WhyHost       Why = "Host"
+	WhyTag        Why = "Tag"
+	WhyKind       Why = "Kind"
+	WhyName       Why = "Name"
+	WhyNoStream   Why = "NoStream"
+	WhyNotLocal   Why = "NotLocal"
+	WhyNoImage    Why = "NoImage"
+	WhyImageGone  Why = "ImageGone"
+	WhyNoPullSpec Why = "NoPullSpec"
+	WhyNoPolicy   Why = "NoPolicy"
+	WhyUpdate     Why = "Update"
+	WhyRefused    Why = "Refused"
+	WhyRequired   Why = "Required"
+	WhySame       Why = "Same"
+	WhyPlace      Why = "Place"
+)
+
+// Why whole objects stay.
+const (
+	WhySubresource Why = "Subresource"
+	WhyController  Why = "Controller"
+	WhyUncovered   Why = "Uncovered"
+)
+
+var messages = map[Why]string{
+	WhyNewest:     "it is the newest image of the tag",
+	WhyRepository: "the tag has no image yet: it will be in the image stream's repository",
+	WhyExact:      "the configuration asks for exact images",
+
+	WhyUnchanged:  "it did not change",
+	WhyDecided:    "the same reference was decided before",
+	WhyUnreadable: "it is not a pull spec",
+	WhyNotText:    "it is not a text",
+	WhyDigest:     "it names an exact image already",
+	WhyFull:       "it is neither a short name nor a pull spec of the internal registry",
+	WhyInternal:   "it is a pull spec of the internal registry, where only short names are rewritten",
+	WhyHost:       "it reads as the host of a registry: a name with a dot can never be a short name",
+	WhyTag:        "it names an image stream tag, where only short names are rewritten",
+	WhyKind:       "this kind of reference is not looked up",
+	WhyName:       "it cannot be the name of an image stream",
+	WhyNoStream:   "there is no such image stream",
+	WhyNotLocal:   "the image stream is not for local lookup: set spec.lookupPolicy.local",
+	WhyNoImage:    "the tag has no image, and the image stream no repository",
+	WhyImageGone:  "the image does not exist any more",
+	WhyNoPullSpec: "the newest event of the tag has no pull spec that can be read",
+	WhyNoPolicy:   "no rule asks for it to be rewritten",
+	WhyUpdate:     "jobs and builds are not rewritten in updates",
+	WhyRefused:    "no rule lets the image in, or one rejects it",
+	WhyRequired:   "the configuration wants every image to be known",
+	WhySame:       "it is so already",
+	WhyPlace:      "this place is not looked at",
+
+	WhySubresource: "only objects are looked at, not their subresources",
+	WhyController:  "the object has a controller, which has looked up its images",
+	WhyUncovered:   "objects of this kind are not looked at",
+}
+
+// Message returns the sentence for people, without a full stop; for a code that this package does not have, the code.
+func (w Why) Message() string {
+	if message, ok := messages[w]; ok {
+		return message
+	}
+	return string(w)
+}
