@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
@@ -16,6 +17,8 @@ const (
 	maxLabel       = 63
 	maxDNSLabel    = 63
 	maxSubdomain   = 253
+	maxManager     = 128
+	maxSubresource = 256
 )
 
 func isAlphanumeric(c byte) bool {
@@ -47,8 +50,11 @@ func isLabelKey(s string) bool {
 	return isSubdomain(prefix) && isLabelName(name)
 }
 
-func isDNSLabel(s string) bool {
-	if s == "" || len(s) > maxDNSLabel || s[0] == '-' || s[len(s)-1] == '-' {
+func isDNSLabel(s string) bool { return len(s) <= maxDNSLabel && isDNSWord(s) }
+
+// isDNSWord reports whether s has lower-case letters, digits and inner dashes.
+func isDNSWord(s string) bool {
+	if s == "" || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
 	}
 	for i := range len(s) {
@@ -59,19 +65,13 @@ func isDNSLabel(s string) bool {
 	return true
 }
 
-// isSubdomain reports whether s is labels joined by dots. A label of it has no length limit of its own.
+// isSubdomain reports whether s is words joined by dots. A word of it has no length limit of its own.
 func isSubdomain(s string) bool {
-	if s == "" || len(s) > maxSubdomain {
+	if len(s) > maxSubdomain {
 		return false
 	}
-	for label := range strings.SplitSeq(s, ".") {
-		for len(label) > maxDNSLabel {
-			if !isDNSLabel("a" + label[:maxDNSLabel-2] + "a") {
-				return false
-			}
-			label = label[maxDNSLabel-2:]
-		}
-		if !isDNSLabel(label) {
+	for word := range strings.SplitSeq(s, ".") {
+		if !isDNSWord(word) {
 			return false
 		}
 	}
@@ -178,7 +178,8 @@ func validateFinalizers(errs *ErrorList, finalizers []string) {
 	for i, f := range finalizers {
 		if !isLabelKey(f) {
 			errs.add(FieldInvalid, path, f, "a finalizer is written like a label key")
-		} else if !strings.Contains(f, "/") && f != "kubernetes" && f != "orphan" && f != "foregroundDeletion" {
+		}
+		if !strings.Contains(f, "/") && f != "kubernetes" && f != "orphan" && f != "foregroundDeletion" {
 			errs.add(FieldInvalid, fmt.Sprintf("%s[%d]", path, i), f, "a finalizer of your own has a domain in front: example.com/"+f)
 		}
 	}
@@ -195,6 +196,15 @@ func validateManagedFields(errs *ErrorList, entries []ManagedFieldsEntry) {
 		}
 		if e.FieldsType != "" && e.FieldsType != "FieldsV1" {
 			errs.add(FieldInvalid, path+".fieldsType", e.FieldsType, "the type of fields is FieldsV1")
+		}
+		if len(e.Manager) > maxManager {
+			errs.add(FieldTooLong, path+".manager", nil, fmt.Sprintf("a manager has %d bytes at most, not %d", maxManager, len(e.Manager)))
+		}
+		if strings.ContainsFunc(e.Manager, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			errs.add(FieldInvalid, path+".manager", e.Manager, "a manager is printable characters")
+		}
+		if len(e.Subresource) > maxSubresource {
+			errs.add(FieldTooLong, path+".subresource", nil, fmt.Sprintf("a subresource has %d bytes at most, not %d", maxSubresource, len(e.Subresource)))
 		}
 	}
 }

@@ -60,22 +60,15 @@ func (t *target) version(m *imagestream.ObjectMeta) error {
 	return nil
 }
 
-// meet checks and fills the metadata of an object that is to replace a view.
+// meet fills the metadata of an object that is to replace a view: what a client cannot change is the view's. Its name is
+// compared by the validation.
 func (t *target) meet(m, old *imagestream.ObjectMeta) error {
-	fail := func(reason imagestream.StatusReason, message string) error {
-		return imagestream.NewError(reason, resourceTags, t.nameKey(), message)
-	}
 	if m.Namespace != "" && m.Namespace != t.key.Namespace {
-		return fail(imagestream.ReasonBadRequest, fmt.Sprintf("the request is for the namespace %q", t.key.Namespace))
+		return imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, t.nameKey(),
+			fmt.Sprintf("the request is for the namespace %q", t.key.Namespace))
 	}
-	if m.Name != t.name {
-		return fail(imagestream.ReasonBadRequest, fmt.Sprintf("the object in the request is %q", m.Name))
-	}
-	m.Namespace = t.key.Namespace
-	m.ResourceVersion, m.Generation, m.CreationTimestamp = old.ResourceVersion, old.Generation, old.CreationTimestamp
-	if m.UID == "" {
-		m.UID = old.UID
-	}
+	*m = imagestream.CarryMetadata(old, m)
+	m.ResourceVersion, m.SelfLink = old.ResourceVersion, old.SelfLink
 	return nil
 }
 
@@ -136,9 +129,6 @@ func (w *Writer) prepareUpdate(at *target, t *imagestream.ImageStreamTag) (*imag
 		if err := accept(&m, resourceTags, at.key.Namespace, 0); err != nil {
 			return nil, err
 		}
-		if m.Name != at.name {
-			return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, at.nameKey(), fmt.Sprintf("the object in the request is %q", m.Name))
-		}
 		errs = w.validateNewTag(&m, spec)
 	} else {
 		old, err := NewImageStreamTag(at.stored, at.tag, nil, w.reader().env())
@@ -174,16 +164,14 @@ func (w *Writer) prepareUpdate(at *target, t *imagestream.ImageStreamTag) (*imag
 
 // sameMetadata reports what an update of a view may not change: everything, but for annotations where these
 // are the tag's.
-func sameMetadata(m, old *imagestream.ObjectMeta, annotations bool) (errs imagestream.ErrorList) {
-	if m.UID != old.UID {
-		errs = append(errs, &imagestream.FieldError{Type: imagestream.FieldInvalid, Field: "metadata.uid", Value: m.UID, Detail: "this cannot be changed"})
-	}
-	a, b := m.Clone(), old.Clone()
+func sameMetadata(m, old *imagestream.ObjectMeta, annotations bool) imagestream.ErrorList {
+	errs := imagestream.ValidateMetadataUpdate(old, m)
+	a, b := *m, *old
+	a.Unknown, b.Unknown = nil, nil
 	if !annotations {
 		a.Annotations, b.Annotations = nil, nil
 	}
-	x := imagestream.ImageStream{Metadata: a}
-	if !imagestream.Equal(&x, &imagestream.ImageStream{Metadata: b}) {
+	if !imagestream.Equal(&imagestream.ImageStream{Metadata: a}, &imagestream.ImageStream{Metadata: b}) {
 		errs = append(errs, &imagestream.FieldError{
 			Type: imagestream.FieldInvalid, Field: "metadata", Detail: "only annotations can be changed here; labels and the like are the image stream's",
 		})
@@ -240,13 +228,11 @@ func (w *Writer) prepareImageTagUpdate(at *target, t *imagestream.ImageTag) (*im
 		if err := accept(&m, resourceTags, at.key.Namespace, 0); err != nil {
 			return nil, err
 		}
-		if m.Name != at.name {
-			return nil, imagestream.NewError(imagestream.ReasonBadRequest, resourceTags, at.nameKey(), fmt.Sprintf("the object in the request is %q", m.Name))
-		}
 		spec, errs := w.validateNewImageTag(&m, t.Spec)
 		if len(errs) > 0 {
 			return nil, invalid(errs)
 		}
+		spec.Name = at.tag
 		return spec, nil
 	}
 	old, _, err := NewImageTag(at.stored, at.tag, nil, w.reader().env())
@@ -259,7 +245,7 @@ func (w *Writer) prepareImageTagUpdate(at *target, t *imagestream.ImageTag) (*im
 	errs := imagestream.ValidateMetadata(&m, true)
 	spec := withTagDefaults(t.Spec)
 	if spec != nil {
-		if spec.Name != at.tag {
+		if _, tag, ok := pullspec.SplitTag(m.Name); !ok || spec.Name != tag {
 			errs = append(errs, wrongTagName(spec.Name))
 		}
 		errs = append(errs, imagestream.ValidateTag(*spec, "spec", isInsecure(&m), w.exempting(at.spec))...)
@@ -272,6 +258,9 @@ func (w *Writer) prepareImageTagUpdate(at *target, t *imagestream.ImageTag) (*im
 	}
 	if len(errs) > 0 {
 		return nil, invalid(errs)
+	}
+	if spec != nil {
+		spec.Name = at.tag
 	}
 	return spec, nil
 }
