@@ -6,6 +6,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/importer"
 )
@@ -65,7 +66,7 @@ func promote(ctx context.Context, w *imagestream.Writer, key imagestream.Key) er
 		if !ok {
 			return nil, fmt.Errorf("%s: there is no candidate", old.Key())
 		}
-		return inspect.WithTag(old, imagestream.TagReference{
+		return edit.WithTag(old, imagestream.TagReference{
 			Name: "prod", From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamImage, Name: old.Metadata.Name + "@" + latest.Image},
 		}), nil
 	})

@@ -46,7 +46,7 @@ import (
 	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
-	"github.com/imagestreams/imagestreams/imagestream/view"
+	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/importer/registries"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -365,7 +365,7 @@ func (i *Importer) createImages(ctx context.Context, answers []Answer) error {
 			return nil
 		}
 		done[image.Metadata.Name] = true
-		stored, errs := view.PrepareImageCreate(image, imagestream.Env{Now: i.now()})
+		stored, errs := manifest.PrepareImageCreate(image, imagestream.Env{Now: i.now()})
 		if len(errs) > 0 {
 			return imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, errs)
 		}

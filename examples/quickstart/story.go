@@ -21,7 +21,7 @@ import (
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/describe"
-	"github.com/imagestreams/imagestreams/imagestream/inspect"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/internal/registryserver"
 	"github.com/imagestreams/imagestreams/lookup"
@@ -173,7 +173,7 @@ func (s *story) tell(ctx context.Context, server *registryserver.Server) error {
 		{"The new image is bad: the tag goes back, and the Deployment with it", func() (err error) {
 			s.now = s.now.Add(10 * time.Minute)
 			stream, err = s.writer.Update(ctx, stream.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-				return inspect.Rollback(old, "20", 1)
+				return edit.Rollback(old, "20", 1)
 			})
 			if err != nil {
 				return err
@@ -221,7 +221,7 @@ func (s *story) create(ctx context.Context, text string) (*imagestream.ImageStre
 	if errors.Is(err, imagestream.ErrAlreadyExists) {
 		did = "found"
 		created, err = s.writer.Update(ctx, stream.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-			return inspect.Merge(old, &stream), nil
+			return edit.Merge(old, &stream), nil
 		})
 	}
 	if err != nil {

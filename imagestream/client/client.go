@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/imagestream/view"
@@ -193,7 +194,7 @@ func (c *Client) setTag(ctx context.Context, stream imagestream.Key, t imagestre
 		if old == nil {
 			old = newStream(stream)
 		}
-		return inspect.WithTag(old, t), nil
+		return edit.WithTag(old, t), nil
 	}, imagestream.PrepareCreate)
 }
 
@@ -318,7 +319,7 @@ func importOf(s *imagestream.ImageStream, tags []string) (*imagestream.ImageStre
 // not follow its source any more. A tag without such an event is of class [imagestream.ErrInvalid].
 func (c *Client) Rollback(ctx context.Context, stream imagestream.Key, tag string, events int) (*imagestream.ImageStream, error) {
 	return c.Update(ctx, stream, func(s *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		next, err := inspect.Rollback(s, tag, events)
+		next, err := edit.Rollback(s, tag, events)
 		if err != nil {
 			return nil, invalidTag(stream, tag, "", "", err.Error())
 		}

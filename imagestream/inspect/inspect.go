@@ -1,6 +1,5 @@
 // Package inspect answers everyday questions about image streams, with small pure functions. They change no
-// argument; a stream that they return shares with the argument what did not change, and is meant to be stored
-// by a transition of package imagestream.
+// argument. What changes a stream is in package edit.
 //
 // # What does a tag point at
 //
@@ -12,15 +11,10 @@
 //
 // [TagState] tells pending from done from failed, and why. [Diff] lists what is different in a newer stream.
 //
-// # What to store
-//
-// [WithTag] and [WithoutTag] change one tag, [Merge] brings a desired stream into a stored one, [Rollback]
-// and [RollbackTo] move a tag back, [Snapshot] pins everything to digests.
-//
 // # Differences from OpenShift
 //
-// The API has none of these questions; each client answers them for itself. [PullSpec] and [Rollback] do what
-// the clients do that come with it.
+// The API has none of these questions; each client answers them for itself. [PullSpec] does what the clients
+// do that come with it.
 package inspect
 
 import (

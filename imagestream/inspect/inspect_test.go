@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -56,51 +57,6 @@ func ExamplePullSpec() {
 	// quay.io/org/app:v1 false
 	// quay.io/org/app@sha256:0 true
 	// the tag points at nothing, and the image stream has no repository: import or push an image first
-}
-
-func ExampleRollback() {
-	env := imagestream.Env{Now: now.Add(24 * time.Hour)}
-	s, _ := imagestream.PrepareCreateInternal(stream(), env)
-	back, err := inspect.Rollback(s, "v1", 2)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	stored, errs := imagestream.PrepareUpdate(s, back, env)
-	h, _ := stored.History("v1")
-	fmt.Println(len(h.Items), h.Items[0].Image == h.Items[3].Image, stored.Spec.Tags[0].From.Kind, len(errs))
-
-	_, err = inspect.Rollback(s, "v1", 3)
-	fmt.Println(err)
-	// Output:
-	// 4 true ImageStreamImage 0
-	// shop/app: the tag v1 can go back 1 to 2 events, not 3
-}
-
-func ExampleRollbackTo() {
-	back, err := inspect.RollbackTo(stream(), "v1", event(1).Image)
-	fmt.Println(strings.HasPrefix(back.Spec.Tags[0].From.Name, "app@sha256:0"), err)
-	_, err = inspect.RollbackTo(stream(), "v1", "sha256:ff")
-	fmt.Println(err)
-	// Output:
-	// true <nil>
-	// shop/app: the tag v1 never held the image sha256:ff
-}
-
-func TestRollbackRefuses(t *testing.T) {
-	s := stream()
-	s, _ = imagestream.Push(s, "ref", tagevent.Event{DockerImageReference: "quay.io/a"})
-	s, _ = imagestream.Push(s, "ref", event(1))
-	for name, ask := range map[string]func() (*imagestream.ImageStream, error){
-		"0":         func() (*imagestream.ImageStream, error) { return inspect.Rollback(s, "v1", 0) },
-		"no tag":    func() (*imagestream.ImageStream, error) { return inspect.Rollback(s, "none", 1) },
-		"no image":  func() (*imagestream.ImageStream, error) { return inspect.Rollback(s, "ref", 1) },
-		"ambiguous": func() (*imagestream.ImageStream, error) { return inspect.RollbackTo(s, "v1", "sha256:0") },
-	} {
-		if got, err := ask(); err == nil {
-			t.Errorf("%s: rolled back to %+v", name, got.Spec.Tags)
-		}
-	}
 }
 
 func ExampleImage() {
@@ -207,44 +163,6 @@ func ExampleNewFollower() {
 	// Output: [latest v1] [v1]
 }
 
-func ExampleWithTag() {
-	s := inspect.WithTag(stream(), tracker("latest", "v1"))
-	s = inspect.WithTag(s, imagestream.TagReference{Name: "v1"})
-	for _, t := range s.Spec.Tags {
-		fmt.Println(t.Name, t.From != nil)
-	}
-	// Output:
-	// v1 false
-	// latest true
-}
-
-func ExampleWithoutTag() {
-	s := inspect.WithoutTag(stream(), "v1")
-	fmt.Println(len(s.Spec.Tags), len(s.Status.Tags))
-	// Output: 0 0
-}
-
-func ExampleMerge() {
-	desired := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Labels: map[string]string{"team": "web"}}}
-	desired.Spec.LookupPolicy.Local = true
-	desired.Spec.Tags = []imagestream.TagReference{tracker("latest", "v1")}
-	merged := inspect.Merge(stream(), desired)
-	fmt.Println(len(merged.Spec.Tags), merged.Metadata.Labels, merged.Spec.LookupPolicy.Local, len(merged.Status.Tags))
-	fmt.Println(imagestream.Equal(merged, inspect.Merge(merged, desired)))
-	// Output:
-	// 2 map[team:web] true 1
-	// true
-}
-
-func ExampleSnapshot() {
-	s := stream()
-	s.Spec.Tags[0].ImportPolicy.Scheduled = true
-	frozen := inspect.Snapshot(s)
-	t := frozen.Spec.Tags[0]
-	fmt.Println(t.Name, strings.HasPrefix(t.From.Name, "quay.io/org/app@sha256:0"), t.ImportPolicy.Scheduled)
-	// Output: v1 true false
-}
-
 func ExampleDiff() {
 	before := stream()
 	after, _ := imagestream.Push(before, "v1", event(7))
@@ -292,8 +210,8 @@ func laws(t *rapid.T) {
 	s, other := drawStream(t, "stored"), drawStream(t, "desired")
 	before, otherBefore := s.Clone(), other.Clone()
 
-	merged := inspect.Merge(s, other)
-	if !imagestream.Equal(merged, inspect.Merge(merged, other)) {
+	merged := edit.Merge(s, other)
+	if !imagestream.Equal(merged, edit.Merge(merged, other)) {
 		t.Fatal("merging the same again changes something")
 	}
 	for _, tag := range other.Spec.Tags {
@@ -319,14 +237,14 @@ func laws(t *rapid.T) {
 	if len(inspect.Diff(s, s)) > 0 {
 		t.Fatal("a stream differs from itself")
 	}
-	for _, tag := range inspect.Snapshot(s).Spec.Tags {
+	for _, tag := range edit.Snapshot(s).Spec.Tags {
 		if latest, _ := s.LatestEvent(tag.Name); !strings.HasSuffix(tag.From.Name, "@"+latest.Image) {
 			t.Fatalf("the snapshot of %s comes from %s", tag.Name, tag.From.Name)
 		}
 	}
 	if h, ok := s.History("a"); ok && len(h.Items) > 1 {
 		n := rapid.IntRange(1, len(h.Items)-1).Draw(t, "back")
-		back, err := inspect.Rollback(s, "a", n)
+		back, err := edit.Rollback(s, "a", n)
 		if err != nil {
 			t.Fatal(err)
 		}

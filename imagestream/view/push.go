@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -31,7 +32,7 @@ func (w *Writer) Push(ctx context.Context, namespace string, mapping *imagestrea
 	if err != nil {
 		return err
 	}
-	p.ownReference = existed && p.image.Metadata.Annotations[ManagedAnnotation] == "true"
+	p.ownReference = existed && p.image.Metadata.Annotations[manifest.ManagedAnnotation] == "true"
 	for attempt := 1; ; attempt++ {
 		err := w.pushOnce(ctx, p, s)
 		if !errors.Is(err, imagestream.ErrConflict) {
@@ -121,7 +122,7 @@ func (w *Writer) newPush(namespace string, mapping *imagestream.ImageStreamMappi
 	if mapping.Tag == "" {
 		required("tag", "name the tag that was pushed to")
 	}
-	errs = append(errs, validateImage(&p.image, "image.")...)
+	errs = append(errs, manifest.ValidateImage(&p.image, "image.")...)
 	if p.image.Metadata.Namespace != "" {
 		errs = append(errs, &imagestream.FieldError{
 			Type: imagestream.FieldForbidden, Field: "image.metadata.namespace", Value: p.image.Metadata.Namespace, Detail: "images belong to no namespace",
@@ -135,7 +136,7 @@ func (w *Writer) newPush(namespace string, mapping *imagestream.ImageStreamMappi
 
 // createImage stores image, and reports whether it was there.
 func (w *Writer) createImage(ctx context.Context, image *imagestream.Image) (existed bool, err error) {
-	prepared, errs := PrepareImageCreate(image, w.reader().env())
+	prepared, errs := manifest.PrepareImageCreate(image, w.reader().env())
 	if len(errs) > 0 {
 		return false, imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, errs)
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/imagestreams/imagestreams/imagestream"
-	"github.com/imagestreams/imagestreams/imagestream/inspect"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -107,7 +107,7 @@ func (w *Writer) UpdateImageStreamTag(ctx context.Context, namespace, name strin
 			return false, err
 		}
 		tag, created = at.tag, at.spec == nil
-		s, err = w.write(ctx, at, opts, func(s *imagestream.ImageStream) *imagestream.ImageStream { return inspect.WithTag(s, *next) })
+		s, err = w.write(ctx, at, opts, func(s *imagestream.ImageStream) *imagestream.ImageStream { return edit.WithTag(s, *next) })
 		return at.stored != nil && errors.Is(err, imagestream.ErrConflict), err
 	})
 	if err != nil {
@@ -201,7 +201,7 @@ func (w *Writer) UpdateImageTag(ctx context.Context, namespace, name string, t *
 		tag, created = at.tag, at.spec == nil
 		s, err = w.write(ctx, at, opts, func(s *imagestream.ImageStream) *imagestream.ImageStream {
 			if spec != nil {
-				return inspect.WithTag(s, *spec)
+				return edit.WithTag(s, *spec)
 			}
 			c := *s
 			c.Spec.Tags = slices.DeleteFunc(slices.Clone(s.Spec.Tags), func(have imagestream.TagReference) bool { return have.Name == at.tag })

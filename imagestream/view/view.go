@@ -20,8 +20,8 @@
 // # Writes
 //
 // A [Writer] creates, updates and deletes tags by writing their stream, and records what was pushed to a
-// registry. An update without a resource version is applied to whatever is stored. [PrepareImageCreate] and
-// [PrepareImageUpdate] are the transitions of images. Source: ops istag.create, istag.update, istag.delete,
+// registry. An update without a resource version is applied to whatever is stored. [manifest.PrepareImageCreate] and
+// [manifest.PrepareImageUpdate] are the transitions of images. Source: ops istag.create, istag.update, istag.delete,
 // those of imagetag, mapping.create, image.create and image.update.
 //
 // # Layers

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
-	"github.com/imagestreams/imagestreams/imagestream/inspect"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
@@ -204,7 +204,7 @@ func (w *Writer) create(ctx context.Context, resource string, key imagestream.Ke
 			if spec != nil {
 				t := *spec
 				t.Name = tag
-				next = inspect.WithTag(next, t)
+				next = edit.WithTag(next, t)
 			}
 			if old != nil && old.Metadata.CreationTimestamp.IsZero() {
 				unborn = next
@@ -362,7 +362,7 @@ func (w *Writer) DeleteTag(ctx context.Context, namespace, name string, opts Wri
 				return nil, imagestream.NewError(imagestream.ReasonConflict, resourceTags, imagestream.Key{Namespace: namespace, Name: name},
 					"the uid of its image stream is "+old.Metadata.UID)
 			}
-			next := inspect.WithoutTag(old, tag)
+			next := edit.WithoutTag(old, tag)
 			if next == old {
 				return nil, imagestream.NewError(imagestream.ReasonNotFound, resourceTags, imagestream.Key{Namespace: namespace, Name: name}, "")
 			}

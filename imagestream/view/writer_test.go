@@ -108,28 +108,6 @@ func ExampleWriter_Push() {
 	// true 1
 }
 
-func ExamplePrepareImageCreate() {
-	image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: digestOf(1)}, DockerImageReference: "quay.io/org/app:v1"}
-	created, errs := view.PrepareImageCreate(image, imagestream.Env{Now: now})
-	fmt.Println(created.Metadata.CreationTimestamp, len(errs))
-	image.DockerImageReference = ""
-	_, errs = view.PrepareImageCreate(image, imagestream.Env{Now: now})
-	fmt.Println(errs[0].Type, errs[0].Field)
-	// Output:
-	// 2026-01-02T03:04:05Z 0
-	// FieldValueRequired dockerImageReference
-}
-
-func ExamplePrepareImageUpdate() {
-	old := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: digestOf(1), ResourceVersion: "3"}, DockerImageReference: "quay.io/org/app:v1"}
-	next := old.Clone()
-	next.DockerImageReference = "mirror.io/org/app:v1"
-	next.DockerImageManifest = `{"another":"manifest"}`
-	updated, errs := view.PrepareImageUpdate(old, next, imagestream.Env{Now: now})
-	fmt.Println(updated.DockerImageReference, updated.DockerImageManifest == "", len(errs), imagestream.CheckImageUpdate(old, next))
-	// Output: mirror.io/org/app:v1 true 0 <nil>
-}
-
 // TestWritersLoseNoTag lets 32 writers add a tag each to one stream that nobody has created, over a store that waits in every call.
 func TestWritersLoseNoTag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

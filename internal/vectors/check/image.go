@@ -9,7 +9,6 @@ import (
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
-	"github.com/imagestreams/imagestreams/imagestream/view"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
@@ -24,7 +23,7 @@ var imageOps = map[string]runner{
 		return object{"image": image, "error": orNothing(err != nil)}, nil
 	},
 	"image.create": imageRunner(func(s *caseStore, in imageInput) (*imagestream.Image, error) {
-		image, errs := view.PrepareImageCreate(in.Object, s.env())
+		image, errs := manifest.PrepareImageCreate(in.Object, s.env())
 		if len(errs) > 0 {
 			return nil, imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: in.Object.Metadata.Name}, errs)
 		}
@@ -38,7 +37,7 @@ var imageOps = map[string]runner{
 		if err := imagestream.CheckImageUpdate(old, in.Object); err != nil {
 			return nil, err
 		}
-		image, errs := view.PrepareImageUpdate(old, in.Object, s.env())
+		image, errs := manifest.PrepareImageUpdate(old, in.Object, s.env())
 		if len(errs) > 0 {
 			return nil, imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: in.Name}, errs)
 		}

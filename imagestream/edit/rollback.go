@@ -1,4 +1,4 @@
-package inspect
+package edit
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package view
+package manifest
 
 import (
 	"fmt"
@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/imagestreams/imagestreams/imagestream"
-	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -27,9 +26,9 @@ const (
 // images of a manifest list. Texts that cannot be read are no errors. Source: op image.create.
 func PrepareImageCreate(image *imagestream.Image, env imagestream.Env) (*imagestream.Image, imagestream.ErrorList) {
 	// Complete goes as far as it can.
-	c, _ := manifest.Complete(image, tagevent.TimeOf(env.Now))
+	c, _ := Complete(image, tagevent.TimeOf(env.Now))
 	if c.DockerImageManifest != "" {
-		if list, ok := manifest.SubManifests(c); ok {
+		if list, ok := SubManifests(c); ok {
 			c.DockerImageManifests = list
 		}
 	}
@@ -39,7 +38,7 @@ func PrepareImageCreate(image *imagestream.Image, env imagestream.Env) (*imagest
 	m.DeletionTimestamp, m.DeletionGracePeriodSeconds = nil, nil
 	m.CreationTimestamp = tagevent.TimeOf(env.Now)
 	strip(c)
-	if errs := validateImage(c, ""); len(errs) > 0 {
+	if errs := ValidateImage(c, ""); len(errs) > 0 {
 		return nil, errs
 	}
 	return c, nil
@@ -76,19 +75,19 @@ func PrepareImageUpdate(old, next *imagestream.Image, env imagestream.Env) (*ima
 		c.DockerImageSignatures = old.DockerImageSignatures
 	}
 	if text := c.DockerImageManifest; text != "" && text != old.DockerImageManifest {
-		if d, ok := manifest.Digest(old.DockerImageManifestMediaType, text); !ok || d.String() != old.Metadata.Name {
+		if d, ok := Digest(old.DockerImageManifestMediaType, text); !ok || d.String() != old.Metadata.Name {
 			c.DockerImageManifest = old.DockerImageManifest
 		}
 	}
 	if text := c.DockerImageConfig; text != "" && text != old.DockerImageConfig {
-		d, ok := manifest.ConfigDigest(c.DockerImageManifestMediaType, c.DockerImageManifest)
+		d, ok := ConfigDigest(c.DockerImageManifestMediaType, c.DockerImageManifest)
 		if !ok || d.Validate() != nil || d.Algorithm().FromString(text) != d {
 			c.DockerImageConfig = old.DockerImageConfig
 		}
 	}
-	done, _ := manifest.Complete(&c, tagevent.TimeOf(env.Now))
+	done, _ := Complete(&c, tagevent.TimeOf(env.Now))
 	strip(done)
-	errs := append(validateImage(done, ""), imagestream.ValidateMetadataUpdate(&old.Metadata, &done.Metadata)...)
+	errs := append(ValidateImage(done, ""), imagestream.ValidateMetadataUpdate(&old.Metadata, &done.Metadata)...)
 	if len(errs) > 0 {
 		return nil, errs
 	}
@@ -98,8 +97,8 @@ func PrepareImageUpdate(old, next *imagestream.Image, env imagestream.Env) (*ima
 // anyDigest is what the API takes for a digest, anywhere in a text.
 var anyDigest = regexp.MustCompile(`[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}`)
 
-// validateImage returns what is wrong with an image, at paths that begin with prefix.
-func validateImage(image *imagestream.Image, prefix string) (errs imagestream.ErrorList) {
+// ValidateImage returns what is wrong with an image, at paths that begin with prefix, "" or "image.".
+func ValidateImage(image *imagestream.Image, prefix string) (errs imagestream.ErrorList) {
 	add := func(t imagestream.FieldErrorType, field string, value any, detail string) {
 		errs = append(errs, &imagestream.FieldError{Type: t, Field: prefix + field, Value: value, Detail: detail})
 	}
