@@ -24,6 +24,7 @@
 //	importer/registries   a cluster's mirrors, blocked, insecure and allowed registries
 //	importer/schedule     when scheduled tags are imported again
 //	lookup                short names to exact images in Kubernetes objects
+//	lookup/trigger        image change triggers: what a moved tag changes
 //	fakes                 a working Store and Registry in memory, for tests
 //	fakes/storetest       the suite that every Store passes
 //	fakes/registrytest    the suite that every Registry passes

@@ -40,7 +40,8 @@ var graph = map[string][]string{
 		"imagestream", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "imagestream/describe", "imagestream/client",
 		"importer", "internal/podspec",
 	},
-	"lookup": {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "internal/podspec"},
+	"lookup/trigger": {"lookup", "imagestream", "imagestream/pullspec", "tagevent", "internal/podspec"},
+	"lookup":         {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "internal/podspec"},
 	"importer": {
 		"imagestream", "imagestream/pullspec", "imagestream/manifest", "importer/registries", "internal/foreign", "tagevent",
 		reference, digest, sync + "/errgroup",
@@ -54,6 +55,7 @@ var graph = map[string][]string{
 	"fakes/registrytest":     {"imagestream", "importer", "fakes", reference, digest},
 	"internal/foreign":       {},
 	"internal/podspec":       {},
+	"internal/real":          {"lookup/trigger", "internal/podspec"},
 	"internal/fill":          {},
 	"internal/vectors":       {},
 	"internal/vectors/check": nil, // anything of the module

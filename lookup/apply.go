@@ -102,13 +102,17 @@ type PatchOperation struct {
 	Value string `json:"value,omitempty"`
 }
 
-// PatchOf returns the JSON patch that makes the changes: what an admission webhook answers.
+// PatchOf returns the JSON patch that makes the changes: what an admission webhook answers. A change from nothing adds
+// the member.
 func PatchOf(changes []Change) []PatchOperation {
 	patch := make([]PatchOperation, len(changes))
 	for i, c := range changes {
 		patch[i] = PatchOperation{Op: "replace", Path: c.Path, Value: c.To}
-		if c.To == "" {
+		switch {
+		case c.To == "":
 			patch[i].Op = "remove"
+		case c.From == "":
+			patch[i].Op = "add" // of a member that is there already, it is a replace
 		}
 	}
 	return patch

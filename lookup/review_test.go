@@ -104,9 +104,13 @@ func ExampleApplyJSON() {
 }
 
 func ExamplePatchOf() {
-	patch, err := json.Marshal(lookup.PatchOf([]lookup.Change{{Path: "/spec/containers/0/image", To: "quay.io/org/nodejs@sha256:1f"}, {Path: "/a"}}))
+	patch, err := json.Marshal(lookup.PatchOf([]lookup.Change{
+		{Path: "/spec/containers/0/image", From: "nodejs", To: "quay.io/org/nodejs@sha256:1f"},
+		{Path: "/spec/containers/1/image", To: "quay.io/org/nodejs@sha256:1f"},
+		{Path: "/a"},
+	}))
 	fmt.Println(string(patch), err)
-	// Output: [{"op":"replace","path":"/spec/containers/0/image","value":"quay.io/org/nodejs@sha256:1f"},{"op":"remove","path":"/a"}] <nil>
+	// Output: [{"op":"replace","path":"/spec/containers/0/image","value":"quay.io/org/nodejs@sha256:1f"},{"op":"add","path":"/spec/containers/1/image","value":"quay.io/org/nodejs@sha256:1f"},{"op":"remove","path":"/a"}] <nil>
 }
 
 func ExampleApply() {

@@ -43,6 +43,18 @@ const (
 	WhyUncovered   Why = "Uncovered"
 )
 
+// Why triggers change an image, and why their tags do not resolve, beside the above; see package trigger.
+const (
+	WhyPinned    Why = "Pinned"
+	WhyLastImage Why = "LastImage"
+	WhyRecorded  Why = "Recorded"
+	WhyNoTag     Why = "NoTag"
+	WhyNoEvent   Why = "NoEvent"
+	WhyVersion   Why = "Version"
+	WhyEmpty     Why = "Empty"
+	WhyPins      Why = "Pins"
+)
+
 var messages = map[Why]string{
 	WhyNewest:     "it is the newest image of the tag",
 	WhyRepository: "the tag has no image yet: it will be in the image stream's repository",
@@ -74,6 +86,15 @@ var messages = map[Why]string{
 	WhySubresource: "only objects are looked at, not their subresources",
 	WhyController:  "the object has a controller, which has looked up its images",
 	WhyUncovered:   "objects of this kind are not looked at",
+
+	WhyPinned:    "the tag is pinned to it",
+	WhyLastImage: "the tag does not resolve: it is the image that the trigger gave last",
+	WhyRecorded:  "it is the image that the trigger gives now",
+	WhyNoTag:     "it must name a tag, as in web:v1",
+	WhyNoEvent:   "the tag points at nothing yet",
+	WhyVersion:   "the image stream's resource version is not a number",
+	WhyEmpty:     "the newest event of the tag has no pull spec",
+	WhyPins:      "the image stream's annotation of pins cannot be read",
 }
 
 // Message returns the sentence for people, without a full stop; for a code that this package does not have, the code.
