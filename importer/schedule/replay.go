@@ -36,7 +36,7 @@ type Import struct {
 func Replay(c Config, events []Event, until time.Duration, drops func(stream string) bool) (imports []Import, left []string) {
 	s := c.Settings()
 	p := player{ring: NewRing[string](s.Buckets), settings: s, tokens: float64(s.Burst), unscheduled: map[string]bool{}, drops: drops}
-	if s.Buckets == 0 {
+	if s.SlotTime == 0 {
 		return nil, nil // it goes round without an end, and imports nothing in time
 	}
 	events = slices.Clone(events)

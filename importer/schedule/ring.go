@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -166,7 +167,7 @@ type Config struct {
 type Settings struct {
 	// Buckets is how many slots the wheel goes on in an interval; it has one more.
 	Buckets int
-	// SlotTime is how long a slot is current; 0 if there are no buckets.
+	// SlotTime is how long a slot is current, to the millisecond; 0 if there are no buckets, or the interval is under a second.
 	SlotTime time.Duration
 	// PerSecond and Burst limit how many streams are imported; both are 0 if nothing does.
 	PerSecond float64
@@ -183,8 +184,10 @@ func (c Config) Settings() Settings {
 	case c.Interval < 10*time.Minute:
 		s.Buckets /= 2
 	}
-	if s.Buckets > 0 {
-		s.SlotTime = c.Interval / time.Duration(s.Buckets)
+	if seconds := float32(c.Interval / time.Second); s.Buckets > 0 && seconds > 0 {
+		// Upstream quirk (schedule-438): a rate of single precision, of whole seconds.
+		perSecond := 1 / seconds * float32(s.Buckets)
+		s.SlotTime = time.Duration(math.Round(1000/float64(perSecond))) * time.Millisecond
 	}
 	if c.MaxPerMinute > 0 {
 		s.PerSecond, s.Burst = float64(c.MaxPerMinute)/60, 2*c.MaxPerMinute

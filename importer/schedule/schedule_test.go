@@ -36,6 +36,31 @@ func ExampleConfig_Settings() {
 	// Output: 4 3m45s 1 120
 }
 
+// TestSlotTime has the settings where the real controller's single precision, and its whole seconds, show.
+func TestSlotTime(t *testing.T) {
+	for _, tc := range []struct {
+		interval time.Duration
+		size     int
+		want     time.Duration
+	}{
+		{15 * time.Minute, 4, 225 * time.Second},
+		{3599 * time.Second, 16, 224_937 * time.Millisecond},    // 224.9375
+		{3601 * time.Second, 8, 225_063 * time.Millisecond},     // 225.0625
+		{7 * 24 * time.Hour, 3, 100_799_995 * time.Millisecond}, // 100800
+		{10*time.Minute + 999*time.Millisecond, 4, 150 * time.Second},
+		{999 * time.Millisecond, 4, 0},
+		{time.Minute, 1, 0},
+		{time.Minute, -2, 0},
+	} {
+		if got := (schedule.Config{Interval: tc.interval, BucketSize: tc.size}).Settings().SlotTime; got != tc.want {
+			t.Errorf("%v in %d: slots of %v, want %v", tc.interval, tc.size, got, tc.want)
+		}
+	}
+	if imports, left := schedule.Replay(schedule.Config{Interval: time.Millisecond, BucketSize: 4}, []schedule.Event{{Op: schedule.Set, Stream: "shop/app"}}, time.Hour, nil); imports != nil || left != nil {
+		t.Errorf("an interval under a second gives %v, %v", imports, left)
+	}
+}
+
 func ExampleRing() {
 	ring := schedule.NewRing[int](2)
 	ring.Add("a", 1)
