@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +46,7 @@ func table[T any](items []T, row func(*T) []any, columns ...Column) Table {
 
 // ImageStreams is the table of streams at the time now: name, repository, the newest tags, and the age of the
 // newest event. The repository is the public one, else that of the spec, else the internal one. The tags are
-// those with the newest events, as many as go into 40 characters. Source: ops table.imagestream, print.table.
+// those with the newest events, as many as go into 40 characters; of several histories of one tag the last counts. Source: ops table.imagestream, print.table.
 func ImageStreams(streams []imagestream.ImageStream, now time.Time) Table {
 	return table(streams, func(s *imagestream.ImageStream) []any {
 		repository := s.Status.PublicDockerImageRepository
@@ -57,11 +56,13 @@ func ImageStreams(streams []imagestream.ImageStream, now time.Time) Table {
 		if repository == "" {
 			repository = s.Status.DockerImageRepository
 		}
+		tags := tagevent.ByAge(s.Status.Tags)
 		var updated imagestream.Time
-		for _, h := range s.Status.Tags {
-			updated = max(updated, newest(h))
+		if len(tags) > 0 {
+			h, _ := s.History(tags[0])
+			updated = newest(h)
 		}
-		return []any{s.Metadata.Name, repository, newestTags(s.Status.Tags), updatedCell(updated, now)}
+		return []any{s.Metadata.Name, repository, firstTags(tags), updatedCell(updated, now)}
 	}, nameColumn, textColumn("Image Repository"), textColumn("Tags"), textColumn("Updated"))
 }
 
@@ -204,29 +205,22 @@ func newest(h tagevent.History) imagestream.Time {
 // tagsOverrun if at least that much of it would have gone in.
 const tagsWidth, tagsOverrun = 40, 10
 
-// newestTags lists tags, those with the newest events first.
-func newestTags(histories []tagevent.History) string {
-	sorted := slices.Clone(histories)
-	slices.SortStableFunc(sorted, func(a, b tagevent.History) int {
-		if byTime := newest(b) - newest(a); byTime != 0 {
-			return int(byTime)
-		}
-		return strings.Compare(a.Tag, b.Tag)
-	})
+// firstTags lists the first of tags, as many as go into the cell, and how many are left.
+func firstTags(tags []string) string {
 	var shown []string
 	budget := tagsWidth
-	for i, h := range sorted {
-		budget -= len(h.Tag) + 1
+	for i, tag := range tags {
+		budget -= len(tag) + 1
 		if budget < 0 {
-			if i == 0 || tagsOverrun < budget+len(h.Tag) && -budget <= tagsOverrun {
-				shown = append(shown, h.Tag)
+			if i == 0 || tagsOverrun < budget+len(tag) && -budget <= tagsOverrun {
+				shown = append(shown, tag)
 			}
 			break
 		}
-		shown = append(shown, h.Tag)
+		shown = append(shown, tag)
 	}
 	text := strings.Join(shown, ",")
-	if hidden := len(histories) - len(shown); hidden > 0 {
+	if hidden := len(tags) - len(shown); hidden > 0 {
 		text += fmt.Sprintf(" + %d more...", hidden)
 	}
 	return text

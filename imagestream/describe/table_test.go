@@ -23,6 +23,34 @@ func ExampleImageStreams() {
 	// app    quay.io/org/app    v1     About an hour ago
 }
 
+// TestHistoriesOfOneTag: the server keeps histories in a map, so of two of one name the last is all there is.
+func TestHistoriesOfOneTag(t *testing.T) {
+	at := func(tag string, ago time.Duration) tagevent.History {
+		return tagevent.History{Tag: tag, Items: []tagevent.Event{{Created: tagevent.TimeOf(now.Add(-ago)), Image: "sha256:1"}}}
+	}
+	for _, tc := range []struct {
+		name          string
+		histories     []tagevent.History
+		tags, updated string
+	}{
+		{"the last is older", []tagevent.History{at("v1", time.Minute), at("v2", time.Hour), at("v1", 2*time.Hour)}, "v2,v1", "About an hour ago"},
+		{"the last is newer", []tagevent.History{at("v1", 2*time.Hour), at("v2", time.Hour), at("v1", time.Minute)}, "v1,v2", "About a minute ago"},
+		{"the last is empty", []tagevent.History{at("v1", time.Minute), at("v2", time.Hour), {Tag: "v1"}}, "v2,v1", "About an hour ago"},
+		{"the only one is empty", []tagevent.History{at("v1", time.Minute), {Tag: "v1"}}, "v1", ""},
+		{"hidden tags are counted once", []tagevent.History{
+			at(strings.Repeat("a", 39), time.Minute), at("b", time.Hour), at("b", time.Hour), at("c", time.Hour),
+		}, strings.Repeat("a", 39) + " + 2 more...", "About a minute ago"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := imagestream.ImageStream{Status: imagestream.ImageStreamStatus{Tags: tc.histories}}
+			row := describe.ImageStreams([]imagestream.ImageStream{s}, now).Rows[0]
+			if row[2] != tc.tags || row[3] != tc.updated {
+				t.Errorf("tags %q, updated %q, want %q and %q", row[2], row[3], tc.tags, tc.updated)
+			}
+		})
+	}
+}
+
 func ExampleImageStreamTags() {
 	tags := []imagestream.ImageStreamTag{{Metadata: imagestream.ObjectMeta{Name: "app:v1", CreationTimestamp: tagevent.TimeOf(now.Add(-time.Minute))}}}
 	tags[0].Image.DockerImageReference, tags[0].Image.Metadata.Name = "quay.io/org/app@sha256:1", "sha256:1"
