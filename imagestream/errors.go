@@ -252,7 +252,17 @@ type FieldError struct {
 	Value any
 	// Detail is a sentence of what is wrong and what would be right.
 	Detail string
+
+	step step // that found it
 }
+
+// step is the part of a transition that found an error, where that matters.
+type step string
+
+const (
+	stepSources step = "sources" // verifying and resolving what tags come from
+	stepLimits  step = "limits"
+)
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.message() }
 
@@ -274,6 +284,28 @@ func (l ErrorList) Err() error {
 	}
 	return &StatusError{Reason: ReasonInvalid, Errors: l}
 }
+
+// Wrapped returns l as the API answers an import: the errors of verifying and resolving what tags come from are
+// one error, of class [FieldInternal], with the odd field "[]" and all their texts. The rest of l stays as it is.
+// See conformance case import-132, where the error is one of limits.
+func (l ErrorList) Wrapped() ErrorList {
+	var sources, rest ErrorList
+	for _, e := range l {
+		if e.step == stepSources {
+			sources = append(sources, e)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	if len(sources) == 0 {
+		return l
+	}
+	return append(ErrorList{{Type: FieldInternal, Field: wrappedField, Detail: sources.String()}}, rest...)
+}
+
+// wrappedField is where the API reports errors that it has wrapped: limits on a create or an update, sources on an
+// import.
+const wrappedField = "[]"
 
 // String lists the fields with what is wrong with them, separated by semicolons.
 func (l ErrorList) String() string {

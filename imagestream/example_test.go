@@ -379,3 +379,17 @@ func ExampleErrorList_ExceedsLimits() {
 	fmt.Println(errs.ExceedsLimits())
 	// Output: true
 }
+
+func ExampleErrorList_Wrapped() {
+	stream := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "App"}}
+	stream.Spec.Tags = []imagestream.TagReference{{
+		Name: "v1", From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: "base:v1"},
+	}}
+	_, errs := imagestream.PrepareCreateInternal(stream, imagestream.Env{})
+	for _, list := range []imagestream.ErrorList{errs, errs.Wrapped()} {
+		fmt.Println(list[0].Type, list[0].Field, list[1].Type, list[1].Field)
+	}
+	// Output:
+	// FieldValueNotFound spec.tags[v1].from.name FieldValueInvalid metadata.name
+	// InternalError [] FieldValueInvalid metadata.name
+}

@@ -104,8 +104,5 @@ func usedSource(s *ImageStream, from *ObjectReference) (string, bool) {
 
 // ExceedsLimits reports whether a stream was refused, by a create or an update, for its [Limits].
 func (l ErrorList) ExceedsLimits() bool {
-	return slices.ContainsFunc(l, func(e *FieldError) bool { return e.Type == FieldInternal && e.Field == limitsField })
+	return slices.ContainsFunc(l, func(e *FieldError) bool { return e.step == stepLimits })
 }
-
-// limitsField is where a create or an update reports limits.
-const limitsField = "[]"

@@ -241,12 +241,16 @@ func withNewest(h tagevent.History, e tagevent.Event) tagevent.History {
 // check does what create and update have in common once generations are set.
 func (t *transition) check(metadata func() ErrorList) (*ImageStream, ErrorList) {
 	t.usePins()
+	before := len(t.errs)
 	t.verifyTags()
 	t.resolveTags()
+	for _, e := range t.errs[before:] {
+		e.step = stepSources
+	}
 	t.propagate()
 	t.keepPins()
 	if len(t.errs) == 0 && !t.withinLimits() {
-		t.errs.add(FieldInternal, limitsField, nil, t.limitsDetail())
+		t.errs = append(t.errs, &FieldError{Type: FieldInternal, Field: wrappedField, Detail: t.limitsDetail(), step: stepLimits})
 	}
 	t.errs = append(t.errs, metadata()...)
 	t.validate()

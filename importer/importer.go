@@ -201,7 +201,7 @@ func (i *Importer) write(ctx context.Context, key imagestream.Key, imp *imagestr
 	}, imagestream.PrepareCreateInternal)
 	var invalid *imagestream.StatusError
 	if !errors.As(err, &invalid) || !invalid.Errors.ExceedsLimits() {
-		return stored, err
+		return stored, wrapSources(err)
 	}
 	_, told := i.Writer.UpdateInternal(ctx, key, func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 		return refuseNew(old, apply(old), invalid, tagevent.TimeOf(i.now())), nil
@@ -210,6 +210,20 @@ func (i *Importer) write(ctx context.Context, key imagestream.Key, imp *imagestr
 		return nil, told
 	}
 	return nil, err
+}
+
+// wrapSources returns err as the API answers an import whose stream has tags that cannot be verified or resolved: see
+// [imagestream.ErrorList.Wrapped].
+func wrapSources(err error) error {
+	var invalid *imagestream.StatusError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	wrapped := *invalid
+	if wrapped.Errors = invalid.Errors.Wrapped(); slices.Equal(wrapped.Errors, invalid.Errors) {
+		return err
+	}
+	return &wrapped
 }
 
 // refuseNew returns old with the condition, for each tag that only next has, that it was refused; old itself if there is none.

@@ -336,6 +336,68 @@ func TestConflictAppliesTheAnswersAgain(t *testing.T) {
 	}
 }
 
+// TestSourcesThatCannotBeResolved imports into tags that follow others, with another import mode: that counts as a change, so what
+// they follow is looked at again. What is wrong with that is one error, as in the real system; the stream's own validation
+// keeps its fields.
+func TestSourcesThatCannotBeResolved(t *testing.T) {
+	const one = "InternalError []"
+	tag := func(namespace, name string) *imagestream.ObjectReference {
+		return &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Namespace: namespace, Name: name}
+	}
+	for _, tc := range []struct {
+		name      string
+		from      *imagestream.ObjectReference
+		scheduled bool
+		want      []string
+	}{
+		{"may not read the source's layers", tag("base", "os:1"), false, []string{one}},
+		{"source is not there", tag("", "os:1"), false, []string{one}},
+		{"name has two colons", tag("", "os:1:2"), false, []string{one}},
+		{"image is not there", &imagestream.ObjectReference{Kind: imagestream.KindImageStreamImage, Name: "app@sha256:77"}, false, []string{one}},
+		{"kind is not there", &imagestream.ObjectReference{Kind: "Image", Name: "os:1"}, false, []string{"FieldValueRequired spec.tags[v1].from.kind", one}},
+		{"two things at once", tag("", "os:1"), true, []string{"FieldValueInvalid spec.tags[v1].importPolicy.scheduled", one}},
+		{"only the validation", tag("", "app:v0"), true, []string{"FieldValueInvalid spec.tags[v1].importPolicy.scheduled"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld()
+			w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
+			done, _ := w.importAll(t, importer.NeedsImport(w.create(t, nil, "v1")))
+			s := done.Status.Import
+			s.Spec.Tags[0].From = tc.from
+			stored, err := w.store.UpdateImageStream(context.Background(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = w.importer.Import(context.Background(), &imagestream.ImageStreamImport{
+				Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"},
+				Spec: imagestream.ImageStreamImportSpec{Import: true, Images: []imagestream.ImageImportSpec{{
+					From:         imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:v1"},
+					To:           &imagestream.LocalObjectReference{Name: "v1"},
+					ImportPolicy: imagestream.TagImportPolicy{ImportMode: imagestream.ImportModePreserveOriginal, Scheduled: tc.scheduled},
+				}}},
+			})
+			var status *imagestream.StatusError
+			if !errors.As(err, &status) || status.Errors.ExceedsLimits() {
+				t.Fatalf("error %v", err)
+			}
+			var got []string
+			for _, e := range status.Errors {
+				got = append(got, string(e.Type)+" "+e.Field)
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("errors %q, want %q", got, tc.want)
+			}
+			if !strings.Contains(err.Error(), "spec.tags[v1].") {
+				t.Errorf("error %v does not say of which tag", err)
+			}
+			if now, err := w.store.GetImageStream(context.Background(), stored.Key()); err != nil || now.Metadata.ResourceVersion != stored.Metadata.ResourceVersion {
+				t.Errorf("the stream was written: %v", err)
+			}
+		})
+	}
+}
+
 func TestLookOnly(t *testing.T) {
 	w := newWorld()
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
