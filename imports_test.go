@@ -35,7 +35,7 @@ var graph = map[string][]string{
 	"imagestream/inspect":  {"imagestream", "imagestream/pullspec", "tagevent"},
 	"imagestream/edit":     {"imagestream", "imagestream/inspect", "imagestream/pullspec", "tagevent"},
 	"imagestream/describe": {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "imagestream/inspect"},
-	"imagestream/client":   {"imagestream", "imagestream/edit", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "importer", "tagevent"},
+	"imagestream/client":   {"imagestream", "imagestream/write", "imagestream/edit", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "importer", "tagevent"},
 	"imagestream/oc": {
 		"imagestream", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "imagestream/describe", "imagestream/client",
 		"importer", "internal/podspec",
@@ -43,7 +43,7 @@ var graph = map[string][]string{
 	"lookup/trigger": {"lookup", "imagestream", "imagestream/pullspec", "tagevent", "internal/podspec"},
 	"lookup":         {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "internal/podspec"},
 	"importer": {
-		"imagestream", "imagestream/pullspec", "imagestream/manifest", "importer/registries", "internal/foreign", "tagevent",
+		"imagestream", "imagestream/pullspec", "imagestream/manifest", "imagestream/write", "importer/registries", "internal/foreign", "tagevent",
 		reference, digest, sync + "/errgroup",
 	},
 	"importer/keyring":       {"importer"},
@@ -52,7 +52,7 @@ var graph = map[string][]string{
 	"importer/schedule":      {"imagestream", "imagestream/pullspec", "importer"},
 	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},
 	"fakes/storetest":        {"imagestream", "tagevent"},
-	"fakes/registrytest":     {"imagestream", "importer", "fakes", reference, digest},
+	"fakes/registrytest":     {"imagestream", "imagestream/write", "importer", "fakes", reference, digest},
 	"internal/foreign":       {},
 	"internal/podspec":       {},
 	"internal/real":          {"lookup/trigger", "internal/podspec"},

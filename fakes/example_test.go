@@ -8,6 +8,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/inspect"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 )
 
@@ -42,7 +43,7 @@ func reconcile(ctx context.Context, store imagestream.Store, i *importer.Importe
 func Example_reconcile() {
 	ctx, store, registry := context.Background(), &fakes.Store{}, &fakes.Registry{}
 	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "one"}, "v1") })
-	writer := &imagestream.Writer{Store: store}
+	writer := &write.Engine{Store: store}
 	s := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}}
 	for _, tag := range []string{"v1", "v2"} {
 		s.Spec.Tags = append(s.Spec.Tags, imagestream.TagReference{
@@ -52,7 +53,7 @@ func Example_reconcile() {
 	if _, err := writer.Create(ctx, s); err != nil {
 		fmt.Println(err)
 	}
-	fmt.Println(reconcile(ctx, store, &importer.Importer{Registry: registry, Writer: writer}, s.Key()))
+	fmt.Println(reconcile(ctx, store, &importer.Importer{Registry: registry, Engine: writer}, s.Key()))
 	// Output:
 	// shop/app v1 Done
 	// shop/app v2 Failed
@@ -60,7 +61,7 @@ func Example_reconcile() {
 }
 
 // promote lets the tag prod of a stream point where candidate does: the function under test in the next example.
-func promote(ctx context.Context, w *imagestream.Writer, key imagestream.Key) error {
+func promote(ctx context.Context, w *write.Engine, key imagestream.Key) error {
 	_, err := w.Update(ctx, key, func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 		latest, ok := old.LatestEvent("candidate")
 		if !ok {
@@ -78,7 +79,7 @@ func promote(ctx context.Context, w *imagestream.Writer, key imagestream.Key) er
 func Example_test() {
 	ctx, store := context.Background(), &fakes.Store{}
 	key := imagestream.Key{Namespace: "shop", Name: "app"}
-	fmt.Println(promote(ctx, &imagestream.Writer{Store: store}, key))
+	fmt.Println(promote(ctx, &write.Engine{Store: store}, key))
 
 	s := large("shop", "app")
 	s.Status.Tags[0].Tag = "candidate"
@@ -99,7 +100,7 @@ func Example_test() {
 		_, err = store.UpdateImageStream(ctx, other)
 		return err
 	}
-	fmt.Println(promote(ctx, &imagestream.Writer{Store: store}, key))
+	fmt.Println(promote(ctx, &write.Engine{Store: store}, key))
 	got, _ := store.GetImageStream(ctx, key)
 	prod, _ := got.LatestEvent("prod")
 	candidate, _ := got.LatestEvent("candidate")

@@ -17,6 +17,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/importer/keyring"
 	"github.com/imagestreams/imagestreams/importer/polite"
@@ -77,7 +78,7 @@ func newDay(t testing.TB, seed uint64, streams, tags int, interval time.Duration
 	}}, Budget: budget}
 	ring := keyring.New(keyring.Config{Auths: map[string]keyring.Entry{"*.example.com": {Username: "bob", Password: "secret"}}})
 	d.importer = &importer.Importer{
-		Registry: d.meter, Writer: &imagestream.Writer{Store: &fakes.Store{}, Now: clock}, Concurrency: 1,
+		Registry: d.meter, Engine: &write.Engine{Store: &fakes.Store{}, Now: clock}, Concurrency: 1,
 		Secrets: func(context.Context, string) (importer.Keyring, error) { return ring, nil },
 	}
 	d.schedule = schedule.New(schedule.Options{Interval: interval, MaxBackoff: 2 * time.Hour})
@@ -98,7 +99,7 @@ func newDay(t testing.TB, seed uint64, streams, tags int, interval time.Duration
 			})
 			d.push(tag)
 		}
-		created, err := d.importer.Writer.Create(context.Background(), stream)
+		created, err := d.importer.Engine.Create(context.Background(), stream)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +185,7 @@ func (d *day) tick() {
 
 func (d *day) turns(turns []schedule.Turn) {
 	for _, turn := range turns {
-		stream, err := d.importer.Writer.Store.GetImageStream(context.Background(), turn.Stream)
+		stream, err := d.importer.Engine.Store.GetImageStream(context.Background(), turn.Stream)
 		if err != nil {
 			d.t.Fatal(err)
 		}
@@ -253,7 +254,7 @@ func (d *day) live(step time.Duration) string {
 		d.now = d.now.Add(step)
 	}
 	d.settled()
-	list, err := d.importer.Writer.Store.ListImageStreams(context.Background(), imagestream.ListOptions{})
+	list, err := d.importer.Engine.Store.ListImageStreams(context.Background(), imagestream.ListOptions{})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -270,7 +271,7 @@ func (d *day) live(step time.Duration) string {
 // settled checks that every tag is what its registry says, and that its history has all that was imported.
 func (d *day) settled() {
 	for _, tag := range d.tags {
-		stream, err := d.importer.Writer.Store.GetImageStream(context.Background(), tag.stream)
+		stream, err := d.importer.Engine.Store.GetImageStream(context.Background(), tag.stream)
 		if err != nil {
 			d.t.Fatal(err)
 		}

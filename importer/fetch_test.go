@@ -11,6 +11,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/importer/registries"
 )
@@ -185,8 +186,8 @@ func BenchmarkImport(b *testing.B) {
 		b.Run(fmt.Sprintf("first/tags=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				writer := imagestream.Writer{Store: &fakes.Store{}}
-				i := importer.Importer{Registry: &w.registry, Writer: &writer}
+				writer := write.Engine{Store: &fakes.Store{}}
+				i := importer.Importer{Registry: &w.registry, Engine: &writer}
 				if _, err := i.Import(b.Context(), imp); err != nil {
 					b.Fatal(err)
 				}

@@ -47,6 +47,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer/registries"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -55,8 +56,8 @@ import (
 // be changed once it is.
 type Importer struct {
 	Registry Registry
-	// Writer has the store, its clock and its limits.
-	Writer *imagestream.Writer
+	// Engine has the store, its clock and its settings.
+	Engine *write.Engine
 	// Concurrency is how many requests are made at a time; 0 is 8.
 	Concurrency int
 	// Platform, Registries and MaxTags are those of [PlanOptions].
@@ -94,7 +95,7 @@ func (i *Importer) Import(ctx context.Context, imp *imagestream.ImageStreamImpor
 	if errs := i.forbidden(imp); len(errs) > 0 {
 		return nil, imagestream.NewInvalid("imagestreamimports", key, errs)
 	}
-	stream, err := i.Writer.Store.GetImageStream(ctx, key)
+	stream, err := i.Engine.Store.GetImageStream(ctx, key)
 	if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func (i *Importer) forbidden(imp *imagestream.ImageStreamImport) (errs imagestre
 	if i.Unrestricted {
 		return nil
 	}
-	allowed := imagestream.NewAllowlist(i.Writer.Settings.AllowedRegistries, i.Writer.Settings.InternalRegistry)
+	allowed := imagestream.NewAllowlist(i.Engine.Settings.AllowedRegistries, i.Engine.Settings.InternalRegistry)
 	check := func(field, name string, insecure bool) {
 		if !IsAllowed(allowed, name, insecure) {
 			errs = append(errs, &imagestream.FieldError{
@@ -196,15 +197,19 @@ func (i *Importer) write(ctx context.Context, key imagestream.Key, imp *imagestr
 	apply := func(old *imagestream.ImageStream) *imagestream.ImageStream {
 		return Apply(old, imp, plan, answers, tagevent.TimeOf(i.now()))
 	}
-	stored, err := i.Writer.UpsertInternal(ctx, key, func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		return apply(old), nil
-	}, imagestream.PrepareCreateInternal)
+	stored, err := i.Engine.Write(ctx, write.Request{
+		Key: key, Rules: write.AsImport, OrCreate: true,
+		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) { return apply(old), nil },
+	})
 	var invalid *imagestream.StatusError
 	if !errors.As(err, &invalid) || !invalid.Errors.ExceedsLimits() {
 		return stored, wrapSources(err)
 	}
-	_, told := i.Writer.UpdateInternal(ctx, key, func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		return refuseNew(old, apply(old), invalid, tagevent.TimeOf(i.now())), nil
+	_, told := i.Engine.Write(ctx, write.Request{
+		Key: key, Rules: write.AsImport,
+		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+			return refuseNew(old, apply(old), invalid, tagevent.TimeOf(i.now())), nil
+		},
 	})
 	if told != nil && !errors.Is(told, imagestream.ErrNotFound) {
 		return nil, told
@@ -294,8 +299,8 @@ func share(imp *imagestream.ImageStreamImport) {
 }
 
 func (i *Importer) now() time.Time {
-	if i.Writer.Now != nil {
-		return i.Writer.Now()
+	if i.Engine.Now != nil {
+		return i.Engine.Now()
 	}
 	return time.Now()
 }
@@ -347,7 +352,7 @@ func (i *Importer) known(ctx context.Context, stream *imagestream.ImageStream) (
 	}
 	delete(names, "")
 	for name := range names {
-		image, err := i.Writer.Store.GetImage(ctx, name)
+		image, err := i.Engine.Store.GetImage(ctx, name)
 		switch {
 		case errors.Is(err, imagestream.ErrNotFound):
 		case err != nil:
@@ -384,7 +389,7 @@ func (i *Importer) createImages(ctx context.Context, answers []Answer) error {
 			return imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, errs)
 		}
 		stored.DockerImageManifest, stored.DockerImageConfig = "", ""
-		_, err := i.Writer.Store.CreateImage(ctx, stored)
+		_, err := i.Engine.Store.CreateImage(ctx, stored)
 		if err != nil && !errors.Is(err, imagestream.ErrAlreadyExists) {
 			return fmt.Errorf("create image %s: %w", image.Metadata.Name, err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -24,15 +25,15 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 type world struct {
 	store    fakes.Store
 	registry fakes.Registry
-	writer   imagestream.Writer
+	writer   write.Engine
 	importer importer.Importer
 	now      time.Time
 }
 
 func newWorld() *world {
 	w := &world{now: start}
-	w.writer = imagestream.Writer{Store: &w.store, Now: func() time.Time { return w.now }}
-	w.importer.Registry, w.importer.Writer = &w.registry, &w.writer
+	w.writer = write.Engine{Store: &w.store, Now: func() time.Time { return w.now }}
+	w.importer.Registry, w.importer.Engine = &w.registry, &w.writer
 	return w
 }
 
@@ -235,7 +236,7 @@ func TestOnlyWhatChangedIsFetched(t *testing.T) {
 	if err := json.Unmarshal(text, &memo); err != nil {
 		t.Fatal(err)
 	}
-	other := importer.Importer{Registry: &w.registry, Writer: &w.writer}
+	other := importer.Importer{Registry: &w.registry, Engine: &w.writer}
 	other.Remember(memo)
 	need, _ := importer.ScheduledImport(done.Status.Import)
 	imp := need.Import
@@ -326,7 +327,7 @@ func TestConflictAppliesTheAnswersAgain(t *testing.T) {
 		}
 		return nil
 	}
-	w.writer.Trace = &imagestream.Trace{Conflict: func(imagestream.Key, int, time.Duration) { conflicts++ }}
+	w.writer.Trace = &write.Trace{Conflict: func(imagestream.Key, int, time.Duration) { conflicts++ }}
 	done, asked := w.importAll(t, importer.NeedsImport(stream))
 	if got := done.Status.Import; got.Metadata.Labels["touched"] != "yes" || len(got.Status.Tags) != 1 {
 		t.Errorf("the import or the other write is lost: %+v", got)

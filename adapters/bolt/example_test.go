@@ -10,6 +10,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/adapters/bolt"
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 )
 
 var ctx = context.Background()
@@ -33,7 +34,7 @@ func openExample() (s *bolt.Store, path string, remove func()) {
 func ExampleOpen() {
 	s, path, remove := openExample()
 	defer remove()
-	writer := imagestream.Writer{Store: s}
+	writer := write.Engine{Store: s}
 	created, err := writer.Create(ctx, &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}})
 	fmt.Println(created.Metadata.ResourceVersion, err)
 

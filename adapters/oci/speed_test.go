@@ -18,6 +18,7 @@ import (
 	"github.com/imagestreams/imagestreams/adapters/oci"
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 )
 
@@ -95,7 +96,7 @@ type imports struct {
 func newImports(t *testing.T, client importer.Registry, registry *fakes.Registry, tags []string, mode imagestream.ImportModeType, concurrency int) *imports {
 	t.Helper()
 	store := &fakes.Store{}
-	i := &imports{t, registry, &importer.Importer{Registry: client, Writer: &imagestream.Writer{Store: store}, Concurrency: concurrency}, imagestream.Key{Namespace: "shop", Name: "app"}}
+	i := &imports{t, registry, &importer.Importer{Registry: client, Engine: &write.Engine{Store: store}, Concurrency: concurrency}, imagestream.Key{Namespace: "shop", Name: "app"}}
 	stream := &imagestream.ImageStream{}
 	stream.Metadata.Namespace, stream.Metadata.Name = i.key.Namespace, i.key.Name
 	for _, tag := range tags {
@@ -104,7 +105,7 @@ func newImports(t *testing.T, client importer.Registry, registry *fakes.Registry
 			ImportPolicy: imagestream.TagImportPolicy{Scheduled: true, ImportMode: mode},
 		})
 	}
-	if _, err := i.importer.Writer.Create(t.Context(), stream); err != nil {
+	if _, err := i.importer.Engine.Create(t.Context(), stream); err != nil {
 		t.Fatal(err)
 	}
 	return i
@@ -114,7 +115,7 @@ func newImports(t *testing.T, client importer.Registry, registry *fakes.Registry
 func (i *imports) run() (map[importer.Operation]int, time.Duration) {
 	i.t.Helper()
 	i.registry.Requests()
-	stream, err := i.importer.Writer.Store.GetImageStream(i.t.Context(), i.key)
+	stream, err := i.importer.Engine.Store.GetImageStream(i.t.Context(), i.key)
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -210,7 +211,7 @@ func TestSpeed(t *testing.T) {
 				}
 				check("first", test.first)
 				check("again", test.again)
-				i.importer = &importer.Importer{Registry: client, Writer: i.importer.Writer, Concurrency: 8}
+				i.importer = &importer.Importer{Registry: client, Engine: i.importer.Engine, Concurrency: 8}
 				check("without the memo", test.withoutMemo)
 			})
 		})
@@ -229,7 +230,7 @@ func TestManyTagsWithToken(t *testing.T) {
 		stop()
 		client, stop = serveFake(t, registry, latency)
 		defer stop()
-		i.importer = &importer.Importer{Registry: client, Writer: i.importer.Writer, Concurrency: 32}
+		i.importer = &importer.Importer{Registry: client, Engine: i.importer.Engine, Concurrency: 32}
 		counts, took := i.run()
 		t.Logf("%d requests %v, %v", total(counts), counts, took)
 		if total(counts) > 202 || counts[importer.OperationToken] != 1 || counts[importer.OperationHead] < 200 || took > 9*latency {
@@ -249,7 +250,7 @@ func TestManyStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	store := &fakes.Store{}
-	i := &importer.Importer{Registry: client, Writer: &imagestream.Writer{Store: store}, Concurrency: 8}
+	i := &importer.Importer{Registry: client, Engine: &write.Engine{Store: store}, Concurrency: 8}
 	all := newImports(t, client, registry, nil, "", 8)
 	all.importer = i
 	for n := range streams {
@@ -260,7 +261,7 @@ func TestManyStreams(t *testing.T) {
 				Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: speedHost + "/org/app:" + tag}, ImportPolicy: imagestream.TagImportPolicy{Scheduled: true},
 			})
 		}
-		if _, err := i.Writer.Create(t.Context(), stream); err != nil {
+		if _, err := i.Engine.Create(t.Context(), stream); err != nil {
 			t.Fatal(err)
 		}
 		all.key = stream.Key()

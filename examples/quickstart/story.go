@@ -22,6 +22,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/describe"
 	"github.com/imagestreams/imagestreams/imagestream/edit"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/internal/registryserver"
 	"github.com/imagestreams/imagestreams/lookup"
@@ -53,7 +54,7 @@ type story struct {
 	requests atomic.Int64
 	store    imagestream.Store
 	close    func() error
-	writer   *imagestream.Writer
+	writer   *write.Engine
 	importer *importer.Importer
 	lookup   *lookup.Resolver
 	steps    int
@@ -79,8 +80,8 @@ func newStory(ctx context.Context, out io.Writer, database string, opts oci.Opti
 		}
 		s.store, s.close = file, file.Close
 	}
-	s.writer = &imagestream.Writer{Store: s.store, Now: func() time.Time { return s.now }}
-	s.importer = &importer.Importer{Registry: registry, Writer: s.writer}
+	s.writer = &write.Engine{Store: s.store, Now: func() time.Time { return s.now }}
+	s.importer = &importer.Importer{Registry: registry, Engine: s.writer}
 	s.lookup = &lookup.Resolver{Source: s.store}
 	return s, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 )
 
@@ -20,12 +21,12 @@ func RunImports(t *testing.T, start func(t *testing.T, contents fakes.Contents) 
 	amd, arm := contents.Push("org/app", children[0]), contents.Push("org/app", children[1])
 	list := contents.PushList("org/app", children, "v2", "arm")
 	contents.Push("org/many", fakes.Image{Layer: "many"}, "latest", "1.9", "1.10", "test")
-	s := &importSuite{Subject: start(t, contents), importer: importer.Importer{Writer: &imagestream.Writer{Store: &fakes.Store{}}, MaxTags: 2}}
+	s := &importSuite{Subject: start(t, contents), importer: importer.Importer{Engine: &write.Engine{Store: &fakes.Store{}}, MaxTags: 2}}
 	s.importer.Registry = s.Registry
 
 	t.Run("Images", func(t *testing.T) {
 		arm64 := s.image("org/app:arm", "arm", "")
-		if _, err := s.importer.Writer.Create(t.Context(), &imagestream.ImageStream{
+		if _, err := s.importer.Engine.Create(t.Context(), &imagestream.ImageStream{
 			Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"},
 			Spec: imagestream.ImageStreamSpec{Tags: []imagestream.TagReference{{
 				Name: "arm", From: &arm64.From, Annotations: map[string]string{importer.PreferArchAnnotation: "arm64"},

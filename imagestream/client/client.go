@@ -36,6 +36,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/imagestream/view"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -270,7 +271,11 @@ func (c *Client) Importer() (*importer.Importer, error) {
 	if c.Registry == nil {
 		return nil, ErrNoRegistry
 	}
-	c.once.Do(func() { c.importer = &importer.Importer{Registry: c.Registry, Writer: &c.Writer, Trace: c.Trace} })
+	c.once.Do(func() {
+		c.importer = &importer.Importer{Registry: c.Registry, Engine: &write.Engine{
+			Store: c.Writer.Store, Authorizer: c.Writer.Authorizer, Settings: c.Writer.Settings, Now: c.Writer.Now, Attempts: c.Writer.Attempts,
+		}, Trace: c.Trace}
+	})
 	return c.importer, nil
 }
 

@@ -99,7 +99,7 @@ type result struct {
 }
 
 func (r *running) now() time.Time {
-	if now := r.Importer.Writer.Now; now != nil {
+	if now := r.Importer.Engine.Now; now != nil {
 		return now()
 	}
 	return time.Now()
@@ -113,7 +113,7 @@ func (r *running) watch(ctx context.Context) error {
 			return cmp.Or(ctx.Err(), err)
 		}
 		opts := imagestream.WatchOptions{Namespace: r.Namespace, ResourceVersion: version}
-		for c, err := range r.Importer.Writer.Store.WatchImageStreams(ctx, opts) {
+		for c, err := range r.Importer.Engine.Store.WatchImageStreams(ctx, opts) {
 			if err != nil {
 				break
 			}
@@ -139,7 +139,7 @@ func (r *running) list(ctx context.Context) (version string, err error) {
 	all := map[imagestream.Key]*imagestream.ImageStream{}
 	opts := imagestream.ListOptions{Namespace: r.Namespace}
 	for {
-		page, err := r.Importer.Writer.Store.ListImageStreams(ctx, opts)
+		page, err := r.Importer.Engine.Store.ListImageStreams(ctx, opts)
 		if err != nil {
 			return "", err
 		}

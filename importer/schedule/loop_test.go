@@ -15,6 +15,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/importer/schedule"
 )
@@ -22,12 +23,12 @@ import (
 func ExampleLoop() {
 	registry, store := &fakes.Registry{}, &fakes.Store{}
 	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "one"}, "v1") })
-	writer := &imagestream.Writer{Store: store}
+	writer := &write.Engine{Store: store}
 	if _, err := writer.Create(context.Background(), streamOf("app", map[string]string{"v1": "quay.io/org/app:v1"})); err != nil {
 		fmt.Println(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	loop := schedule.Loop{Importer: &importer.Importer{Registry: registry, Writer: writer}, Imported: func(stream imagestream.Key, _ *imagestream.ImageStreamImport, err error) {
+	loop := schedule.Loop{Importer: &importer.Importer{Registry: registry, Engine: writer}, Imported: func(stream imagestream.Key, _ *imagestream.ImageStreamImport, err error) {
 		fmt.Println(stream, err)
 		stop() // a program would let it run
 	}}
@@ -41,7 +42,7 @@ func ExampleLoop() {
 type loopWorld struct {
 	t        *testing.T
 	registry *fakes.Registry
-	writer   *imagestream.Writer
+	writer   *write.Engine
 	imports  atomic.Int64
 	failures atomic.Int64
 	stop     context.CancelFunc
@@ -49,11 +50,11 @@ type loopWorld struct {
 }
 
 func newLoopWorld(t *testing.T, interval time.Duration) *loopWorld {
-	w := &loopWorld{t: t, registry: &fakes.Registry{}, writer: &imagestream.Writer{Store: &fakes.Store{}}, ended: make(chan error, 1)}
+	w := &loopWorld{t: t, registry: &fakes.Registry{}, writer: &write.Engine{Store: &fakes.Store{}}, ended: make(chan error, 1)}
 	ctx, stop := context.WithCancel(t.Context())
 	w.stop = stop
 	loop := &schedule.Loop{
-		Importer: &importer.Importer{Registry: w.registry, Writer: w.writer}, Options: schedule.Options{Interval: interval}, Namespace: "shop",
+		Importer: &importer.Importer{Registry: w.registry, Engine: w.writer}, Options: schedule.Options{Interval: interval}, Namespace: "shop",
 		Imported: func(_ imagestream.Key, _ *imagestream.ImageStreamImport, err error) {
 			w.imports.Add(1)
 			if err != nil {
@@ -219,7 +220,7 @@ func (s *brokenStore) WatchImageStreams(ctx context.Context, opts imagestream.Wa
 
 func TestLoopEndsWithItsStore(t *testing.T) {
 	broken := errors.New("broken")
-	loop := schedule.Loop{Importer: &importer.Importer{Registry: &fakes.Registry{}, Writer: &imagestream.Writer{Store: &brokenStore{Store: &fakes.Store{}, list: broken}}}}
+	loop := schedule.Loop{Importer: &importer.Importer{Registry: &fakes.Registry{}, Engine: &write.Engine{Store: &brokenStore{Store: &fakes.Store{}, list: broken}}}}
 	if err := loop.Run(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
@@ -241,7 +242,7 @@ func TestLoopListsAgain(t *testing.T) {
 			return maps.Clone(imported)
 		}
 		loop := schedule.Loop{
-			Importer: &importer.Importer{Registry: w.registry, Writer: &imagestream.Writer{Store: store}},
+			Importer: &importer.Importer{Registry: w.registry, Engine: &write.Engine{Store: store}},
 			Imported: func(stream imagestream.Key, _ *imagestream.ImageStreamImport, _ error) {
 				mu.Lock()
 				defer mu.Unlock()

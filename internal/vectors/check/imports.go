@@ -13,6 +13,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/importer/keyring"
 	"github.com/imagestreams/imagestreams/importer/polite"
@@ -199,7 +200,7 @@ func newImportRun(env stored, in importInput, mode importMode) *importRun {
 	ring := keyring.New(in.Config.Secrets...)
 	r.importer = &importer.Importer{
 		Registry: polite.Retry{Registry: r.registry, Again: polite.AsReal, Wait: func(context.Context, time.Duration) error { return nil }},
-		Writer: &imagestream.Writer{
+		Engine: &write.Engine{
 			Store: r.store, Authorizer: r.store, Now: func() time.Time { return env.Now }, Attempts: 1,
 			Settings: imagestream.Settings{
 				InternalRegistry: env.InternalRegistry, ExternalRegistry: env.ExternalRegistry, AllowedRegistries: env.AllowedRegistries,

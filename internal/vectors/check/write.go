@@ -233,7 +233,7 @@ type writeInput struct {
 }
 
 // write runs a write of a case. Write returns what the answer has beside the stream.
-func write[T any](f func(ctx context.Context, w *view.Writer, in writeInput, object *T, opts view.WriteOptions) (answer object, m *imagestream.ObjectMeta, err error),
+func writeRunner[T any](f func(ctx context.Context, w *view.Writer, in writeInput, object *T, opts view.WriteOptions) (answer object, m *imagestream.ObjectMeta, err error),
 	key func(in writeInput, object *T) imagestream.Key,
 ) runner {
 	return func(c *call) (any, error) {
@@ -298,28 +298,28 @@ func deleteTag[T any](ctx context.Context, w *view.Writer, in writeInput, _ *T, 
 }
 
 var writeOps = map[string]runner{
-	"istag.create": write(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageStreamTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
+	"istag.create": writeRunner(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageStreamTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
 		v, err := w.CreateImageStreamTag(ctx, in.Namespace, t, opts)
 		if err != nil {
 			return nil, nil, err
 		}
 		return object{"object": v}, &v.Metadata, nil
 	}, tagKey),
-	"istag.update": write(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageStreamTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
+	"istag.update": writeRunner(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageStreamTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
 		v, created, err := w.UpdateImageStreamTag(ctx, in.Namespace, in.Name, t, opts)
 		if err != nil {
 			return nil, nil, err
 		}
 		return object{"object": v, "created": created}, &v.Metadata, nil
 	}, tagKey),
-	"imagetag.create": write(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
+	"imagetag.create": writeRunner(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
 		v, err := w.CreateImageTag(ctx, in.Namespace, t, opts)
 		if err != nil {
 			return nil, nil, err
 		}
 		return object{"object": v}, &v.Metadata, nil
 	}, imageTagKey),
-	"imagetag.update": write(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
+	"imagetag.update": writeRunner(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
 		v, created, err := w.UpdateImageTag(ctx, in.Namespace, in.Name, t, opts)
 		if err != nil {
 			return nil, nil, err
@@ -356,6 +356,6 @@ var writeOps = map[string]runner{
 		}
 		return answer, nil
 	},
-	"istag.delete":    write(deleteTag[imagestream.ImageStreamTag], tagKey),
-	"imagetag.delete": write(deleteTag[imagestream.ImageTag], imageTagKey),
+	"istag.delete":    writeRunner(deleteTag[imagestream.ImageStreamTag], tagKey),
+	"imagetag.delete": writeRunner(deleteTag[imagestream.ImageTag], imageTagKey),
 }
