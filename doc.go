@@ -15,6 +15,7 @@
 //	imagestream/view      image stream tags, image tags, images and layers of a stream
 //	imagestream/inspect   questions about a stream
 //	imagestream/describe  texts, tables and pictures for people
+//	imagestream/prune     what nobody needs any more
 //	imagestream/client    what people do with streams, one method for each thing, on any Store
 //	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup
 //	tagevent              the history of one tag

@@ -34,6 +34,7 @@ var graph = map[string][]string{
 	"imagestream/view":     {"imagestream", "imagestream/edit", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
 	"imagestream/inspect":  {"imagestream", "imagestream/pullspec", "tagevent"},
 	"imagestream/edit":     {"imagestream", "imagestream/inspect", "imagestream/pullspec", "tagevent"},
+	"imagestream/prune":    {"imagestream", "imagestream/manifest", "imagestream/pullspec", "tagevent", "internal/podspec"},
 	"imagestream/describe": {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "imagestream/inspect"},
 	"imagestream/client":   {"imagestream", "imagestream/write", "imagestream/edit", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "importer", "tagevent"},
 	"imagestream/oc": {

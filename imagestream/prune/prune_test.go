@@ -1,0 +1,303 @@
+package prune_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/imagestreams/imagestreams/fakes"
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/manifest"
+	"github.com/imagestreams/imagestreams/imagestream/prune"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+// image returns an image of one layer, or a list.
+func image(n int, parts ...int) imagestream.Image {
+	i := imagestream.Image{DockerImageManifestMediaType: manifest.MediaTypeOCIManifest, DockerImageMetadata: imagestream.Raw(`{"Size":100}`)}
+	i.Metadata.Name, i.Metadata.CreationTimestamp = digest("a", n), old
+	i.DockerImageLayers = []imagestream.ImageLayer{{Name: digest("b", n), LayerSize: 10}}
+	for _, part := range parts {
+		i.DockerImageManifestMediaType, i.DockerImageLayers = manifest.MediaTypeOCIIndex, nil
+		i.DockerImageManifests = append(i.DockerImageManifests, imagestream.ImageManifest{Digest: digest("a", part)})
+	}
+	return i
+}
+
+// stream returns the stream x/s with a tag v1 of these images.
+func stream(images ...int) imagestream.ImageStream {
+	s := imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "x", Name: "s", CreationTimestamp: old}}
+	h := tagevent.History{Tag: "v1"}
+	for _, n := range images {
+		h.Items = append(h.Items, tagevent.Event{Created: old, Image: digest("a", n), DockerImageReference: "r.io/x/s@" + digest("a", n)})
+	}
+	s.Status.Tags = []tagevent.History{h}
+	return s
+}
+
+func pod(image string) map[string]any {
+	return map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"namespace": "z", "name": "p"},
+		"spec":   map[string]any{"containers": []any{map[string]any{"image": image}}},
+		"status": map[string]any{"phase": "Running"},
+	}
+}
+
+var hour = time.Hour
+
+// TestSafeMends has what the real system gets wrong, and what becomes of it under Safe.
+func TestSafeMends(t *testing.T) {
+	without := image(2)
+	without.DockerImageMetadata = nil
+	bySpec := stream(1)
+	bySpec.Spec.Tags = []imagestream.TagReference{{Name: "kept", From: &imagestream.ObjectReference{Kind: "ImageStreamImage", Name: "s@" + digest("a", 2)[7:20]}}}
+	build := map[string]any{
+		"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": map[string]any{"namespace": "x", "name": "b"},
+		"spec": map[string]any{"source": map[string]any{"images": []any{map[string]any{
+			"from": map[string]any{"kind": "ImageStreamImage", "name": "s@" + digest("a", 2)},
+		}}}},
+	}
+	for _, tc := range []struct {
+		name       string
+		in         prune.Input
+		real, safe string // what becomes of events, then of images
+	}{
+		{
+			"index in an index",
+			prune.Input{Streams: []imagestream.ImageStream{stream(3)}, Images: []imagestream.Image{image(1), image(2, 1), image(3, 2)}},
+			"Revision, Unused PartOfList InStream", "Revision, PartOfList PartOfList InStream",
+		},
+		{
+			"an image of a list runs, the list is old",
+			prune.Input{
+				Streams: []imagestream.ImageStream{stream(1, 3)}, Images: []imagestream.Image{image(1), image(2), image(3, 2)},
+				Workloads: []map[string]any{pod("r.io/x/s@" + digest("a", 2))},
+			},
+			"Revision Old, InStream Unused Unused", "Revision PartInUse, InStream ImageInUse InStream",
+		},
+		{
+			"image without metadata",
+			prune.Input{Streams: []imagestream.ImageStream{stream(1, 2, 3)}, Images: []imagestream.Image{image(1), without, image(3), image(4)}},
+			"Unreadable, InStream InStream InStream Unreadable", "Revision Unreadable Old, InStream InStream Unused Unused",
+		},
+		{
+			"pruning does not roll back",
+			prune.Input{
+				Streams: []imagestream.ImageStream{stream(9, 2)}, Images: []imagestream.Image{image(2)},
+				Workloads: []map[string]any{pod("r.io/x/s@" + digest("a", 2))},
+			},
+			"NoImage ImageInUse, InStream", "StaysNewest ImageInUse, InStream",
+		},
+		{
+			"digest from elsewhere",
+			prune.Input{Images: []imagestream.Image{image(1)}, Workloads: []map[string]any{pod("app@" + digest("a", 1))}},
+			", Unused", ", ImageInUse",
+		},
+		{
+			"spec tag by digest", prune.Input{Streams: []imagestream.ImageStream{bySpec}, Images: []imagestream.Image{image(1), image(2)}},
+			"Revision, InStream Unused", "Revision, InStream ImageInUse",
+		},
+		{
+			"source image of a build",
+			prune.Input{Streams: []imagestream.ImageStream{stream(1, 2)}, Images: []imagestream.Image{image(1), image(2)}, Workloads: []map[string]any{build}},
+			"Revision Old, InStream Unused", "Revision ImageInUse, InStream InStream",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.in.Now = now
+			for want, safe := range map[string]bool{tc.real: false, tc.safe: true} {
+				plan, err := prune.Decide(tc.in, prune.Options{KeepYoungerThan: &hour, KeepTagRevisions: 1, Safe: safe})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := reasons(plan); got != want {
+					t.Errorf("safe %v: got %q, want %q", safe, got, want)
+				}
+			}
+		})
+	}
+}
+
+// reasons returns the reasons of a plan: events, a comma, images.
+func reasons(p *prune.Plan) string {
+	var events, images []string
+	for _, s := range p.Streams {
+		if s.Whole.Reason != "" {
+			events = append(events, string(s.Whole.Reason))
+			continue
+		}
+		for _, e := range s.Events {
+			events = append(events, string(e.Reason))
+		}
+	}
+	for _, i := range p.Images {
+		images = append(images, string(i.Reason))
+	}
+	return strings.Join(events, " ") + ", " + strings.Join(images, " ")
+}
+
+func TestErrorsNameWhatIsWrong(t *testing.T) {
+	limit := map[string]any{
+		"apiVersion": "v1", "kind": "LimitRange", "metadata": map[string]any{"namespace": "x", "name": "l"},
+		"spec": map[string]any{"limits": []any{map[string]any{"type": "openshift.io/Image", "max": map[string]any{"storage": "5 GB"}}}},
+	}
+	bad := image(1)
+	bad.DockerImageMetadata = imagestream.Raw(`{"Size":"big"}`)
+	for _, tc := range []struct {
+		name string
+		in   prune.Input
+		want string
+	}{
+		{"pull spec", prune.Input{Workloads: []map[string]any{pod("Bad Ref")}}, `Pod z/p: spec.containers[0].image "Bad Ref": `},
+		{"many", prune.Input{Workloads: []map[string]any{pod("A b"), pod("B b"), pod("C b"), pod("D b"), pod("E b")}}, "and 2 more"},
+		{"limit", prune.Input{Workloads: []map[string]any{limit}}, `LimitRange x/l: spec.limits[0].max.storage "5 GB" is not a quantity`},
+		{"metadata", prune.Input{Images: []imagestream.Image{bad}}, "dockerImageMetadata of image " + digest("a", 1)},
+	} {
+		_, err := prune.Decide(tc.in, prune.Options{})
+		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %v, want one line with %q", tc.name, err, tc.want)
+		}
+	}
+}
+
+// TestConflict lets somebody push while a run reads: the run decides anew, and the push stays.
+func TestConflict(t *testing.T) {
+	for _, safe := range []bool{false, true} {
+		store := &fakes.Store{}
+		s := stream(1, 2, 3)
+		if _, err := store.CreateImageStream(t.Context(), &s); err != nil {
+			t.Fatal(err)
+		}
+		in := prune.Input{Now: now, Streams: []imagestream.ImageStream{s}, Images: []imagestream.Image{image(1), image(2), image(3)}}
+		plan, err := prune.Decide(in, prune.Options{KeepYoungerThan: &hour, KeepTagRevisions: 1, Safe: safe})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pushed := tagevent.Event{Created: young, Image: digest("a", 9), DockerImageReference: "r.io/x/s@" + digest("a", 9), Generation: 1}
+		once := true
+		store.Fail = func(op string, key imagestream.Key) error {
+			if op != "UpdateImageStream" || !once {
+				return nil
+			}
+			once = false
+			have, err := store.GetImageStream(t.Context(), s.Key())
+			if err != nil {
+				return err
+			}
+			have.Status.Tags[0], _ = have.Status.Tags[0].Push(pushed)
+			_, err = store.UpdateImageStream(t.Context(), have)
+			return err
+		}
+		if err := plan.Run(t.Context(), objects{store}, noRegistry{}, nil).Err(); err != nil || once {
+			t.Errorf("safe %v: error %v, pushed %v", safe, err, !once)
+		}
+		have, err := store.GetImageStream(t.Context(), s.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if items := have.Status.Tags[0].Items; len(items) != 1 && len(items) != 2 || items[0] != pushed {
+			t.Errorf("safe %v: history %v", safe, items)
+		}
+	}
+}
+
+// TestGoneMeanwhile deletes a stream before its turn: it is no error.
+func TestGoneMeanwhile(t *testing.T) {
+	for _, safe := range []bool{false, true} {
+		s := stream(1)
+		plan, err := prune.Decide(prune.Input{Now: now, Streams: []imagestream.ImageStream{s}}, prune.Options{KeepYoungerThan: &hour, Safe: safe})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := &fakes.Store{}
+		if err := plan.Run(t.Context(), objects{store}, noRegistry{}, nil).Err(); err != nil {
+			t.Errorf("safe %v: %v", safe, err)
+		}
+	}
+}
+
+func TestStoreThatFails(t *testing.T) {
+	broken := errors.New("the disk is full")
+	store := &fakes.Store{Fail: func(string, imagestream.Key) error { return broken }}
+	in := prune.Input{Now: now, Streams: []imagestream.ImageStream{stream(1)}, Images: []imagestream.Image{image(2)}}
+	plan, err := prune.Decide(in, prune.Options{KeepYoungerThan: &hour, Safe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = plan.Run(t.Context(), objects{store}, noRegistry{}, nil).Err()
+	for _, want := range []string{"read image stream x/s", "no image is removed: list image streams"} {
+		if !errors.Is(err, broken) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one that says %q", err, want)
+		}
+	}
+}
+
+func TestSizeLimits(t *testing.T) {
+	for limit, exceeds := range map[string]bool{
+		"99": true, "100": false, "0.1k": false, "0.09k": true, "1Ki": false, "1e2": false, "9e1": true, "99.9": true, "1E": false, "100000m": false,
+		"99999m": true, "0.0000001G": false, "1E-1": true, ".1k": false, "100.": false,
+	} {
+		in := prune.Input{Now: now, Streams: []imagestream.ImageStream{stream(1)}, Images: []imagestream.Image{image(1)}, Workloads: []map[string]any{{
+			"apiVersion": "v1", "kind": "LimitRange", "metadata": map[string]any{"namespace": "x"},
+			"spec": map[string]any{"limits": []any{map[string]any{"type": "openshift.io/Image", "max": map[string]any{"storage": limit}}}},
+		}}}
+		plan, err := prune.Decide(in, prune.Options{OverSizeLimit: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := plan.Streams[0].Events[0].Remove; got != exceeds {
+			t.Errorf("an image of 100 bytes exceeds %s: %v, want %v", limit, got, exceeds)
+		}
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	for _, n := range []int{1000, 10000} {
+		in := large(n)
+		b.Run(fmt.Sprintf("images=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := prune.Decide(in, prune.Options{KeepYoungerThan: &hour, KeepTagRevisions: 3, Safe: true}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// large returns a cluster of n images with ten layers and 1.5 KB of metadata each, a tenth as many streams, and
+// a fifth as many pods.
+func large(n int) prune.Input {
+	in := prune.Input{Now: now}
+	name := func(kind byte, n int) string { return fmt.Sprintf("sha256:%c%063x", kind, n) }
+	env := strings.Repeat(`"PATH=/usr/local/bin:/usr/bin",`, 40)
+	for i := range n {
+		image := imagestream.Image{DockerImageManifestMediaType: manifest.MediaTypeOCIManifest}
+		image.Metadata.Name, image.Metadata.CreationTimestamp = name('a', i), old
+		image.DockerImageMetadata = imagestream.Raw(`{"kind":"DockerImage","apiVersion":"1.0","Id":"` + name('c', i) +
+			`","Created":"2025-01-01T00:00:00Z","Size":1000,"Config":{"Env":[` + env + `"A=B"],"Cmd":["/bin/sh"],"Labels":{"a":"b"}}}`)
+		for l := range 10 {
+			layer := i*10 + l
+			if l < 4 {
+				layer = l // the base
+			}
+			image.DockerImageLayers = append(image.DockerImageLayers, imagestream.ImageLayer{Name: name('b', layer), LayerSize: 1000})
+		}
+		in.Images = append(in.Images, image)
+	}
+	for i := range n / 10 {
+		s := imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: fmt.Sprint("ns", i%100), Name: fmt.Sprint("s", i), CreationTimestamp: old}}
+		h := tagevent.History{Tag: "v1"}
+		for j := range 9 {
+			h.Items = append(h.Items, tagevent.Event{Created: old, Image: name('a', i*10+j), DockerImageReference: "r.io/org/app@" + name('a', i*10+j)})
+		}
+		s.Status.Tags = []tagevent.History{h}
+		in.Streams = append(in.Streams, s)
+	}
+	for i := range n / 5 {
+		in.Workloads = append(in.Workloads, pod(fmt.Sprintf("r.io/ns%d/s%d@%s", i%(n/10)%100, i%(n/10), name('a', i%(n/10)*10+5))))
+	}
+	return in
+}
