@@ -2,12 +2,16 @@ package openshift
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	runtimepkg "runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	imagev1 "github.com/openshift/api/image/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -18,13 +22,20 @@ import (
 func ExampleFromAPI() {
 	theirs := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Name: "app", Namespace: "shop"}}
 	theirs.Status.Tags = []imagev1.NamedTagEventList{{Tag: "v1", Items: []imagev1.TagEvent{{Image: "sha256:1"}}}}
-	s := FromAPI[imagestream.ImageStream](theirs)
+	s, err := FromAPI[imagestream.ImageStream](theirs)
 	latest, _ := s.LatestEvent("v1")
-	fmt.Println(s.Key(), latest.Image)
+	fmt.Println(s.Key(), latest.Image, err)
 	fmt.Println(ToAPI[imagev1.ImageStream](s).Status.Tags[0].Tag)
 	// Output:
-	// shop/app sha256:1
+	// shop/app sha256:1 <nil>
 	// v1
+}
+
+func ExampleToAPI() {
+	s := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Name: "app", Namespace: "shop"}}
+	theirs := ToAPI[imagev1.ImageStream](s)
+	fmt.Println(theirs.Namespace, theirs.Name)
+	// Output: shop app
 }
 
 // pairs are the types that correspond.
@@ -56,7 +67,14 @@ func pair[O Ours, T Theirs]() struct {
 		from, to     func(any) any
 	}{
 		func() any { return new(O) }, func() any { return new(T) },
-		func(v any) any { return FromAPI[O](v.(*T)) }, func(v any) any { return ToAPI[T](v.(*O)) },
+		func(v any) any {
+			o, err := FromAPI[O](v.(*T))
+			if err != nil {
+				panic(err)
+			}
+			return o
+		},
+		func(v any) any { return ToAPI[T](v.(*O)) },
 	}
 }
 
@@ -179,5 +197,128 @@ func TestConversionsShareNothing(t *testing.T) {
 		if diff := cmp.Diff(want, p.from(theirs)); diff != "" {
 			t.Errorf("%s: writing to the result changed the argument:\n%s", name, diff)
 		}
+	}
+}
+
+// TestObjectsOfImages: openshift's own helpers put an object, not its JSON, into an image's metadata.
+func TestObjectsOfImages(t *testing.T) {
+	object := &metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Message: "anything"}
+	const text = `{"kind":"Status","apiVersion":"v1","metadata":{},"message":"anything"}`
+	for _, tc := range []struct {
+		name string
+		from runtime.RawExtension
+		want string
+	}{
+		{"object", runtime.RawExtension{Object: object}, text},
+		{"object and empty text", runtime.RawExtension{Raw: []byte{}, Object: object}, text},
+		{"object and text", runtime.RawExtension{Raw: []byte(`{"a":1}`), Object: object}, `{"a":1}`},
+		{"text", runtime.RawExtension{Raw: []byte(`{"a":1}`)}, `{"a":1}`},
+		{"nothing", runtime.RawExtension{}, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			image, err := FromAPI[imagestream.Image](&imagev1.Image{DockerImageMetadata: tc.from})
+			if err != nil || string(image.DockerImageMetadata) != tc.want {
+				t.Errorf("metadata %s, %v, want %s", image.DockerImageMetadata, err, tc.want)
+			}
+			list, err := FromAPI[imagestream.ImageList](&imagev1.ImageList{Items: []imagev1.Image{{DockerImageMetadata: tc.from}}})
+			if err != nil || string(list.Items[0].DockerImageMetadata) != tc.want {
+				t.Errorf("metadata in a list %s, %v, want %s", list.Items[0].DockerImageMetadata, err, tc.want)
+			}
+		})
+	}
+}
+
+// silent is an object without JSON.
+type silent struct{ metav1.Status }
+
+func (*silent) MarshalJSON() ([]byte, error) { return nil, errors.New("no JSON today") }
+
+func TestObjectsThatCannotBeEncoded(t *testing.T) {
+	image, err := FromAPI[imagestream.Image](&imagev1.Image{DockerImageMetadata: runtime.RawExtension{Object: &silent{}}})
+	if err == nil || image != nil || !strings.Contains(err.Error(), "convert *v1.Image: ") || !strings.Contains(err.Error(), "no JSON today") {
+		t.Errorf("image %v, error %v", image, err)
+	}
+}
+
+func TestNilIsNil(t *testing.T) {
+	ours, err := FromAPI[imagestream.ImageStream]((*imagev1.ImageStream)(nil))
+	if ours != nil || err != nil {
+		t.Errorf("%v, %v", ours, err)
+	}
+	if theirs := ToAPI[imagev1.ImageStream]((*imagestream.ImageStream)(nil)); theirs != nil {
+		t.Errorf("%v", theirs)
+	}
+}
+
+// large is a stream of 200 tags with five events each.
+func large() *imagev1.ImageStream {
+	s := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app", CreationTimestamp: metav1.Now()}}
+	for i := range 200 {
+		name, generation := fmt.Sprint("v", i), int64(3)
+		s.Spec.Tags = append(s.Spec.Tags, imagev1.TagReference{
+			Name: name, Generation: &generation, Annotations: map[string]string{"description": "a tag"},
+			From:            &corev1.ObjectReference{Kind: "DockerImage", Name: "quay.io/org/app:" + name},
+			ReferencePolicy: imagev1.TagReferencePolicy{Type: imagev1.SourceTagReferencePolicy},
+		})
+		list := imagev1.NamedTagEventList{Tag: name}
+		for e := range 5 {
+			image := fmt.Sprintf("sha256:%064x", i*10+e)
+			list.Items = append(list.Items, imagev1.TagEvent{
+				Created: metav1.Now(), DockerImageReference: "quay.io/org/app@" + image, Image: image, Generation: 3,
+			})
+		}
+		s.Status.Tags = append(s.Status.Tags, list)
+	}
+	return s
+}
+
+// cost returns the allocations and bytes of a call.
+func cost(f func()) (allocations, bytes float64) {
+	const runs = 20
+	f()
+	var before, after runtimepkg.MemStats
+	runtimepkg.ReadMemStats(&before)
+	for range runs {
+		f()
+	}
+	runtimepkg.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / runs, float64(after.TotalAlloc-before.TotalAlloc) / runs
+}
+
+// TestConversionsCostNoMoreThanCopies compares with a deep copy of the API's types, in allocations and bytes.
+func TestConversionsCostNoMoreThanCopies(t *testing.T) {
+	theirs := large()
+	ours, err := FromAPI[imagestream.ImageStream](theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allocations, bytes := cost(func() { theirs.DeepCopy() })
+	for name, f := range map[string]func(){
+		"FromAPI": func() { _, _ = FromAPI[imagestream.ImageStream](theirs) },
+		"ToAPI":   func() { ToAPI[imagev1.ImageStream](ours) },
+	} {
+		if a, b := cost(f); a > 1.1*allocations || b > 1.1*bytes {
+			t.Errorf("%s makes %.0f allocations of %.0f bytes, a deep copy %.0f of %.0f", name, a, b, allocations, bytes)
+		}
+	}
+}
+
+func BenchmarkConvert(b *testing.B) {
+	theirs := large()
+	ours, err := FromAPI[imagestream.ImageStream](theirs)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, f := range map[string]func(){
+		"DeepCopy": func() { theirs.DeepCopy() },
+		"FromAPI":  func() { _, _ = FromAPI[imagestream.ImageStream](theirs) },
+		"ToAPI":    func() { ToAPI[imagev1.ImageStream](ours) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				f()
+			}
+		})
 	}
 }

@@ -42,7 +42,7 @@ func (r *Reader) GetImageStream(ctx context.Context, key imagestream.Key) (*imag
 	if err != nil {
 		return nil, failure(ctx, err, imagestream.ResourceImageStreams, key)
 	}
-	return FromAPI[imagestream.ImageStream](s), nil
+	return FromAPI[imagestream.ImageStream](s)
 }
 
 // GetImage implements [imagestream.Reader].
@@ -59,7 +59,7 @@ func (r *Reader) GetImage(ctx context.Context, name string) (*imagestream.Image,
 	if err != nil {
 		return nil, failure(ctx, err, imagestream.ResourceImages, imagestream.Key{Name: name})
 	}
-	return FromAPI[imagestream.Image](i), nil
+	return FromAPI[imagestream.Image](i)
 }
 
 func listOptions(opts imagestream.ListOptions) metav1.ListOptions {
@@ -72,7 +72,7 @@ func (r *Reader) ListImageStreams(ctx context.Context, opts imagestream.ListOpti
 	if err != nil {
 		return nil, failure(ctx, err, imagestream.ResourceImageStreams, imagestream.Key{Namespace: opts.Namespace})
 	}
-	return FromAPI[imagestream.ImageStreamList](list), nil
+	return FromAPI[imagestream.ImageStreamList](list)
 }
 
 // ListImages implements [imagestream.Reader].
@@ -81,7 +81,7 @@ func (r *Reader) ListImages(ctx context.Context, opts imagestream.ListOptions) (
 	if err != nil {
 		return nil, failure(ctx, err, imagestream.ResourceImages, imagestream.Key{})
 	}
-	return FromAPI[imagestream.ImageList](list), nil
+	return FromAPI[imagestream.ImageList](list)
 }
 
 // WatchImageStreams implements [imagestream.Reader]. The cluster ends its watches now and then; this one goes on.
@@ -97,12 +97,13 @@ func (r *Reader) WatchImageStreams(ctx context.Context, opts imagestream.WatchOp
 			}
 			return list.Items, list.Metadata.ResourceVersion, nil
 		},
-		read: func(o runtime.Object) (*imagestream.ImageStream, string, bool) {
+		read: func(o runtime.Object) (*imagestream.ImageStream, string, error) {
 			s, ok := o.(*imagev1.ImageStream)
 			if !ok {
-				return nil, "", false
+				return nil, "", errOtherType
 			}
-			return FromAPI[imagestream.ImageStream](s), s.ResourceVersion, true
+			ours, err := FromAPI[imagestream.ImageStream](s)
+			return ours, s.ResourceVersion, err
 		},
 	}
 	return w.watch(ctx, opts)
@@ -120,12 +121,13 @@ func (r *Reader) WatchImages(ctx context.Context, opts imagestream.WatchOptions)
 			}
 			return list.Items, list.Metadata.ResourceVersion, nil
 		},
-		read: func(o runtime.Object) (*imagestream.Image, string, bool) {
+		read: func(o runtime.Object) (*imagestream.Image, string, error) {
 			i, ok := o.(*imagev1.Image)
 			if !ok {
-				return nil, "", false
+				return nil, "", errOtherType
 			}
-			return FromAPI[imagestream.Image](i), i.ResourceVersion, true
+			ours, err := FromAPI[imagestream.Image](i)
+			return ours, i.ResourceVersion, err
 		},
 	}
 	return w.watch(ctx, opts)
@@ -136,8 +138,10 @@ type watcher[T any] struct {
 	resource string
 	open     func(context.Context, metav1.ListOptions) (watch.Interface, error)
 	list     func() (items []T, version string, err error)
-	read     func(runtime.Object) (o *T, version string, ok bool)
+	read     func(runtime.Object) (o *T, version string, err error)
 }
+
+var errOtherType = errors.New("the watch sent an object of another type")
 
 func (w watcher[T]) watch(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[T], error] {
 	return func(yield func(imagestream.Change[T], error) bool) {
@@ -186,9 +190,9 @@ func (w watcher[T]) follow(ctx context.Context, events watch.Interface, version 
 			if event.Type == watch.Error {
 				return version, false, apierrors.FromObject(event.Object)
 			}
-			o, at, ok := w.read(event.Object)
-			if !ok {
-				return version, false, errors.New("the watch sent an object of another type")
+			o, at, err := w.read(event.Object)
+			if err != nil {
+				return version, false, err
 			}
 			version = at
 			if !yield(imagestream.Change[T]{Type: imagestream.ChangeType(event.Type), Object: o}, nil) {
