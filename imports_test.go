@@ -47,7 +47,7 @@ var graph = map[string][]string{
 		"imagestream", "imagestream/pullspec", "imagestream/manifest", "imagestream/write", "importer/registries", "internal/foreign", "tagevent",
 		reference, digest, sync + "/errgroup",
 	},
-	"importer/keyring":       {"importer"},
+	"importer/keyring":       {"importer", "internal/foreign"},
 	"importer/polite":        {"importer", reference, digest},
 	"importer/registries":    {"imagestream", "imagestream/pullspec", reference},
 	"importer/schedule":      {"imagestream", "imagestream/pullspec", "importer"},

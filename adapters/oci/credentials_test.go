@@ -23,5 +23,5 @@ func ExamplePullSecret() {
 	// quay.io user robot <nil>
 	// registry-1.docker.io user hub <nil>
 	// ghcr.io anonymous <nil>
-	// the pull secret's kubernetes.io/dockerconfigjson cannot be read as JSON
+	// .dockerconfigjson: the Docker configuration cannot be read as JSON
 }

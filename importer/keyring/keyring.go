@@ -1,17 +1,32 @@
-// Package keyring finds the credentials of pull secrets for repositories.
+// Package keyring reads Docker configurations and pull secrets, and finds the credentials in them for repositories.
 //
-// A secret has credentials by location: a registry, a path in it, or one with globs in its host, as "*.example.com/org". A
-// location counts for a repository if each part of its host matches that of the repository, the port is the same, and its path is
-// a prefix, in letters, of that of the repository. Of several the last by name counts, so that longer paths come first. What is
-// on Docker Hub and has none counts as index.docker.io. Rules: op import.run.
+// It is the only reader of such files here; adapters/oci uses it, too.
+//
+// # What is read
+//
+// A configuration has entries by location: a registry, a path in it, or one with globs in its host, as
+// "*.example.com/org". Scheme, "/v1" and "/v2" before the path, and a slash at the end do not count; docker.io,
+// index.docker.io and registry-1.docker.io are one registry. An auth, if there is one, wins over user name and
+// password. It is "user:password" in base64, with or without padding, and blanks around it are ignored.
+//
+// An entry that cannot be read is an [EntryError], which names the location and never shows what is in it. It hides
+// no other entry. An entry without any credentials, as Docker writes it for what a helper program keeps, counts as
+// not there.
+//
+// # What is found
+//
+// A location counts for a repository if each part of its host matches that of the repository, the port is the same,
+// and its path is a prefix, in letters, of that of the repository. Of several the last by name counts, so that longer
+// paths come first. See conformance cases import-151 and import-211.
+//
+// # Differences from OpenShift
+//
+// The kubelet gives up a whole secret for one entry that cannot be read, and lets index.docker.io count only where
+// nothing else matches.
 package keyring
 
 import (
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
-	"maps"
-	"net/url"
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -19,130 +34,90 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// ExcludeAnnotation, if "true" on a secret, leaves it out of imports.
-const ExcludeAnnotation = "openshift.io/image.excludeSecret"
-
-// The types of pull secrets, and the members of their data that have the credentials.
-const (
-	TypeDockerConfigJSON = "kubernetes.io/dockerconfigjson"
-	TypeDockercfg        = "kubernetes.io/dockercfg"
-	KeyDockerConfigJSON  = ".dockerconfigjson"
-	KeyDockercfg         = ".dockercfg"
-)
-
-// Entry is what a secret has for a location.
-type Entry struct {
-	Username string `json:"username"`
-	Password string `json:"password"`
-	// Auth is user name and password joined by a colon, in base 64; it counts where they are empty.
-	Auth          string `json:"auth"`
-	IdentityToken string `json:"identitytoken"`
-	RegistryToken string `json:"registrytoken"`
-}
-
-// Config is a secret's content, of type dockerconfigjson.
-type Config struct {
-	Auths map[string]Entry `json:"auths"`
-}
-
-// Parse reads the content of a pull secret of a type. No error tells what is in it.
-func Parse(secretType string, data map[string][]byte) (Config, error) {
-	var c Config
-	var err error
-	switch secretType {
-	case TypeDockerConfigJSON:
-		err = json.Unmarshal(data[KeyDockerConfigJSON], &c)
-	case TypeDockercfg:
-		err = json.Unmarshal(data[KeyDockercfg], &c.Auths)
-	default:
-		return Config{}, fmt.Errorf("a secret of type %q is no pull secret: %s and %s are", secretType, TypeDockerConfigJSON, TypeDockercfg)
-	}
-	if err != nil {
-		return Config{}, fmt.Errorf("the pull secret's %s cannot be read as JSON", secretType)
-	}
-	return c, nil
-}
-
 // Keyring is an [importer.Keyring]. The zero Keyring has no credentials. It is safe for concurrent use.
 type Keyring struct {
-	locations   []string // the last by name first
-	credentials map[string]importer.Credentials
+	entries []located // the last by name first; a location that cannot be read has no host
+}
+
+// located is an entry with its place.
+type located struct {
+	location
+	credentials importer.Credentials
+	problem     *EntryError
 }
 
 var _ importer.Keyring = (*Keyring)(nil)
 
-// New returns the keyring of secrets. Of those with the same location the first counts.
+// New returns the keyring of configurations. Of entries with the same location the first counts that can be read.
 func New(configs ...Config) *Keyring {
-	k := &Keyring{credentials: map[string]importer.Credentials{}}
+	var all []located
 	for _, c := range configs {
-		for _, written := range slices.Sorted(maps.Keys(c.Auths)) {
-			location, ok := locationOf(written)
-			if _, have := k.credentials[location]; !ok || have {
-				continue
-			}
-			k.credentials[location] = c.Auths[written].credentials()
-			k.locations = append(k.locations, location)
+		all = append(all, c.entries()...)
+	}
+	// Of what is left in the order of the configurations, docker.io comes before its other names.
+	slices.SortStableFunc(all, func(a, b located) int { return cmp.Compare(a.rank, b.rank) })
+	slices.SortStableFunc(all, func(a, b located) int {
+		if d := cmp.Compare(b.name(), a.name()); d != 0 {
+			return d
 		}
-	}
-	slices.Sort(k.locations)
-	slices.Reverse(k.locations)
-	return k
+		return cmp.Compare(unreadable(a), unreadable(b))
+	})
+	same := func(a, b located) bool { return a.host != "" && a.name() == b.name() }
+	return &Keyring{slices.CompactFunc(all, same)}
 }
 
-func (e Entry) credentials() importer.Credentials {
-	c := importer.Credentials{Username: e.Username, Password: e.Password, IdentityToken: e.IdentityToken, RegistryToken: e.RegistryToken}
-	if c.Username == "" && c.Password == "" {
-		if text, err := base64.StdEncoding.DecodeString(e.Auth); err == nil {
-			c.Username, c.Password, _ = strings.Cut(string(text), ":")
-			c.Password = strings.Trim(c.Password, "\x00")
-		}
+func unreadable(e located) int {
+	if e.problem != nil {
+		return 1
 	}
-	return c
+	return 0
 }
 
-// locationOf returns host and path of a location as it is written in a secret.
-func locationOf(written string) (string, bool) {
-	if !strings.HasPrefix(written, "https://") && !strings.HasPrefix(written, "http://") {
-		written = "https://" + written
-	}
-	u, err := url.Parse(written)
-	if err != nil {
-		return "", false
-	}
-	p := u.Path
-	if strings.HasPrefix(p, "/v1/") || strings.HasPrefix(p, "/v2/") || p == "/v1" || p == "/v2" {
-		p = p[len("/v1"):]
-	}
-	if p == "/" {
-		p = ""
-	}
-	return u.Host + p, true
-}
-
-// hub is the location of Docker Hub.
-const hub = "index.docker.io"
-
-// Credentials returns the credentials for a repository, as "quay.io/org/app", and whether there are any.
+// Credentials returns the credentials for a repository, as "quay.io/org/app", and whether there are any. A host alone
+// is a repository without a path.
 func (k *Keyring) Credentials(repository string) (importer.Credentials, bool) {
-	for _, location := range k.locations {
-		if matches(location, repository) {
-			return k.credentials[location], true
-		}
-	}
-	if host, _, _ := strings.Cut(repository, "/"); host == "docker.io" || host == hub {
-		c, ok := k.credentials[hub]
-		return c, ok
+	if e, ok := k.find(repository); ok && e.problem == nil {
+		return e.credentials, true
 	}
 	return importer.Credentials{}, false
 }
 
-func matches(location, repository string) bool {
-	wantHost, wantPath, _ := strings.Cut(location, "/")
-	host, repositoryPath, _ := strings.Cut(repository, "/")
-	wantName, wantPort, _ := strings.Cut(wantHost, ":")
-	name, port, _ := strings.Cut(host, ":")
+// Problem returns an [EntryError] if [Keyring.Credentials] has none for a repository because an entry for it cannot be
+// read, else nil.
+func (k *Keyring) Problem(repository string) error {
+	if e, ok := k.find(repository); ok && e.problem != nil {
+		return e.problem
+	}
+	return nil
+}
+
+// find returns the first entry for a repository that can be read; if there is none, the first that cannot.
+func (k *Keyring) find(repository string) (found located, ok bool) {
+	place := repositoryLocation(repository)
+	for _, e := range k.entries {
+		switch {
+		case !e.matches(place):
+		case e.problem == nil:
+			return e, true
+		case !ok:
+			found, ok = e, true
+		}
+	}
+	return found, ok
+}
+
+// matches reports whether a location counts for a repository.
+func (l location) matches(repository location) bool {
+	if l.host == "" || !strings.HasPrefix(repository.path, l.path) {
+		return false
+	}
+	if l.host == repository.host {
+		return true
+	}
+	wantName, wantPort, _ := strings.Cut(l.host, ":")
+	name, port, _ := strings.Cut(repository.host, ":")
 	wantParts, parts := strings.Split(wantName, "."), strings.Split(name, ".")
-	if wantPort != port || len(wantParts) != len(parts) || !strings.HasPrefix(repositoryPath, wantPath) {
+	if wantPort != port || len(wantParts) != len(parts) {
 		return false
 	}
 	for i, want := range wantParts {
