@@ -1,108 +1,148 @@
 package oci
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strings"
+	"slices"
+	"sync"
 	"time"
 
-	orasregistry "oras.land/oras-go/v2/registry"
-	"oras.land/oras-go/v2/registry/remote/auth"
-
 	"github.com/imagestreams/imagestreams/importer"
+	"github.com/imagestreams/imagestreams/internal/foreign"
 )
 
-func registryReference(host, path string) orasregistry.Reference {
-	return orasregistry.Reference{Registry: host, Repository: path}
+// secrets are the last that a repository was asked with: no text that comes back shows them. They are bounded.
+type secrets struct {
+	mu   sync.Mutex
+	list []string
 }
 
-// tokenAnswer is a token server's refusal, which oras-go turns into an error without its details.
-type tokenAnswer struct {
-	status int
-	header http.Header
-	body   []byte
-}
+const maxSecrets = 16
 
-type tokenKey struct{}
-
-func withTokenAnswer(ctx context.Context) (context.Context, *tokenAnswer) {
-	a := &tokenAnswer{}
-	return context.WithValue(ctx, tokenKey{}, a), a
-}
-
-type authorizedKey struct{}
-
-// whenAuthorized calls authorized when a question is asked with a token.
-func whenAuthorized(ctx context.Context, authorized func()) context.Context {
-	return context.WithValue(ctx, authorizedKey{}, authorized)
-}
-
-// tokenRecorder keeps what token servers refuse with. Everything that is not below /v2/ and is asked without
-// being redirected there is one.
-type tokenRecorder struct{ next http.RoundTripper }
-
-func (t tokenRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
-	if authorized, ok := req.Context().Value(authorizedKey{}).(func()); ok && strings.HasPrefix(req.Header.Get("Authorization"), "Bearer ") {
-		authorized()
+func (s *secrets) add(list ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, secret := range list {
+		if secret == "" || slices.Contains(s.list, secret) {
+			continue
+		}
+		if len(s.list) == maxSecrets {
+			s.list = slices.Delete(s.list, 0, 1)
+		}
+		s.list = append(s.list, secret)
 	}
-	answer, err := t.next.RoundTrip(req)
-	record, ok := req.Context().Value(tokenKey{}).(*tokenAnswer)
-	if err != nil || !ok || answer.StatusCode < 400 || strings.HasPrefix(req.URL.Path, "/v2/") || req.Response != nil {
-		return answer, err
+}
+
+func (s *secrets) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.list)
+}
+
+// cut returns the beginning of a body that was read up to a limit without what may be the beginning of a secret.
+func (s *secrets) cut(body []byte) []byte {
+	if len(body) < maxFailure {
+		return body
 	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxFailure))
-	answer.Body.Close()
+	return body[:len(body)-maxToken*2]
+}
+
+// textError is an error whose text is fit to be shown. It does not give out its cause, whose text may not be.
+type textError struct {
+	text  string
+	cause error
+}
+
+func (e *textError) Error() string { return e.text }
+
+// Is reports whether the cause is target.
+func (e *textError) Is(target error) bool { return errors.Is(e.cause, target) }
+
+// Timeout reports whether the cause is one.
+func (e *textError) Timeout() bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(e.cause, &timeout) && timeout.Timeout()
+}
+
+// fail returns a failure whose cause is err, if there is one.
+func (r *repository) fail(q question, class importer.Class, err error) *importer.RegistryError {
+	f := &importer.RegistryError{Operation: q.op, Class: class, Repository: r.name, Reference: q.ref}
 	if err != nil {
-		return nil, err
-	}
-	*record = tokenAnswer{answer.StatusCode, answer.Header, body}
-	answer.Body = io.NopCloser(bytes.NewReader(body))
-	return answer, nil
-}
-
-// sendFailure is what it means that a question got no answer of its own.
-func (r *repository) sendFailure(q question, err error, token *tokenAnswer) *importer.RegistryError {
-	f := r.fail(q, importer.ClassUnavailable, withoutURL(err))
-	var noAnswer *url.Error
-	switch {
-	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		f.Class, f.StatusCode, f.Challenge = importer.ClassUnauthorized, http.StatusUnauthorized, "basic"
-		f.Err = errors.New("the registry wants a user name and a password")
-	case token.status != 0:
-		f.Operation, f.Challenge, f.Err = importer.OperationToken, "bearer", nil
-		f.Answered(token.status, token.header, token.body, time.Now())
-	case errors.As(err, &noAnswer) && noAnswer.Timeout():
-	case !errors.As(err, &noAnswer):
-		// No request failed: the challenge, or the token, is not to be used.
-		f.Operation, f.Class, f.Err = importer.OperationToken, importer.ClassInvalid, err
+		f.Err = &textError{foreign.Text(err.Error(), foreign.MaxText, r.secrets.all()...), err}
 	}
 	return f
 }
 
-// answerFailure is what an answer other than 200 means.
-func (r *repository) answerFailure(q question, answer *http.Response) *importer.RegistryError {
+// failToken is fail for a token that could not be had.
+func (r *repository) failToken(q question, class importer.Class, err error) *importer.RegistryError {
+	f := r.fail(q, class, err)
+	f.Operation, f.Challenge = importer.OperationToken, schemeBearer
+	return f
+}
+
+// classOf is what it means that a request got no answer that can be used.
+func classOf(err error) importer.Class {
+	var refused *refusedError
+	switch {
+	case errors.As(err, &refused):
+		return importer.ClassForbidden
+	case errors.Is(err, errMisled):
+		return importer.ClassInvalid
+	}
+	return importer.ClassUnavailable
+}
+
+// sendFailure is the failure of a request that got no answer.
+func (r *repository) sendFailure(q question, err error) *importer.RegistryError {
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
+		err = errors.New("the server gave an HTTP response to an HTTPS client: only insecure access allows plain HTTP")
+	}
+	return r.fail(q, classOf(err), err)
+}
+
+// answerFailure is what an answer means that is not a good one. Scheme is that of the challenge, if one was read.
+func (r *repository) answerFailure(q question, answer *http.Response, scheme string) *importer.RegistryError {
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxFailure))
 	if err != nil {
 		body = nil
 	}
+	return r.refused(q, answer, scheme, body)
+}
+
+func (r *repository) refused(q question, answer *http.Response, scheme string, body []byte) *importer.RegistryError {
 	f := r.fail(q, "", nil)
-	f.Answered(answer.StatusCode, answer.Header, body, time.Now())
+	f.Answered(answer.StatusCode, answer.Header, r.secrets.cut(body), time.Now(), r.secrets.all()...)
+	if scheme != "" {
+		f.Challenge = foreign.Text(scheme, foreign.MaxCode)
+	}
 	return f
 }
 
-// withoutURL returns err without the URL that it happened at, whose query may be signed.
-func withoutURL(err error) error {
-	var at *url.Error
-	if !errors.As(err, &at) {
-		return err
+// saysErrors reports whether a body is a registry's list of errors, whatever the status of its answer is.
+func saysErrors(body []byte) bool {
+	var said struct {
+		Errors []json.RawMessage `json:"errors"`
 	}
-	if u, parseErr := url.Parse(at.URL); parseErr == nil {
-		return fmt.Errorf("%s %s: %w", strings.ToUpper(at.Op), u.Host, at.Err)
+	return json.Unmarshal(body, &said) == nil && len(said.Errors) > 0
+}
+
+// whole turns the error of a question into ctx's, or a RegistryError.
+func (r *repository) whole(ctx, within context.Context, q question, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	return at.Err
+	var f *importer.RegistryError
+	if !errors.As(err, &f) {
+		f = r.sendFailure(q, err)
+	}
+	if within.Err() != nil {
+		f.Class, f.Err = importer.ClassUnavailable, fmt.Errorf("no whole answer within %v", r.opts.Timeout)
+	}
+	return f
 }

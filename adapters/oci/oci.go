@@ -1,40 +1,54 @@
-// Package oci is an [importer.Registry] over HTTP: Docker registries and OCI distribution servers, by
-// oras-go's authentication.
+// Package oci is an [importer.Registry] over HTTP: Docker registries and OCI distribution servers. It needs nothing
+// beyond the standard library for that.
 //
-// # Whom it trusts
+// # What a registry may do
 //
-// TLS with the system's authorities and [Options.RootCAs]. Certificates that cannot be checked, and plain
-// HTTP where TLS cannot be had at all, only where the access says insecure. At most five redirects are
-// followed, never from https to http; credentials stay with the host that they are for, and a token server
-// that a registry names must not be on an internal address, unless it is the registry itself.
+// It may want credentials by any number of challenges, in one header or in several, of which one that can be answered is
+// taken, Bearer before Basic. It may name a token server, redirect to where its blobs are, and name the next page of a
+// list of tags, of which path and query are followed. It may refuse a token that it gave with 401, 403 or 400: the token
+// is then dropped and the question asked once more. It may serve a manifest without a media type that tells something:
+// the manifest's own counts. Errors with status 200 are errors.
 //
-// Credentials are those of the access, or of [Options.Credentials], such as [DockerConfig]; without any,
-// pulls are anonymous. They stand in no error and no log.
+// # What is refused
+//
+// Redirects after the fifth, from https to anything else, of a POST, and to internal addresses: of this machine, private,
+// link-local, shared or reserved, in IPv4, IPv6 and IPv4 within IPv6. Where a name leads is checked when it is dialled,
+// over connections that are used for nothing else; through a proxy only addresses in the URL can be checked. The
+// registry's own host is allowed, and what [Options.RedirectHosts] has. The same holds for token servers, with
+// [Options.TokenHosts], and they must speak https unless the registry itself does not. A redirect that is refused is of
+// class forbidden, a challenge that cannot be used of class invalid; neither is temporary.
+//
+// Credentials go to the registry, and to the token server that it names; they are left out once a redirect has left the
+// server that they were sent to. Certificates that cannot be checked, and plain HTTP where TLS cannot be had at all, are
+// accepted only where the access says insecure. Besides the system's authorities, [Options.RootCAs] are trusted.
+//
+// Credentials are those of the access, or of [Options.Credentials], such as [DockerConfig]; without any, pulls are
+// anonymous. What was sent as a secret is struck out of every text that comes back. Texts are short and printable, and
+// URLs in them have no query.
 //
 // # What it believes
 //
-// Everything read is bounded: 4 MiB for a manifest and for a page of tags, the caller's limit for a blob,
-// [Options.MaxTags] tags, [Options.Timeout] for each question. What is asked by digest must have that digest.
+// What is asked by digest must have that digest. Everything read is bounded: headers (64 KiB), a manifest and a page of
+// tags (4 MiB), a blob (the caller's limit), a list of tags ([Options.MaxTags], 16 MiB, 128 bytes for a tag, as many pages
+// as there are tags and 8 more), the texts of errors (1 KiB, codes 64 bytes), tokens (16 KiB; those of 1000 repositories
+// are kept), and the time for each question ([Options.Timeout]).
 //
 // # What it costs
 //
-// Connections are kept. A repository is asked once without a token, whatever the number of goroutines; the
-// token is then used until the registry refuses it. There is no ping, but for insecure access. Nothing is
-// retried and no rate is kept: wrap the registry for that. The class of an error says what may help,
-// RetryAfter when.
+// Connections are kept. A repository is asked once without a token, whatever the number of goroutines; the token is then
+// used until the registry refuses it. There is no ping, but for insecure access. Nothing is retried and no rate is kept:
+// wrap the registry for that. The class of an error says what may help, RetryAfter when.
 package oci
 
 import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/distribution/reference"
-	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/imagestreams/imagestreams/importer"
 )
@@ -47,13 +61,15 @@ const (
 	maxIdlePerHost   = 32
 	maxManifest      = 4 << 20 // bytes, also of a page of tags
 	maxFailure       = 64 << 10
+	maxHeader        = 64 << 10
+	maxMediaType     = 256
 )
 
 // Options say how registries are spoken to. The zero value is fine.
 type Options struct {
-	// Credentials returns what to use for a host where the access does not say; the zero Credentials are
-	// anonymous. Nil is always anonymous.
-	Credentials func(ctx context.Context, host string) (importer.Credentials, error)
+	// Credentials returns what to use for a repository, as "quay.io/org/app", where the access does not say; the zero
+	// Credentials are anonymous. Nil is always anonymous.
+	Credentials func(ctx context.Context, repository string) (importer.Credentials, error)
 	// RootCAs are authorities to trust besides the system's.
 	RootCAs []*x509.Certificate
 	// UserAgent is imagestreams/0.1 if empty.
@@ -62,6 +78,11 @@ type Options struct {
 	Timeout time.Duration
 	// MaxTags is how many tags a repository may have; 0 is 100,000.
 	MaxTags int
+	// TokenHosts are hosts, "gitlab.home" or "10.0.0.7:8443", whose token servers are asked although they are on an internal
+	// address. The registry's own host always is.
+	TokenHosts []string
+	// RedirectHosts are such hosts that registries may redirect to.
+	RedirectHosts []string
 	// Wrap, if not nil, is put around the transport: to count, to log, to delay.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
@@ -72,10 +93,10 @@ type Registry struct {
 	secure, insecure connection
 }
 
-// connection is a client with the tokens that were got through it by the Registry's own credentials.
+// connection is a client with the authorizations that were got through it by the Registry's own credentials.
 type connection struct {
-	client *http.Client
-	tokens auth.Cache
+	client *client
+	tokens *authorizations
 }
 
 var _ importer.Registry = (*Registry)(nil)
@@ -109,22 +130,12 @@ func newConnection(opts Options, config *tls.Config) connection {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = config
 	transport.MaxIdleConnsPerHost = maxIdlePerHost
-	var wrapped http.RoundTripper = transport
+	transport.MaxResponseHeaderBytes = 2 * maxHeader
+	var wrapped http.RoundTripper = newGuard(transport)
 	if opts.Wrap != nil {
 		wrapped = opts.Wrap(wrapped)
 	}
-	return connection{&http.Client{Transport: tokenRecorder{wrapped}, CheckRedirect: checkRedirect}, auth.NewCache()}
-}
-
-// checkRedirect bounds redirects; oras-go has removed the credentials by then if the origin is another one.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
-	}
-	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return errors.New("redirect from https to " + req.URL.Scheme)
-	}
-	return nil
+	return connection{&client{wrapped, opts.UserAgent}, &authorizations{}}
 }
 
 // dockerHubHost serves the registry that images without a host come from.
@@ -141,36 +152,12 @@ func (r *Registry) Repository(ctx context.Context, name reference.Named, access 
 		c = r.insecure
 	}
 	if access.Credentials != nil {
-		c.tokens = auth.NewCache() // tokens of one set of credentials are nobody else's
+		c.tokens = &authorizations{} // those of one set of credentials are nobody else's
 	}
 	repo := &repository{
-		opts: &r.opts, name: name.Name(), path: reference.Path(name), host: host, insecure: access.Insecure,
-		gate: make(chan struct{}, 1),
-		client: &auth.Client{
-			Client: c.client, Cache: c.tokens, ClientID: "imagestreams", Header: http.Header{"User-Agent": {r.opts.UserAgent}},
-			Credential: r.credential(host, access.Credentials),
-		},
+		opts: &r.opts, client: c.client, tokens: c.tokens, given: access.Credentials,
+		name: name.Name(), path: reference.Path(name), host: host, insecure: access.Insecure,
+		gate: newGate(), turn: make(chan struct{}, 1),
 	}
 	return repo, ctx.Err()
-}
-
-// credential gives the credentials for host, and none for any other.
-func (r *Registry) credential(host string, given *importer.Credentials) auth.CredentialFunc {
-	return func(ctx context.Context, asked string) (auth.Credential, error) {
-		c := importer.Credentials{}
-		switch {
-		case asked != host:
-			return auth.EmptyCredential, nil
-		case given != nil:
-			c = *given
-		case r.opts.Credentials != nil:
-			var err error
-			if c, err = r.opts.Credentials(ctx, host); err != nil {
-				return auth.EmptyCredential, fmt.Errorf("credentials for %s: %w", host, err)
-			}
-		}
-		return auth.Credential{
-			Username: c.Username, Password: c.Password, RefreshToken: c.IdentityToken, AccessToken: c.RegistryToken,
-		}, nil
-	}
 }

@@ -364,7 +364,7 @@ func TestTagPages(t *testing.T) {
 		}
 	})
 	for path, want := range map[string]string{
-		"pages": "a b c", "null": "", "loop": "a a invalid", "away": "a invalid", "text": "invalid", "many": "invalid",
+		"pages": "a b c", "null": "", "loop": "a a invalid", "away": "a a invalid", "text": "invalid", "many": "invalid",
 	} {
 		opts := oci.Options{}
 		if path == "many" {

@@ -6,31 +6,34 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
+	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
-	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/importer"
+	"github.com/imagestreams/imagestreams/internal/foreign"
 )
 
 type repository struct {
 	opts     *Options
-	name     string // as errors show it
+	client   *client
+	tokens   *authorizations
+	given    *importer.Credentials // of the access; nil leaves it to the options
+	name     string                // as errors show it
 	host     string
 	path     string
 	insecure bool
-	client   *auth.Client
 
-	gate   chan struct{} // has a member while the first question is asked
-	ready  atomic.Bool   // it was answered; scheme stays as it is
-	scheme string
+	gate    *gate
+	turn    chan struct{}          // has a member while somebody gets an authorization, or finds out the scheme
+	scheme  atomic.Pointer[string] // of an insecure registry, once it is known
+	secrets secrets
 }
 
 // question is one thing to ask.
@@ -38,125 +41,54 @@ type question struct {
 	op       importer.Operation
 	ref      string
 	method   string
-	path     string // below the repository
-	url      *url.URL
+	path     string   // below the repository
+	url      *url.URL // path and query, if it is not there
+	base     *url.URL // scheme and host, when it is asked
 	accept   string
 	maxBytes int64
 }
 
-func (r *repository) fail(q question, class importer.Class, err error) *importer.RegistryError {
-	return &importer.RegistryError{Operation: q.op, Class: class, Repository: r.name, Reference: q.ref, Err: err}
-}
-
 // ask sends q and returns the answer, if it is a good one, with its body read. The errors are ctx's, or whole
-// RegistryErrors.
+// RegistryErrors. Waiting for the first question does not count as the time of this one.
 func (r *repository) ask(ctx context.Context, q question) (*http.Response, []byte, error) {
+	leave, err := r.gate.enter(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer leave()
 	within, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	unlock, err := r.first(within, q)
-	if err == nil {
-		var answer *http.Response
-		var body []byte
-		answer, body, err = r.send(whenAuthorized(within, func() { unlock(true) }), q)
-		unlock(err == nil)
-		if err == nil {
-			return answer, body, nil
-		}
-	}
-	if ctx.Err() != nil {
-		return nil, nil, ctx.Err()
-	}
-	var failure *importer.RegistryError
-	if !errors.As(err, &failure) {
-		failure = r.fail(q, importer.ClassUnavailable, withoutURL(err))
-	}
-	if within.Err() != nil {
-		failure.Class, failure.Err = importer.ClassUnavailable, fmt.Errorf("no whole answer within %v", r.opts.Timeout)
-	}
-	return nil, nil, failure
-}
-
-// first lets the questions wait until one has been answered, or is asked with the token that all others use; for insecure access
-// it brings the scheme, too.
-func (r *repository) first(ctx context.Context, q question) (unlock func(ok bool), err error) {
-	if r.ready.Load() {
-		return func(bool) {}, nil
-	}
-	select {
-	case r.gate <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if r.ready.Load() {
-		<-r.gate
-		return func(bool) {}, nil
-	}
-	if r.scheme == "" {
-		r.scheme = "https"
-		if r.insecure {
-			if r.scheme, err = r.ping(ctx, q); err != nil {
-				<-r.gate
-				return nil, err
-			}
-		}
-	}
-	var once sync.Once
-	return func(ok bool) {
-		once.Do(func() {
-			r.ready.Store(ok)
-			<-r.gate
-		})
-	}, nil
-}
-
-// ping finds out whether an insecure registry speaks TLS at all.
-func (r *repository) ping(ctx context.Context, q question) (scheme string, err error) {
-	for _, scheme = range []string{"https", "http"} {
-		var req *http.Request
-		if req, err = http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+r.host+"/v2/", nil); err != nil {
-			return "", r.fail(q, importer.ClassInvalid, err)
-		}
-		req.Header.Set("User-Agent", r.opts.UserAgent)
-		var answer *http.Response
-		if answer, err = r.client.Client.Do(req); err == nil {
-			drain(answer.Body)
-			return scheme, nil
-		}
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-	}
-	q.op, q.ref = importer.OperationPing, ""
-	return "", r.fail(q, importer.ClassUnavailable, withoutURL(err))
-}
-
-// drain reads what is left of a body, so that its connection can be used again.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, maxFailure)
-	body.Close()
-}
-
-func (r *repository) send(ctx context.Context, q question) (*http.Response, []byte, error) {
-	u := q.url
-	if u == nil {
-		u = &url.URL{Scheme: r.scheme, Host: r.host, Path: "/v2/" + r.path + "/" + q.path}
-	}
-	ctx, token := withTokenAnswer(ctx)
-	ctx = auth.AppendRepositoryScope(ctx, registryReference(r.host, r.path), auth.ActionPull)
-	req, err := http.NewRequestWithContext(ctx, q.method, u.String(), nil)
+	answer, body, err := r.read(within, q)
 	if err != nil {
-		return nil, nil, r.fail(q, importer.ClassInvalid, err)
+		return nil, nil, r.whole(ctx, within, q, err)
 	}
-	if q.accept != "" {
-		req.Header.Set("Accept", q.accept)
-	}
-	answer, err := r.client.Do(req)
+	return answer, body, nil
+}
+
+// read asks q and reads the answer.
+func (r *repository) read(ctx context.Context, q question) (*http.Response, []byte, error) {
+	scheme, err := r.schemeOf(ctx, q)
 	if err != nil {
-		return nil, nil, r.sendFailure(q, err, token)
+		return nil, nil, err
 	}
+	q.base = &url.URL{Scheme: scheme, Host: r.host}
+	u := &url.URL{Path: "/v2/" + r.path + "/" + q.path}
+	if q.url != nil {
+		u = q.url
+	}
+	u = &url.URL{Scheme: scheme, Host: r.host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
+	answer, wanted, err := r.asked(ctx, q, u)
+	if err != nil {
+		var f *importer.RegistryError
+		if errors.As(err, &f) && f.StatusCode != 0 {
+			r.gate.open()
+		}
+		return nil, nil, err
+	}
+	r.gate.open()
 	defer drain(answer.Body)
 	if answer.StatusCode != http.StatusOK {
-		return nil, nil, r.answerFailure(q, answer)
+		return nil, nil, r.answerFailure(q, answer, wanted)
 	}
 	if q.method == http.MethodHead {
 		return answer, nil, nil
@@ -164,23 +96,73 @@ func (r *repository) send(ctx context.Context, q question) (*http.Response, []by
 	body, err := io.ReadAll(io.LimitReader(answer.Body, q.maxBytes+1))
 	switch {
 	case err != nil:
-		return nil, nil, r.fail(q, importer.ClassUnavailable, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), withoutURL(err)))
+		return nil, nil, r.fail(q, importer.ClassUnavailable, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err))
 	case int64(len(body)) > q.maxBytes:
 		return nil, nil, r.fail(q, importer.ClassInvalid, fmt.Errorf("the answer has more than %d bytes", q.maxBytes))
 	}
 	return answer, body, nil
 }
 
+// send asks u once, with an authorization if there is one.
+func (r *repository) send(ctx context.Context, q question, u *url.URL, with *authorization) (*http.Response, error) {
+	ask := request{method: q.method, accept: q.accept, visit: visit{q.base, r.opts.RedirectHosts}}
+	if with != nil {
+		ask.authorization = with.header
+		r.secrets.add(strings.TrimPrefix(with.header, "Bearer "))
+		r.gate.open()
+	}
+	return r.client.send(ctx, u, ask)
+}
+
+// schemeOf returns what the registry speaks; for insecure access the first question finds out.
+func (r *repository) schemeOf(ctx context.Context, q question) (string, error) {
+	if !r.insecure {
+		return "https", nil
+	}
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	defer func() { <-r.turn }()
+	if known := r.scheme.Load(); known != nil {
+		return *known, nil
+	}
+	scheme, err := r.ping(ctx, q)
+	if err == nil {
+		r.scheme.Store(&scheme)
+	}
+	return scheme, err
+}
+
+// ping finds out whether an insecure registry speaks TLS at all. Any answer tells.
+func (r *repository) ping(ctx context.Context, q question) (scheme string, err error) {
+	q.op, q.ref = importer.OperationPing, ""
+	for _, scheme = range []string{"https", "http"} {
+		var answer *http.Response
+		u := &url.URL{Scheme: scheme, Host: r.host, Path: "/v2/"}
+		if answer, err = r.client.once(ctx, u, request{method: http.MethodGet}, false); err == nil {
+			drain(answer.Body)
+			return scheme, nil
+		}
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+	}
+	return "", r.sendFailure(q, err)
+}
+
 var acceptManifests = strings.Join(manifest.MediaTypes(), ", ")
 
 func (r *repository) Head(ctx context.Context, ref importer.Ref) (importer.Descriptor, error) {
 	answer, _, err := r.ask(ctx, question{
-		op: importer.OperationHead, ref: ref.String(), method: http.MethodHead, path: "manifests/" + ref.String(), accept: acceptManifests,
+		op: importer.OperationHead, ref: ref.String(), method: http.MethodHead, path: "manifests/" + ref.String(),
+		accept: acceptManifests,
 	})
 	if err != nil {
 		return importer.Descriptor{}, err
 	}
-	d := importer.Descriptor{MediaType: answer.Header.Get("Content-Type"), Size: max(answer.ContentLength, 0)}
+	d := importer.Descriptor{MediaType: r.mediaType(answer), Size: max(answer.ContentLength, 0)}
 	if said, err := digest.Parse(answer.Header.Get("Docker-Content-Digest")); err == nil {
 		d.Digest = said
 	}
@@ -189,40 +171,94 @@ func (r *repository) Head(ctx context.Context, ref importer.Ref) (importer.Descr
 
 func (r *repository) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
 	q := question{
-		op: importer.OperationManifest, ref: ref.String(), method: http.MethodGet, path: "manifests/" + ref.String(), accept: acceptManifests,
-		maxBytes: maxManifest,
+		op: importer.OperationManifest, ref: ref.String(), method: http.MethodGet, path: "manifests/" + ref.String(),
+		accept: acceptManifests, maxBytes: maxManifest,
 	}
 	answer, body, err := r.ask(ctx, q)
 	if err != nil {
 		return importer.Manifest{}, err
 	}
-	m := importer.Manifest{MediaType: answer.Header.Get("Content-Type"), Digest: digest.FromBytes(body), Bytes: body}
+	m := importer.Manifest{MediaType: ownMediaType(r.mediaType(answer), body), Digest: digest.FromBytes(body), Bytes: body}
 	if ref.Digest != "" {
 		if err := manifest.Verify(m.MediaType, body, ref.Digest); err != nil {
-			return importer.Manifest{}, r.fail(q, importer.ClassInvalid, err)
+			return importer.Manifest{}, r.untrue(q, answer, body, err)
 		}
 		m.Digest = ref.Digest
+	} else if saysErrors(body) && !strings.Contains(string(body), `"schemaVersion"`) {
+		return importer.Manifest{}, r.refused(q, answer, "", body)
 	}
 	return m, nil
 }
 
-func (r *repository) verify(q question, want digest.Digest, body []byte) error {
+// mediaType returns the Content-Type of an answer, fit to be shown.
+func (r *repository) mediaType(answer *http.Response) string {
+	return foreign.Text(answer.Header.Get("Content-Type"), maxMediaType, r.secrets.all()...)
+}
+
+// untrue is the failure of an answer that is not what was asked for; it may be a refusal with a good status.
+func (r *repository) untrue(q question, answer *http.Response, body []byte, err error) error {
+	if saysErrors(body) {
+		return r.refused(q, answer, "", body)
+	}
+	return r.fail(q, importer.ClassInvalid, err)
+}
+
+// ownMediaType returns the media type of a manifest: that which it came with, or its own if that tells nothing.
+func ownMediaType(contentType string, body []byte) string {
+	sent, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		sent = contentType
+	}
+	if !tellsNothing[sent] {
+		return contentType
+	}
+	var own struct {
+		MediaType     string          `json:"mediaType"`
+		SchemaVersion int             `json:"schemaVersion"`
+		Config        json.RawMessage `json:"config"`
+		Manifests     json.RawMessage `json:"manifests"`
+	}
+	if json.Unmarshal(body, &own) != nil || own.SchemaVersion != 2 {
+		return contentType
+	}
+	switch {
+	case slices.Contains(manifest.MediaTypes(), own.MediaType):
+		return own.MediaType
+	case own.MediaType == "" && own.Config != nil && own.Manifests == nil:
+		return manifest.MediaTypeOCIManifest
+	case own.MediaType == "" && own.Manifests != nil && own.Config == nil:
+		return manifest.MediaTypeOCIIndex
+	}
+	return contentType
+}
+
+// tellsNothing are the media types of whatever there is, as file servers send them.
+var tellsNothing = map[string]bool{
+	"": true, "application/json": true, "application/octet-stream": true, "binary/octet-stream": true, "text/plain": true,
+}
+
+func (r *repository) verify(q question, answer *http.Response, want digest.Digest, body []byte) error {
 	if err := want.Validate(); err != nil {
 		return r.fail(q, importer.ClassInvalid, err)
 	}
 	if got := want.Algorithm().FromBytes(body); got != want {
-		return r.fail(q, importer.ClassInvalid, fmt.Errorf("the registry sent %s", got))
+		return r.untrue(q, answer, body, fmt.Errorf("the registry sent %s", got))
 	}
 	return nil
 }
 
 func (r *repository) Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {
-	q := question{op: importer.OperationBlob, ref: d.String(), method: http.MethodGet, path: "blobs/" + d.String(), maxBytes: limit}
-	_, body, err := r.ask(ctx, q)
+	q := question{
+		op: importer.OperationBlob, ref: d.String(), method: http.MethodGet, path: "blobs/" + d.String(), maxBytes: limit,
+	}
+	answer, body, err := r.ask(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	return body, r.verify(q, d, body)
+	if err := r.verify(q, answer, d, body); err != nil {
+		return nil, err
+	}
+	return body, nil
 }
 
 func (r *repository) BlobSize(ctx context.Context, d digest.Digest) (int64, error) {
@@ -235,62 +271,4 @@ func (r *repository) BlobSize(ctx context.Context, d digest.Digest) (int64, erro
 		return 0, r.fail(q, importer.ClassInvalid, errors.New("the answer has no Content-Length"))
 	}
 	return answer.ContentLength, nil
-}
-
-func (r *repository) Tags(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		q := question{op: importer.OperationTags, method: http.MethodGet, path: "tags/list", maxBytes: maxManifest}
-		seen := map[string]bool{}
-		for n := 0; ; {
-			answer, body, err := r.ask(ctx, q)
-			var page struct{ Tags []string }
-			if err == nil {
-				if jsonErr := json.Unmarshal(body, &page); jsonErr != nil {
-					err = r.fail(q, importer.ClassInvalid, fmt.Errorf("the list of tags is no JSON: %w", jsonErr))
-				} else if n += len(page.Tags); n > r.opts.MaxTags {
-					err = r.fail(q, importer.ClassInvalid, fmt.Errorf("it has more than %d tags", r.opts.MaxTags))
-				}
-			}
-			if err != nil {
-				yield("", err)
-				return
-			}
-			for _, tag := range page.Tags {
-				if !yield(tag, nil) {
-					return
-				}
-			}
-			next, err := nextPage(answer)
-			if err == nil && next == nil {
-				return
-			}
-			if err == nil && seen[next.String()] {
-				err = errors.New("the pages of tags go round in circles")
-			}
-			if err != nil {
-				yield("", r.fail(q, importer.ClassInvalid, err))
-				return
-			}
-			seen[next.String()] = true
-			q.url = next
-		}
-	}
-}
-
-// nextPage returns where an answer says that the next page is, nil if it says nothing. It must be on the same
-// host.
-func nextPage(answer *http.Response) (*url.URL, error) {
-	link, _, ok := strings.Cut(strings.TrimPrefix(answer.Header.Get("Link"), "<"), ">")
-	if !ok {
-		return nil, nil
-	}
-	base := answer.Request.URL
-	next, err := base.Parse(link)
-	if err != nil {
-		return nil, errors.New("the link to the next page is no URL")
-	}
-	if next.Scheme != base.Scheme || next.Host != base.Host {
-		return nil, fmt.Errorf("the link to the next page leads to another host, %s", next.Host)
-	}
-	return next, nil
 }
