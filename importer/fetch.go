@@ -19,14 +19,6 @@ import (
 
 const defaultConcurrency = 8
 
-// Memo is what was chosen from manifest lists: the digest of the image, by the list's digest and the
-// platform, "sha256:…/linux/amd64". It can be kept as JSON.
-type Memo map[string]digest.Digest
-
-func memoKey(list digest.Digest, p Platform) string {
-	return list.String() + "/" + cmp.Or(p.OS, "linux") + "/" + cmp.Or(p.Architecture, "amd64")
-}
-
 // Answer is what came of a [Question]: an image, or an error.
 type Answer struct {
 	// Image has its pull spec, as the question spells it.
@@ -63,8 +55,8 @@ type FetchOptions struct {
 	Concurrency int
 	// Refetch asks for everything with GET.
 	Refetch bool
-	// Known are images, by name, that need not be fetched if they are still the answer.
-	Known map[string]*imagestream.Image
+	// Known are images that need not be fetched if they are still the answer.
+	Known KnownImages
 	// Memo is what was chosen from manifest lists before.
 	Memo Memo
 	// Sizes are those of layers of schema 1 that were asked for before; what is asked for is added. Nil keeps none.
@@ -346,8 +338,11 @@ func (f *fetcher) asksHead() bool {
 	if f.opts.Refetch {
 		return false
 	}
-	d := f.question.Ref.Digest
-	return d == "" && (len(f.opts.Known) > 0 || f.sharing) || d != "" && f.opts.Known[d.String()] != nil
+	if d := f.question.Ref.Digest; d != "" {
+		_, known := f.known(d)
+		return known
+	}
+	return len(f.opts.Known) > 0 && !f.question.Texts || f.sharing
 }
 
 // head asks for the digest, and returns the known image of it, or the manifest, fetched by the digest. Whatever goes wrong here
@@ -371,19 +366,6 @@ func (f *fetcher) head(ctx context.Context) (a Answer, m *manifest.Manifest, has
 	}
 	m, err = f.manifest(ctx, Ref{Digest: d})
 	return Answer{}, m, err == nil
-}
-
-// known returns the known image that a digest stands for.
-func (f *fetcher) known(d digest.Digest) (Answer, bool) {
-	preserve := f.question.Mode == imagestream.ImportModePreserveOriginal
-	if chosen, ok := f.opts.Memo[memoKey(d, f.question.Platform)]; ok && !preserve {
-		d = chosen
-	}
-	image := f.opts.Known[d.String()]
-	if image == nil || preserve && len(image.DockerImageManifests) > 0 {
-		return Answer{}, false
-	}
-	return Answer{Image: f.spelled(image, d), Known: true}, true
 }
 
 // spelled returns an image with the pull spec of the question and a digest.

@@ -65,7 +65,7 @@ func (f *fetcher) layerSize(ctx context.Context, d digest.Digest, found map[stri
 	if size, ok := found[d.String()]; ok {
 		return size, nil
 	}
-	if size, ok := f.opts.Sizes.get(d); ok {
+	if size, ok := f.opts.Sizes.get(f.source.name, d); ok {
 		return size, nil
 	}
 	if err := d.Validate(); err != nil {
@@ -76,7 +76,7 @@ func (f *fetcher) layerSize(ctx context.Context, d digest.Digest, found map[stri
 		return err
 	})
 	if err == nil {
-		f.opts.Sizes.set(d, size)
+		f.opts.Sizes.set(f.source.name, d, size)
 	}
 	return size, err
 }
@@ -88,8 +88,8 @@ func (f *fetcher) choose(ctx context.Context, list *manifest.Manifest, p Platfor
 		return Answer{}, f.invalid(OperationManifest, f.question.Ref.String(), errors.New("the manifest list is empty"))
 	}
 	chosen := Memo{memoKey(list.Digest, p): child.Digest}
-	if image := f.opts.Known[child.Digest.String()]; image != nil && !f.opts.Refetch {
-		return Answer{Image: f.spelled(image, child.Digest), Known: true, Chosen: chosen}, nil
+	if image := f.knownImage(child.Digest); image != nil {
+		return Answer{Image: image, Known: true, Chosen: chosen}, nil
 	}
 	m, err := f.manifest(ctx, Ref{Digest: child.Digest})
 	if err != nil {
@@ -112,7 +112,7 @@ func (f *fetcher) list(ctx context.Context, list *manifest.Manifest) (Answer, er
 	for i, c := range list.Children {
 		g.Go(func() error {
 			child := &fetcher{session: f.session, question: f.question}
-			child.question.Ref = Ref{Digest: c.Digest}
+			child.question.Ref, child.question.Texts = Ref{Digest: c.Digest}, true
 			children[i], errs[i] = child.fromSources(ctx, true, child.child)
 			return nil
 		})

@@ -313,11 +313,14 @@ func (i *Importer) Memo() Memo {
 	return maps.Clone(i.memo)
 }
 
+// maxMemo is how many choices are kept. Beyond that the importer begins anew, which costs a request for each list.
+const maxMemo = 1 << 14
+
 // Remember adds m to what was chosen so far.
 func (i *Importer) Remember(m Memo) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.memo == nil {
+	if i.memo == nil || len(i.memo)+len(m) > maxMemo {
 		i.memo = Memo{}
 	}
 	maps.Copy(i.memo, m)
@@ -333,33 +336,38 @@ func (i *Importer) learn(answers *Answers) {
 
 // known returns the images that the stream's tags point at now, or would without their pins, and that the
 // store has whole: what is the same in the registry need not be fetched.
-func (i *Importer) known(ctx context.Context, stream *imagestream.ImageStream) (map[string]*imagestream.Image, error) {
-	known := map[string]*imagestream.Image{}
+func (i *Importer) known(ctx context.Context, stream *imagestream.ImageStream) (KnownImages, error) {
+	known := KnownImages{}
 	if stream == nil || i.Refetch {
 		return known, nil
 	}
-	names := map[string]bool{}
+	events := []tagevent.Event{}
 	for _, h := range stream.Status.Tags {
 		if latest, ok := h.Latest(); ok {
-			names[latest.Image] = true
+			events = append(events, latest)
 		}
 	}
-	pins, _ := stream.Pins() // what cannot be read, the transition reports
+	pins, _ := stream.Pins() // the transition reports a pin that cannot be read
 	for _, pin := range pins {
 		if pin.Held != nil {
-			names[pin.Held.Image] = true
+			events = append(events, *pin.Held)
 		}
 	}
-	delete(names, "")
-	for name := range names {
-		image, err := i.Engine.Store.GetImage(ctx, name)
-		switch {
-		case errors.Is(err, imagestream.ErrNotFound):
-		case err != nil:
-			return nil, fmt.Errorf("get image %s: %w", name, err)
-		case len(image.DockerImageMetadata) > 0:
-			known[name] = image
+	images := map[string]*imagestream.Image{}
+	for _, e := range events {
+		if e.Image == "" {
+			continue
 		}
+		image, read := images[e.Image]
+		if !read {
+			var err error
+			image, err = i.Engine.Store.GetImage(ctx, e.Image)
+			if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
+				return nil, fmt.Errorf("get image %s: %w", e.Image, err)
+			}
+			images[e.Image] = image
+		}
+		known.add(e.DockerImageReference, image)
 	}
 	return known, nil
 }

@@ -31,6 +31,8 @@ type Question struct {
 	Platform Platform
 	// Preferred tells that the platform is the tag's own wish.
 	Preferred bool
+	// Texts wants the texts of manifest and configuration in the answer. The store does not keep them.
+	Texts bool
 }
 
 // String returns the reference as it was asked for.
@@ -133,6 +135,9 @@ func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream
 			index[key] = at
 			p.Questions = append(p.Questions, q)
 		}
+		if spec.IncludeManifest && (!imp.Spec.Import || spec.To == nil) {
+			p.Questions[at].Texts = true
+		}
 		entry.question = at
 		p.entries = append(p.entries, entry)
 	}
@@ -142,8 +147,14 @@ func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream
 			p.repositoryError = err
 		}
 		q.Ref = Ref{}
+		q.Texts = spec.IncludeManifest && !imp.Spec.Import
 		p.choosePlatform(&q)
 		p.Repository = &q
+		for i := range p.Questions {
+			if other := &p.Questions[i]; err == nil && other.Repository.Name() == q.Repository.Name() {
+				other.Texts = other.Texts || q.Texts // its answer may be the repository's, too
+			}
+		}
 	}
 	return p
 }
@@ -172,9 +183,8 @@ func (p *Plan) newQuestion(name string, policy imagestream.TagImportPolicy) (q Q
 		return q, "", &blockedError{name}
 	}
 	full := r.DockerClientDefaults()
-	q.Repository, err = reference.ParseNormalizedNamed(full.AsRepository().Exact())
-	if err != nil {
-		return q, "", fmt.Errorf("%q is no repository that a registry has: %w", name, err)
+	if q.Repository, err = repositoryOf(r); err != nil {
+		return q, "", fmt.Errorf("%q does not name a repository of a registry: %w", name, err)
 	}
 	q.Spelling = r.AsRepository()
 	q.Insecure = policy.Insecure || p.options.Registries.IsInsecure(reference.Domain(q.Repository))
@@ -188,6 +198,11 @@ func (p *Plan) newQuestion(name string, policy imagestream.TagImportPolicy) (q Q
 		q.Ref.Tag = full.Tag
 	}
 	return q, full.RegistryURL() + "/" + full.RepositoryName(), nil
+}
+
+// repositoryOf returns the name that a registry has for the repository of a pull spec.
+func repositoryOf(r pullspec.Reference) (reference.Named, error) {
+	return reference.ParseNormalizedNamed(r.DockerClientDefaults().AsRepository().Exact())
 }
 
 // preferred returns the platform that the annotations of the spec tag prefer.

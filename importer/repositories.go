@@ -135,37 +135,43 @@ func once[T any](ctx context.Context, o *opened, key cacheKey, ask func() (T, er
 // maxSizes is how many sizes of layers are kept.
 const maxSizes = 2048
 
-// LayerSizes keeps sizes of layers of schema 1, whose manifests do not tell. It is safe for concurrent use; the zero value is
-// empty.
+// LayerSizes keeps the sizes that a repository says its layers of schema 1 have. The manifests do not tell them, and no digest
+// vouches for them, so that each repository is believed for itself alone. It is safe for concurrent use; the zero value is empty.
 type LayerSizes struct {
 	mu    sync.Mutex
-	sizes map[digest.Digest]int64
-	order []digest.Digest
+	sizes map[layer]int64
+	order []layer
 }
 
-func (l *LayerSizes) get(d digest.Digest) (int64, bool) {
+type layer struct {
+	repository string
+	digest     digest.Digest
+}
+
+func (l *LayerSizes) get(repository string, d digest.Digest) (int64, bool) {
 	if l == nil {
 		return 0, false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	size, ok := l.sizes[d]
+	size, ok := l.sizes[layer{repository, d}]
 	return size, ok
 }
 
-func (l *LayerSizes) set(d digest.Digest, size int64) {
+func (l *LayerSizes) set(repository string, d digest.Digest, size int64) {
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sizes == nil {
-		l.sizes = map[digest.Digest]int64{}
+		l.sizes = map[layer]int64{}
 	}
-	if _, ok := l.sizes[d]; !ok {
-		l.order = append(l.order, d)
+	key := layer{repository, d}
+	if _, ok := l.sizes[key]; !ok {
+		l.order = append(l.order, key)
 	}
-	l.sizes[d] = size
+	l.sizes[key] = size
 	if len(l.order) > maxSizes {
 		delete(l.sizes, l.order[0])
 		l.order = l.order[1:]

@@ -1,0 +1,83 @@
+package importer
+
+import (
+	"cmp"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/manifest"
+	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+)
+
+// Memo is what was chosen from manifest lists: the digest of the image, by the list's digest, the platform, and the rule of the
+// choice: "sha256:…/linux/amd64". It can be kept as JSON.
+type Memo map[string]digest.Digest
+
+func memoKey(list digest.Digest, p Platform) string {
+	return list.String() + "/" + cmp.Or(p.OS, "linux") + "/" + cmp.Or(p.Architecture, "amd64")
+}
+
+// KnownImages are images that were imported from a repository before, by their full pull specs:
+// "docker.io/library/nodejs@sha256:…". What one repository has says nothing of another one.
+type KnownImages map[string]*imagestream.Image
+
+// add takes in an image that was imported from the repository of a pull spec. Lists are left out: their images must be read in any
+// case, and a list is never the answer to a question for an image.
+func (k KnownImages) add(pullSpec string, image *imagestream.Image) {
+	if image == nil || len(image.DockerImageMetadata) == 0 || len(image.DockerImageManifests) > 0 {
+		return
+	}
+	switch image.DockerImageManifestMediaType {
+	case manifest.MediaTypeDockerManifest, manifest.MediaTypeOCIManifest, manifest.MediaTypeSchema1:
+	default:
+		return
+	}
+	r, err := pullspec.Parse(pullSpec)
+	if err != nil {
+		return
+	}
+	if repository, err := repositoryOf(r); err == nil {
+		k[repository.Name()+"@"+image.Metadata.Name] = image
+	}
+}
+
+// known returns the answer that a digest gives without another request, and whether there is one. It depends on everything that
+// the answer depends on: the repository, the mode, the platform, and whether texts are wanted.
+func (f *fetcher) known(d digest.Digest) (Answer, bool) {
+	if image := f.knownImage(d); image != nil {
+		return Answer{Image: image, Known: true}, true // in both modes: an image is no list
+	}
+	if f.question.Mode == imagestream.ImportModePreserveOriginal {
+		return Answer{}, false
+	}
+	chosen, ok := f.opts.Memo[memoKey(d, f.question.Platform)]
+	if !ok {
+		return Answer{}, false
+	}
+	image := f.knownImage(chosen)
+	return Answer{Image: image, Known: true}, image != nil
+}
+
+// knownImage returns the known image of a digest as it would be fetched, nil if there is none.
+func (f *fetcher) knownImage(d digest.Digest) *imagestream.Image {
+	if f.opts.Refetch || f.question.Texts {
+		return nil
+	}
+	image := f.opts.Known[f.question.Repository.Name()+"@"+d.String()]
+	if image == nil {
+		return nil
+	}
+	fetched := &imagestream.Image{
+		TypeMeta:                     image.TypeMeta,
+		Metadata:                     imagestream.ObjectMeta{Name: image.Metadata.Name},
+		DockerImageMetadata:          image.DockerImageMetadata,
+		DockerImageMetadataVersion:   image.DockerImageMetadataVersion,
+		DockerImageManifestMediaType: image.DockerImageManifestMediaType,
+		DockerImageLayers:            image.DockerImageLayers,
+	}
+	if order, ok := image.Metadata.Annotations[manifest.LayersOrderAnnotation]; ok {
+		fetched.Metadata.Annotations = map[string]string{manifest.LayersOrderAnnotation: order}
+	}
+	return f.spelled(fetched, d)
+}
