@@ -3,6 +3,7 @@ package importer
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/tagevent"
@@ -16,8 +17,8 @@ const CheckAnnotation = "openshift.io/image.dockerRepositoryCheck"
 // It is written by the rules of [imagestream.PrepareUpdateInternal], or those of creation, which move the
 // generations. Stream is not changed, and the result shares with it what did not change; it is stream itself
 // if it was imported before and nothing is new. Imp must have its defaults. Source: op import.run.
-func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, plan *Plan, answers *Answers, now imagestream.Time) *imagestream.ImageStream {
-	a := applier{now: now, generation: 1}
+func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, plan *Plan, answers *Answers, now time.Time) *imagestream.ImageStream {
+	a := applier{now: tagevent.TimeOf(now), generation: 1}
 	before := stream
 	if stream == nil {
 		a.stream = imagestream.ImageStream{
@@ -58,7 +59,7 @@ func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, 
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[CheckAnnotation] = now.String()
+	annotations[CheckAnnotation] = a.now.String()
 	a.stream.Metadata.Annotations = annotations
 	return &a.stream
 }

@@ -55,6 +55,11 @@ type FetchOptions struct {
 	Concurrency int
 	// Refetch asks for everything with GET.
 	Refetch bool
+	// NoAttestations takes the image of a manifest list for a platform or for linux/amd64, or the first that
+	// names no platform, and never an attestation: an entry of the platform unknown/unknown or with the
+	// annotation vnd.docker.reference.type. A list without such an image fails and tells its platforms. By
+	// default the first entry is taken then, whatever it is, as in OpenShift.
+	NoAttestations bool
 	// Known are images that need not be fetched if they are still the answer.
 	Known KnownImages
 	// Memo is what was chosen from manifest lists before.

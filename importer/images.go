@@ -83,11 +83,11 @@ func (f *fetcher) layerSize(ctx context.Context, d digest.Digest, found map[stri
 
 // choose returns the image of a list for a platform.
 func (f *fetcher) choose(ctx context.Context, list *manifest.Manifest, p Platform) (Answer, error) {
-	child, ok := list.Select(manifest.Platform{Architecture: p.Architecture, OS: p.OS})
-	if !ok {
-		return Answer{}, f.invalid(OperationManifest, f.question.Ref.String(), errors.New("the manifest list is empty"))
+	child, err := f.opts.selectChild(list, p)
+	if err != nil {
+		return Answer{}, f.invalid(OperationManifest, f.question.Ref.String(), err)
 	}
-	chosen := Memo{memoKey(list.Digest, p): child.Digest}
+	chosen := Memo{f.opts.memoKey(list.Digest, p): child.Digest}
 	if image := f.knownImage(child.Digest); image != nil {
 		return Answer{Image: image, Known: true, Chosen: chosen}, nil
 	}

@@ -46,7 +46,6 @@ import (
 	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
-	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer/registries"
 	"github.com/imagestreams/imagestreams/tagevent"
@@ -71,7 +70,12 @@ type Importer struct {
 	Unrestricted bool
 	// Refetch asks for everything again, whatever is known already, as the real system does.
 	Refetch bool
-	Trace   *Trace
+	// FailAlone lets an image that the store or the API refuses fail its own tags. By default the first of
+	// them fails the whole import with class [imagestream.ErrInvalid], as in OpenShift.
+	FailAlone bool
+	// NoAttestations never takes an attestation for the image of a manifest list; see [FetchOptions].
+	NoAttestations bool
+	Trace          *Trace
 
 	mu    sync.Mutex
 	memo  Memo
@@ -82,48 +86,21 @@ type Importer struct {
 type Platform struct{ Architecture, OS string }
 
 // Import does what imp asks for and returns it with its answer. If imp.Spec.Import is false, nothing is
-// written.
+// written. It is [Importer.Begin], [Session.Fetch] and [Session.Write].
 //
-// An image that cannot be imported is no error; its status tells. An error is of class
-// [imagestream.ErrInvalid] with the wrong fields of imp, or means that the store failed, or that ctx ended.
+// An image that cannot be imported is not an error: its status tells, and [Failure] makes an error of it. An
+// error is of class [imagestream.ErrInvalid] with the wrong fields of imp, of class [imagestream.ErrNotFound]
+// if the stream that the import began with is deleted meanwhile, or means that the store failed, or that ctx
+// ended.
 func (i *Importer) Import(ctx context.Context, imp *imagestream.ImageStreamImport) (*imagestream.ImageStreamImport, error) {
-	key := imagestream.Key{Namespace: imp.Metadata.Namespace, Name: imp.Metadata.Name}
-	imp = withDefaults(imp)
-	if errs := Validate(imp); len(errs) > 0 {
-		return nil, imagestream.NewInvalid("imagestreamimports", key, errs)
-	}
-	if errs := i.forbidden(imp); len(errs) > 0 {
-		return nil, imagestream.NewInvalid("imagestreamimports", key, errs)
-	}
-	stream, err := i.Engine.Store.GetImageStream(ctx, key)
-	if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
-		return nil, err
-	}
-	if err := checkPreconditions(stream, imp); err != nil {
-		return nil, err
-	}
-	plan := NewPlan(imp, stream, PlanOptions{Platform: i.Platform, Registries: i.Registries, MaxTags: i.MaxTags})
-	answers, err := i.fetch(ctx, plan, stream, key.Namespace)
+	s, err := i.Begin(ctx, imp)
 	if err != nil {
 		return nil, err
 	}
-	done := imp.Clone()
-	if !imp.Spec.Import {
-		done.Status = imagestream.ImageStreamImportStatus{Images: plan.Statuses(answers), Repository: plan.RepositoryStatus(answers)}
-		cut(done)
-		return done, nil
-	}
-	if err := i.createImages(ctx, targetsOf(imp, plan, answers)); err != nil {
+	if err := s.Fetch(ctx); err != nil {
 		return nil, err
 	}
-	stored, err := i.write(ctx, key, imp, plan, answers)
-	if err != nil {
-		return nil, err
-	}
-	done.Status = imagestream.ImageStreamImportStatus{Import: stored, Images: plan.Statuses(answers), Repository: plan.RepositoryStatus(answers)}
-	cut(done)
-	share(done)
-	return done, nil
+	return s.Write(ctx)
 }
 
 // forbidden are the names of an import that may not be imported from.
@@ -148,91 +125,8 @@ func (i *Importer) forbidden(imp *imagestream.ImageStreamImport) (errs imagestre
 	return errs
 }
 
-// fetch asks the plan's questions, and again without credentials if these were wrong for an image.
-func (i *Importer) fetch(ctx context.Context, plan *Plan, stream *imagestream.ImageStream, namespace string) (*Answers, error) {
-	known, err := i.known(ctx, stream)
-	if err != nil {
-		return nil, err
-	}
-	asked, _ := ctx.Value(traceKey{}).(*Trace)
-	opts := FetchOptions{
-		Concurrency: i.Concurrency, Refetch: i.Refetch, Known: known, Memo: i.Memo(), Sizes: &i.sizes, Now: i.now(), Trace: traces(i.Trace, asked),
-	}
-	if i.Secrets != nil {
-		if opts.Keyring, err = i.Secrets(ctx, namespace); err != nil {
-			return nil, fmt.Errorf("read the secrets of namespace %s: %w", namespace, err)
-		}
-	}
-	answers, err := Fetch(ctx, i.Registry, plan, opts)
-	if err != nil {
-		return nil, err
-	}
-	i.learn(answers)
-	if opts.Keyring == nil || !slices.ContainsFunc(answers.Images, isWrongPassword) {
-		return answers, nil
-	}
-	opts.Anonymous = true
-	again, err := Fetch(ctx, i.Registry, plan, opts)
-	if err != nil {
-		return nil, err
-	}
-	i.learn(again)
-	for n, a := range again.Images {
-		if StatusOf(a.Err).Reason == imagestream.ReasonUnauthorized {
-			again.Images[n] = Answer{Err: answers.Images[n].Err}
-		}
-	}
-	return again, nil
-}
-
-// isWrongPassword reports whether credentials were there, and were wrong: without them the image may be public.
-func isWrongPassword(a Answer) bool {
-	var failure *RegistryError
-	return errors.As(a.Err, &failure) && failure.WrongPassword && StatusOf(a.Err).Reason == imagestream.ReasonUnauthorized
-}
-
-// write applies the answers to the stream, and again if somebody else wrote meanwhile. If the stream then has more than its
-// limits allow, the tags that are new are told so.
-func (i *Importer) write(ctx context.Context, key imagestream.Key, imp *imagestream.ImageStreamImport, plan *Plan, answers *Answers) (*imagestream.ImageStream, error) {
-	apply := func(old *imagestream.ImageStream) *imagestream.ImageStream {
-		return Apply(old, imp, plan, answers, tagevent.TimeOf(i.now()))
-	}
-	stored, err := i.Engine.Write(ctx, write.Request{
-		Key: key, Rules: write.AsImport, OrCreate: true,
-		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) { return apply(old), nil },
-	})
-	var invalid *imagestream.StatusError
-	if !errors.As(err, &invalid) || !invalid.Errors.ExceedsLimits() {
-		return stored, wrapSources(err)
-	}
-	_, told := i.Engine.Write(ctx, write.Request{
-		Key: key, Rules: write.AsImport,
-		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-			return refuseNew(old, apply(old), invalid, tagevent.TimeOf(i.now())), nil
-		},
-	})
-	if told != nil && !errors.Is(told, imagestream.ErrNotFound) {
-		return nil, told
-	}
-	return nil, err
-}
-
-// wrapSources returns err as the API answers an import whose stream has tags that cannot be verified or resolved: see
-// [imagestream.ErrorList.Wrapped].
-func wrapSources(err error) error {
-	var invalid *imagestream.StatusError
-	if !errors.As(err, &invalid) {
-		return err
-	}
-	wrapped := *invalid
-	if wrapped.Errors = invalid.Errors.Wrapped(); slices.Equal(wrapped.Errors, invalid.Errors) {
-		return err
-	}
-	return &wrapped
-}
-
 // refuseNew returns old with the condition, for each tag that only next has, that it was refused; old itself if there is none.
-func refuseNew(old, next *imagestream.ImageStream, err *imagestream.StatusError, now imagestream.Time) *imagestream.ImageStream {
+func refuseNew(old, next *imagestream.ImageStream, err *imagestream.StatusError, now time.Time) *imagestream.ImageStream {
 	refused := old
 	for _, h := range next.Status.Tags {
 		if _, known := old.History(h.Tag); !known {
@@ -242,7 +136,7 @@ func refuseNew(old, next *imagestream.ImageStream, err *imagestream.StatusError,
 				refused = &c
 			}
 			refused.Status.Tags = append(refused.Status.Tags, tagevent.History{Tag: h.Tag, Conditions: []tagevent.Condition{{
-				Type: tagevent.ImportSuccess, Status: tagevent.ConditionFalse, LastTransitionTime: now,
+				Type: tagevent.ImportSuccess, Status: tagevent.ConditionFalse, LastTransitionTime: tagevent.TimeOf(now),
 				Reason: string(err.Reason), Message: err.Error(), Generation: old.Metadata.Generation + 1,
 			}}})
 		}
@@ -370,68 +264,4 @@ func (i *Importer) known(ctx context.Context, stream *imagestream.ImageStream) (
 		known.add(e.DockerImageReference, image)
 	}
 	return known, nil
-}
-
-// targetsOf are the answers that a tag gets its image from, in order.
-func targetsOf(imp *imagestream.ImageStreamImport, plan *Plan, answers *Answers) []Answer {
-	targets := slices.Clone(answers.Repository.Images)
-	for n, spec := range imp.Spec.Images {
-		if e := plan.entries[n]; spec.To != nil && e.err == nil {
-			targets = append(targets, answers.Images[e.question])
-		}
-	}
-	return targets
-}
-
-// createImages stores the images that were fetched, those of lists first. One that is there already stays as
-// it is.
-func (i *Importer) createImages(ctx context.Context, answers []Answer) error {
-	done := map[string]bool{}
-	create := func(image *imagestream.Image) error {
-		if done[image.Metadata.Name] {
-			return nil
-		}
-		done[image.Metadata.Name] = true
-		stored, errs := manifest.PrepareImageCreate(image, imagestream.Env{Now: i.now()})
-		if len(errs) > 0 {
-			return imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, errs)
-		}
-		stored.DockerImageManifest, stored.DockerImageConfig = "", ""
-		_, err := i.Engine.Store.CreateImage(ctx, stored)
-		if err != nil && !errors.Is(err, imagestream.ErrAlreadyExists) {
-			return fmt.Errorf("create image %s: %w", image.Metadata.Name, err)
-		}
-		return nil
-	}
-	for _, a := range answers {
-		if a.Image == nil || a.Known {
-			continue
-		}
-		for k := range a.Manifests {
-			if err := create(&a.Manifests[k]); err != nil {
-				return err
-			}
-		}
-		if err := create(a.Image); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkPreconditions compares uid and resource version of an import with the stream. Source: op import.run.
-func checkPreconditions(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport) error {
-	m := &imp.Metadata
-	key := imagestream.Key{Namespace: m.Namespace, Name: m.Name}
-	switch {
-	case stream == nil && (m.ResourceVersion != "" || m.UID != ""):
-		return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key, "")
-	case stream == nil:
-	case m.ResourceVersion != "" && m.ResourceVersion != stream.Metadata.ResourceVersion:
-		return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key,
-			"the import is for another version of it: get it and ask again")
-	case m.UID != "" && m.UID != stream.Metadata.UID:
-		return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key, "the one with the uid "+m.UID+" is gone")
-	}
-	return nil
 }

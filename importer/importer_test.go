@@ -185,7 +185,7 @@ func ExampleApply() {
 	answers := &importer.Answers{Images: []importer.Answer{{Image: &imagestream.Image{
 		Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageReference: "quay.io/org/app@sha256:1",
 	}}}}
-	stream := importer.Apply(nil, imp, plan, answers, tagevent.TimeOf(start))
+	stream := importer.Apply(nil, imp, plan, answers, start)
 	fmt.Println(plan.Questions[0], stream.Status.Tags[0].Items[0].DockerImageReference)
 	// Output: quay.io/org/app:v1 quay.io/org/app@sha256:1
 }

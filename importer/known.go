@@ -14,8 +14,12 @@ import (
 // choice: "sha256:…/linux/amd64". It can be kept as JSON.
 type Memo map[string]digest.Digest
 
-func memoKey(list digest.Digest, p Platform) string {
-	return list.String() + "/" + cmp.Or(p.OS, "linux") + "/" + cmp.Or(p.Architecture, "amd64")
+func (o *FetchOptions) memoKey(list digest.Digest, p Platform) string {
+	key := list.String() + "/" + cmp.Or(p.OS, "linux") + "/" + cmp.Or(p.Architecture, "amd64")
+	if o.NoAttestations {
+		key += "/no-attestations"
+	}
+	return key
 }
 
 // KnownImages are images that were imported from a repository before, by their full pull specs:
@@ -51,7 +55,7 @@ func (f *fetcher) known(d digest.Digest) (Answer, bool) {
 	if f.question.Mode == imagestream.ImportModePreserveOriginal {
 		return Answer{}, false
 	}
-	chosen, ok := f.opts.Memo[memoKey(d, f.question.Platform)]
+	chosen, ok := f.opts.Memo[f.opts.memoKey(d, f.question.Platform)]
 	if !ok {
 		return Answer{}, false
 	}

@@ -52,10 +52,8 @@ func needsImport(stream *imagestream.ImageStream, histories map[string]tagevent.
 	}
 	if whole {
 		imp.Spec.Repository = &imagestream.RepositoryImportSpec{
-			From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: stream.Spec.DockerImageRepository},
-			ImportPolicy: imagestream.TagImportPolicy{
-				Insecure: stream.Metadata.Annotations[imagestream.InsecureRepositoryAnnotation] == "true",
-			},
+			From:         imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: stream.Spec.DockerImageRepository},
+			ImportPolicy: imagestream.TagImportPolicy{Insecure: isInsecure(stream)},
 		}
 	}
 	if len(imp.Spec.Images) > 0 || imp.Spec.Repository != nil {
@@ -137,17 +135,25 @@ func ScheduledImport(stream *imagestream.ImageStream) (need Need, scheduled bool
 }
 
 // ImportOf returns the import of those of a stream's tags that are importable and named, in the order of the spec; nil if
-// there is none. It is for any version of the stream, so that a change meanwhile is no conflict.
+// there is none. It is for any version of the stream, so that a change meanwhile is not a conflict. A stream with the
+// annotation openshift.io/image.insecureRepository: "true" is imported insecurely, as "oc import-image" does it.
 func ImportOf(stream *imagestream.ImageStream, tags ...string) *imagestream.ImageStreamImport {
 	imp := newImport(stream)
 	imp.Metadata.ResourceVersion = ""
+	insecure := isInsecure(stream)
 	for _, tag := range stream.Spec.Tags {
 		if IsImportable(tag) && slices.Contains(tags, tag.Name) {
-			imp.Spec.Images = append(imp.Spec.Images, imageOf(tag))
+			image := imageOf(tag)
+			image.ImportPolicy.Insecure = image.ImportPolicy.Insecure || insecure
+			imp.Spec.Images = append(imp.Spec.Images, image)
 		}
 	}
 	if len(imp.Spec.Images) == 0 {
 		return nil
 	}
 	return imp
+}
+
+func isInsecure(stream *imagestream.ImageStream) bool {
+	return stream.Metadata.Annotations[imagestream.InsecureRepositoryAnnotation] == "true"
 }

@@ -51,15 +51,17 @@ func shelf(c fakes.Contents) []digest.Digest {
 	bare := pushIndex(c, path, []manifest.Child{child(c, path, arm, "", "")}, "bare")
 	nested := pushIndex(c, path, []manifest.Child{child(c, path, both, "linux", "amd64"), child(c, path, arm, "linux", "arm64")}, "nested")
 	empty := pushIndex(c, path, []manifest.Child{}, "empty")
+	note := child(c, path, arm, "unknown", "unknown")
+	noted := pushIndex(c, path, []manifest.Child{note, child(c, path, arm, "", ""), child(c, path, arm, "linux", "arm64")}, "noted")
 	torn := &fakes.Repository{Tags: map[string]digest.Digest{}, Manifests: map[digest.Digest]fakes.StoredManifest{}, Blobs: map[digest.Digest]string{}}
 	for tag, d := range c[path].Tags {
 		torn.Tags[tag] = d
 	}
-	for _, d := range []digest.Digest{arm, both, nested, empty} {
+	for _, d := range []digest.Digest{arm, both, nested, empty, noted} {
 		torn.Manifests[d] = c[path].Manifests[d]
 	}
 	c["org/torn"] = torn
-	return []digest.Digest{amd, arm, both, bare, nested, empty}
+	return []digest.Digest{amd, arm, both, bare, nested, empty, noted}
 }
 
 // TestShortcutsAnswerAsRefetch imports into two worlds with one registry: one asks for everything each time, the other takes what it knows. With any
@@ -89,7 +91,7 @@ func shortcutsAnswerAsRefetch(t *rapid.T) {
 			t.Fatal(err)
 		}
 	}
-	tags := []string{"amd", "arm", "both", "latest", "bare", "nested", "empty", "gone"}
+	tags := []string{"amd", "arm", "both", "latest", "bare", "nested", "empty", "noted", "gone"}
 	for step := range rapid.IntRange(2, 6).Draw(t, "steps") {
 		if step > 0 && rapid.Bool().Draw(t, "moves") {
 			tag, to := rapid.SampledFrom(tags).Draw(t, "moved"), rapid.SampledFrom(digests).Draw(t, "to")
@@ -97,7 +99,9 @@ func shortcutsAnswerAsRefetch(t *rapid.T) {
 		}
 		imp := drawImport(t, key, tags, digests)
 		var dones []*imagestream.ImageStreamImport
+		alone, strict := rapid.Bool().Draw(t, "alone"), rapid.Bool().Draw(t, "no attestations")
 		for _, w := range worlds {
+			w.importer.FailAlone, w.importer.NoAttestations = alone, strict
 			w.now = w.now.Add(time.Minute)
 			done, err := w.importer.Import(context.Background(), imp)
 			if err != nil {

@@ -14,6 +14,7 @@ func StatusOf(err error) imagestream.Status {
 	reason := imagestream.ReasonInternalError
 	var failure *RegistryError
 	var blocked *blockedError
+	var refused *imagestream.StatusError
 	switch {
 	case err == nil:
 		return imagestream.Status{Status: imagestream.StatusSuccess}
@@ -21,6 +22,8 @@ func StatusOf(err error) imagestream.Status {
 		reason = imagestream.ReasonForbidden
 	case errors.As(err, &failure):
 		reason = reasonOf(failure)
+	case errors.As(err, &refused):
+		reason = refused.Reason
 	}
 	return imagestream.Status{Status: imagestream.StatusFailure, Reason: reason, Code: reason.Code(), Message: err.Error()}
 }

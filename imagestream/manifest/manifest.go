@@ -58,6 +58,8 @@ type Descriptor struct {
 type Child struct {
 	Descriptor
 	Platform Platform `json:"platform"`
+	// Annotations are what the list says of the image.
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // Platform is what an image runs on. It may be empty.

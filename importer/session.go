@@ -1,0 +1,186 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/write"
+)
+
+// Session is an import under way. Its stages are called in order: [Importer.Begin], [Session.Fetch], and
+// [Session.Write], which may be called again after it failed; nothing is fetched again then.
+type Session struct {
+	importer *Importer
+	imp      *imagestream.ImageStreamImport
+	key      imagestream.Key
+	began    *imagestream.ImageStream // nil if there is no stream yet
+	plan     *Plan
+	known    KnownImages
+	answers  *Answers
+}
+
+// Begin checks an import, reads its stream and what is known of its images, and plans what to ask for.
+// Errors are those of [Importer.Import].
+func (i *Importer) Begin(ctx context.Context, imp *imagestream.ImageStreamImport) (*Session, error) {
+	s := &Session{importer: i, key: imagestream.Key{Namespace: imp.Metadata.Namespace, Name: imp.Metadata.Name}, imp: withDefaults(imp)}
+	errs := Validate(s.imp)
+	if len(errs) == 0 {
+		errs = i.forbidden(s.imp)
+	}
+	if len(errs) > 0 {
+		return nil, imagestream.NewInvalid("imagestreamimports", s.key, errs)
+	}
+	stream, err := i.Engine.Store.GetImageStream(ctx, s.key)
+	if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
+		return nil, err
+	}
+	if err := checkPreconditions(stream, s.imp); err != nil {
+		return nil, err
+	}
+	if s.known, err = i.known(ctx, stream); err != nil {
+		return nil, err
+	}
+	s.began = stream
+	s.plan = NewPlan(s.imp, stream, PlanOptions{Platform: i.Platform, Registries: i.Registries, MaxTags: i.MaxTags})
+	return s, nil
+}
+
+// Fetch asks the registries, and again without credentials if these are wrong for an image. An error is that
+// of ctx or of [Importer.Secrets].
+func (s *Session) Fetch(ctx context.Context) error {
+	i := s.importer
+	asked, _ := ctx.Value(traceKey{}).(*Trace)
+	opts := FetchOptions{
+		Concurrency: i.Concurrency, Refetch: i.Refetch, NoAttestations: i.NoAttestations, Known: s.known, Memo: i.Memo(),
+		Sizes: &i.sizes, Now: i.now(), Trace: traces(i.Trace, asked),
+	}
+	if i.Secrets != nil {
+		ring, err := i.Secrets(ctx, s.key.Namespace)
+		if err != nil {
+			return fmt.Errorf("read the secrets of namespace %s: %w", s.key.Namespace, err)
+		}
+		opts.Keyring = ring
+	}
+	answers, err := Fetch(ctx, i.Registry, s.plan, opts)
+	if err != nil {
+		return err
+	}
+	i.learn(answers)
+	if s.answers = answers; opts.Keyring == nil || !slices.ContainsFunc(answers.Images, isWrongPassword) {
+		return nil
+	}
+	opts.Anonymous = true
+	again, err := Fetch(ctx, i.Registry, s.plan, opts)
+	if err != nil {
+		return err
+	}
+	i.learn(again)
+	for n, a := range again.Images {
+		if StatusOf(a.Err).Reason == imagestream.ReasonUnauthorized {
+			again.Images[n] = Answer{Err: answers.Images[n].Err}
+		}
+	}
+	s.answers = again
+	return nil
+}
+
+// isWrongPassword reports whether credentials were there, and were wrong: without them the image may be public.
+func isWrongPassword(a Answer) bool {
+	var failure *RegistryError
+	return errors.As(a.Err, &failure) && failure.WrongPassword && StatusOf(a.Err).Reason == imagestream.ReasonUnauthorized
+}
+
+// Write stores the images and the stream, and returns the import with its answer. A look, which does not
+// import, writes nothing.
+func (s *Session) Write(ctx context.Context) (*imagestream.ImageStreamImport, error) {
+	done := s.imp.Clone()
+	if s.imp.Spec.Import {
+		if err := s.createImages(ctx); err != nil {
+			return nil, err
+		}
+		stored, err := s.writeStream(ctx)
+		if err != nil {
+			return nil, err
+		}
+		done.Status.Import = stored
+	}
+	done.Status.Images, done.Status.Repository = s.plan.Statuses(s.answers), s.plan.RepositoryStatus(s.answers)
+	cut(done)
+	if s.imp.Spec.Import {
+		share(done)
+	}
+	return done, nil
+}
+
+// writeStream applies the answers to the stream, and again if somebody else writes meanwhile. If the stream then has
+// more than its limits allow, the tags that are new are told so.
+func (s *Session) writeStream(ctx context.Context) (*imagestream.ImageStream, error) {
+	engine := s.importer.Engine
+	change := func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+		if err := s.checkUID(old); err != nil {
+			return nil, err
+		}
+		return Apply(old, s.imp, s.plan, s.answers, s.importer.now()), nil
+	}
+	stored, err := engine.Write(ctx, write.Request{Key: s.key, Rules: write.AsImport, OrCreate: true, Change: change})
+	var invalid *imagestream.StatusError
+	if !errors.As(err, &invalid) || !invalid.Errors.ExceedsLimits() {
+		return stored, wrapSources(err)
+	}
+	refuse := func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+		next, err := change(old)
+		if err != nil {
+			return nil, err
+		}
+		return refuseNew(old, next, invalid, s.importer.now()), nil
+	}
+	_, told := engine.Write(ctx, write.Request{Key: s.key, Rules: write.AsImport, Change: refuse})
+	if told != nil && !errors.Is(told, imagestream.ErrNotFound) {
+		return nil, told
+	}
+	return nil, err
+}
+
+// wrapSources returns err as the API answers an import whose stream has tags that cannot be verified or resolved: see
+// [imagestream.ErrorList.Wrapped].
+func wrapSources(err error) error {
+	var invalid *imagestream.StatusError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	wrapped := *invalid
+	if wrapped.Errors = invalid.Errors.Wrapped(); slices.Equal(wrapped.Errors, invalid.Errors) {
+		return err
+	}
+	return &wrapped
+}
+
+// checkUID compares the stream to write with the one that the import began with. What was fetched for a stream
+// that is deleted belongs to no other one.
+func (s *Session) checkUID(old *imagestream.ImageStream) error {
+	if s.began == nil || old != nil && old.Metadata.UID == s.began.Metadata.UID {
+		return nil
+	}
+	return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, s.key,
+		"it was deleted while its images were fetched")
+}
+
+// checkPreconditions compares uid and resource version of an import with the stream. See conformance case import-124.
+func checkPreconditions(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport) error {
+	m := &imp.Metadata
+	key := imagestream.Key{Namespace: m.Namespace, Name: m.Name}
+	switch {
+	case stream == nil && (m.ResourceVersion != "" || m.UID != ""):
+		return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key, "")
+	case stream == nil:
+	case m.ResourceVersion != "" && m.ResourceVersion != stream.Metadata.ResourceVersion:
+		return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key,
+			"the import is for another version of it: get it and ask again")
+	case m.UID != "" && m.UID != stream.Metadata.UID:
+		return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key, "the one with the uid "+m.UID+" is gone")
+	}
+	return nil
+}
