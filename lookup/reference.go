@@ -104,19 +104,22 @@ func (l location) pointer() string {
 
 // field writes the location as field errors do: spec.containers[0].image.
 func (l location) field() string {
-	var b strings.Builder
-	for i, step := range strings.Split(l.pointer()[1:], "/") {
+	var buf [96]byte
+	b := buf[:0]
+	for rest, more := l.pointer()[1:], true; more; {
+		var step string
+		step, rest, more = strings.Cut(rest, "/")
 		step = unescape(step)
-		if _, err := strconv.Atoi(step); err == nil {
-			b.WriteString("[" + step + "]")
+		switch {
+		case place(step) >= 0:
+			b = append(append(append(b, '['), step...), ']')
 			continue
+		case len(b) > 0:
+			b = append(b, '.')
 		}
-		if i > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(step)
+		b = append(b, step...)
 	}
-	return b.String()
+	return string(b)
 }
 
 // Options are where the library looks beyond the real system. The zero value looks where that does.

@@ -55,6 +55,12 @@ const (
 	WhyPins      Why = "Pins"
 )
 
+// Why what stands in a file stays, for those who read objects from texts.
+const (
+	WhyNotObject Why = "NotObject"
+	WhyNoKind    Why = "NoKind"
+)
+
 var messages = map[Why]string{
 	WhyNewest:     "it is the newest image of the tag",
 	WhyRepository: "the tag has no image yet: it will be in the image stream's repository",
@@ -95,6 +101,9 @@ var messages = map[Why]string{
 	WhyVersion:   "the image stream's resource version is not a number",
 	WhyEmpty:     "the newest event of the tag has no pull spec",
 	WhyPins:      "the image stream's annotation of pins cannot be read",
+
+	WhyNotObject: "it is not an object",
+	WhyNoKind:    "the document has no kind: only what a path names is looked at",
 }
 
 // Message returns the sentence for people, without a full stop; for a code that this package does not have, the code.

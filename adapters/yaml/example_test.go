@@ -3,6 +3,7 @@ package yaml_test
 import (
 	"context"
 	"fmt"
+	"log"
 
 	"github.com/imagestreams/imagestreams/adapters/yaml"
 	"github.com/imagestreams/imagestreams/imagestream"
@@ -32,7 +33,10 @@ spec:
 `
 
 func ExampleRewriter_Rewrite() {
-	w := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{})
+	w, err := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
 	res, err := w.Rewrite(context.Background(), []byte(deployment))
 	fmt.Print(string(res.Bytes), err, "\n")
 	for _, c := range res.Changes {
@@ -55,7 +59,7 @@ func ExampleRewriter_Rewrite() {
 }
 
 func ExampleReport_String() {
-	w := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{Namespace: "shop"})
+	w, _ := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{Namespace: "shop"})
 	res, _ := w.Rewrite(context.Background(), []byte("kind: Pod\napiVersion: v1\nspec:\n  containers:\n  - image: >-\n      nodejs:20\n"))
 	for _, r := range res.Reports {
 		fmt.Printf("%d:%d: %s\n", r.Line, r.Column, r)
@@ -66,7 +70,10 @@ func ExampleReport_String() {
 
 func ExampleNew() {
 	resolver := &lookup.Resolver{Source: streams(), Options: lookup.Options{Explain: true}}
-	w := yaml.New(resolver, yaml.Options{Namespace: "shop", Values: []string{"web.image", "sidecars[*].image"}})
+	w, err := yaml.New(resolver, yaml.Options{Namespace: "shop", Values: []string{"web.image", "sidecars[*].image"}})
+	if err != nil {
+		log.Fatal(err)
+	}
 	res, _ := w.Rewrite(context.Background(), []byte("web:\n  image: {repository: nodejs, tag: '20', digest: ''}\nsidecars:\n- image: none\n"))
 	fmt.Print(string(res.Bytes))
 	for _, d := range res.Decisions {
@@ -82,7 +89,7 @@ func ExampleNew() {
 }
 
 func ExampleRewriter_Lock() {
-	w := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{})
+	w, _ := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{})
 	_, err := w.Rewrite(context.Background(), []byte(deployment))
 	fmt.Print(string(w.Lock().Bytes()), err, "\n")
 	// Output:
@@ -131,9 +138,9 @@ func ExampleLock_Bytes() {
 
 func ExampleLock_Source() {
 	// A file that is rewritten by a lock becomes what it became when the lock was made.
-	w := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{})
+	w, _ := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{})
 	first, _ := w.Rewrite(context.Background(), []byte(deployment))
-	later := yaml.New(&lookup.Resolver{Source: w.Lock().Source()}, yaml.Options{})
+	later, _ := yaml.New(&lookup.Resolver{Source: w.Lock().Source()}, yaml.Options{})
 	second, _ := later.Rewrite(context.Background(), []byte(deployment))
 	fmt.Println(string(first.Bytes) == string(second.Bytes))
 	// Output: true

@@ -25,6 +25,15 @@ import (
 // What images are is not in it, so a policy that asks for their labels judges otherwise.
 type Lock struct {
 	Images []Locked
+	// Stays are the tags that were looked up and decided nothing.
+	Stays []Stayed
+}
+
+// Stayed is an image stream's tag that was looked up in vain.
+type Stayed struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Tag       string `json:"tag"`
 }
 
 // Locked is an image stream's tag, as it was.
@@ -46,6 +55,7 @@ const lockVersion = 1
 type lockFile struct {
 	Version int      `json:"version"`
 	Images  []Locked `json:"images"`
+	Stays   []Stayed `json:"stays,omitempty"`
 }
 
 // ParseLock reads a lock file.
@@ -67,29 +77,59 @@ func ParseLock(raw []byte) (*Lock, error) {
 			return nil, fmt.Errorf("read lock: images[%d].reference: %w", i, err)
 		}
 	}
-	return &Lock{Images: f.Images}, nil
+	return &Lock{f.Images, f.Stays}, nil
 }
 
 // With returns what both locks have; of what is in both, what newer says.
 func (l *Lock) With(newer *Lock) *Lock {
-	have := map[lockKey]Locked{}
-	for _, locked := range slices.Concat(l.Images, newer.Images) {
-		have[locked.key()] = locked
+	images, stays := map[lockKey]Locked{}, map[Stayed]bool{}
+	for _, lock := range [...]*Lock{l, newer} {
+		for _, stayed := range lock.Stays {
+			delete(images, stayed.key())
+			stays[stayed] = true
+		}
+		for _, locked := range lock.Images {
+			delete(stays, locked.stayed())
+			images[locked.key()] = locked
+		}
 	}
-	return &Lock{Images: slices.Collect(maps.Values(have))}
+	return &Lock{slices.Collect(maps.Values(images)), slices.Collect(maps.Keys(stays))}
+}
+
+// Lacking returns the decisions that looked up a tag of which the lock says nothing.
+func (l *Lock) Lacking(decisions []Decision) []Decision {
+	has := map[Stayed]bool{}
+	for _, stayed := range l.Stays {
+		has[stayed] = true
+	}
+	for _, locked := range l.Images {
+		has[locked.stayed()] = true
+	}
+	var lacking []Decision
+	for _, d := range decisions {
+		if slices.ContainsFunc(d.Tried, func(t lookup.Tried) bool { return !has[Stayed{t.Stream.Namespace, t.Stream.Name, t.Tag}] }) {
+			lacking = append(lacking, d)
+		}
+	}
+	return lacking
 }
 
 // Bytes writes a lock file: JSON, in the order of namespaces, names and tags, so that it can be compared.
 func (l *Lock) Bytes() []byte {
-	f := lockFile{lockVersion, slices.Clone(l.Images)}
+	f := lockFile{lockVersion, slices.Clone(l.Images), slices.Clone(l.Stays)}
 	if f.Images == nil {
 		f.Images = []Locked{}
 	}
 	slices.SortFunc(f.Images, func(a, b Locked) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Reference, b.Reference))
+		return cmp.Or(compareStayed(a.stayed(), b.stayed()), cmp.Compare(a.Reference, b.Reference))
 	})
+	slices.SortFunc(f.Stays, compareStayed)
 	raw, _ := json.MarshalIndent(f, "", "  ")
 	return append(raw, '\n')
+}
+
+func compareStayed(a, b Stayed) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Tag, b.Tag))
 }
 
 // Source returns a source that has what is locked, and nothing else.
@@ -158,12 +198,25 @@ type recorder struct {
 	mu     sync.Mutex
 	local  map[imagestream.Key]bool
 	locked map[lockKey]Locked
+	stays  map[Stayed]bool
+}
+
+func newRecorder(source lookup.Source) *recorder {
+	return &recorder{
+		Source: source, local: map[imagestream.Key]bool{}, locked: map[lockKey]Locked{}, stays: map[Stayed]bool{},
+	}
 }
 
 type lockKey struct {
 	stream imagestream.Key
 	tag    string
 	image  string // of what has no tag
+}
+
+func (l Locked) stayed() Stayed { return Stayed{l.Namespace, l.Name, l.Tag} }
+
+func (s Stayed) key() lockKey {
+	return lockKey{imagestream.Key{Namespace: s.Namespace, Name: s.Name}, s.Tag, ""}
 }
 
 func (l Locked) key() lockKey {
@@ -182,6 +235,22 @@ func (r *recorder) GetImageStream(ctx context.Context, key imagestream.Key) (*im
 		r.local[key] = s.Spec.LookupPolicy.Local
 	}
 	return s, err
+}
+
+// decided remembers the tags that were looked up in vain for a decision.
+func (r *recorder) decided(d lookup.Decision) {
+	vain := d.Tried
+	if d.To != "" && len(vain) > 0 {
+		vain = vain[:len(vain)-1]
+	}
+	if len(vain) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, tried := range vain {
+		r.stays[Stayed{tried.Stream.Namespace, tried.Stream.Name, tried.Tag}] = true
+	}
 }
 
 // note remembers what decided a change.
@@ -203,5 +272,6 @@ func (r *recorder) note(c lookup.Change) {
 func (r *recorder) lock() *Lock {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return &Lock{Images: slices.Collect(maps.Values(r.locked))}
+	stays := &Lock{Stays: slices.Collect(maps.Keys(r.stays))}
+	return stays.With(&Lock{Images: slices.Collect(maps.Values(r.locked))})
 }

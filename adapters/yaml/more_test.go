@@ -56,7 +56,7 @@ spec: {containers: [{image: quay.io/org/nodejs:20}, {image: "x:1@` + digest("x")
 	}
 	for _, policy := range []*lookup.Policy{nil, everything} {
 		opts := yaml.Options{Namespace: "shop"}
-		first := yaml.New(&lookup.Resolver{Source: shop, Policy: policy}, opts)
+		first := mustNew(&lookup.Resolver{Source: shop, Policy: policy}, opts)
 		var want [][]byte
 		for _, src := range sources {
 			want = append(want, rewrite(t, first, string(src)).Bytes)
@@ -73,7 +73,7 @@ spec: {containers: [{image: quay.io/org/nodejs:20}, {image: "x:1@` + digest("x")
 		}
 		later := shop
 		later.moved = "moved"
-		moved, locked := yaml.New(&lookup.Resolver{Source: later, Policy: policy}, opts), yaml.New(&lookup.Resolver{Source: lock.Source(), Policy: policy}, opts)
+		moved, locked := mustNew(&lookup.Resolver{Source: later, Policy: policy}, opts), mustNew(&lookup.Resolver{Source: lock.Source(), Policy: policy}, opts)
 		differ := false
 		for i, src := range sources {
 			differ = differ || !bytes.Equal(rewrite(t, moved, string(src)).Bytes, want[i])
@@ -103,7 +103,7 @@ func TestBadLocks(t *testing.T) {
 
 func TestRefusedObjectStays(t *testing.T) {
 	policy := mustPolicy(t, &lookup.Config{ResolveImages: lookup.RequiredRewrite})
-	w := yaml.New(&lookup.Resolver{Source: shop, Policy: policy}, yaml.Options{Namespace: "shop", Values: []string{"image"}})
+	w := mustNew(&lookup.Resolver{Source: shop, Policy: policy}, yaml.Options{Namespace: "shop", Values: []string{"image"}})
 	in := pod("  - image: nodejs\n  - image: none\n") + "---\nimage: none\n---\n" + pod("  - image: nodejs\n")
 	res := rewrite(t, w, in)
 	if want := strings.TrimSuffix(in, "image: nodejs\n") + "image: " + newest + "\n"; string(res.Bytes) != want {
@@ -117,7 +117,7 @@ func TestRefusedObjectStays(t *testing.T) {
 func TestFailingSourceEndsIt(t *testing.T) {
 	broken := errors.New("broken")
 	for _, in := range []string{pod("  - image: nodejs\n"), "web: {image: nodejs}\n", "images: [{name: x, newName: nodejs, newTag: '20'}]\n"} {
-		w := yaml.New(&lookup.Resolver{Source: failing{broken}}, yaml.Options{Namespace: "shop", Values: []string{"web.image"}})
+		w := mustNew(&lookup.Resolver{Source: failing{broken}}, yaml.Options{Namespace: "shop", Values: []string{"web.image"}})
 		if res, err := w.Rewrite(t.Context(), []byte(in)); !errors.Is(err, broken) || res != nil {
 			t.Errorf("%s: %v, %v", in, res, err)
 		}
@@ -142,7 +142,7 @@ func TestCustomPaths(t *testing.T) {
 		Paths: []lookup.Path{{Group: "example.com", Kind: "Shop", Path: "spec.windows[*].glass"}}}}
 	in := "apiVersion: example.com/v1\nkind: Shop\nspec:\n  windows:\n  - glass: nodejs:20\n    pane: *p\n"
 	in = strings.Replace(in, "*p", "p", 1) + "---\n" + pod("  - name: x\n") + "  volumes:\n  - image: {reference: nodejs}\n"
-	res := rewrite(t, yaml.New(resolver, yaml.Options{Namespace: "shop"}), in)
+	res := rewrite(t, mustNew(resolver, yaml.Options{Namespace: "shop"}), in)
 	if want := strings.NewReplacer("nodejs:20", node20, "nodejs", newest).Replace(in); string(res.Bytes) != want {
 		t.Errorf("got\n%s", res.Bytes)
 	}

@@ -44,15 +44,18 @@ func parsed(chunks iter.Seq[*chunk]) iter.Seq[*chunk] {
 	return func(yield func(*chunk) bool) {
 		type job struct {
 			batch []*chunk
+			size  int
 			done  chan struct{}
 		}
 		var jobs []job
 		var running sync.WaitGroup
 		defer running.Wait()
+		held := 0 // bytes that are parsed, or wait to be read
 		first := func() bool {
 			j := jobs[0]
 			jobs = jobs[1:]
 			<-j.done
+			held -= j.size
 			for _, c := range j.batch {
 				if !yield(c) {
 					return false
@@ -61,7 +64,16 @@ func parsed(chunks iter.Seq[*chunk]) iter.Seq[*chunk] {
 			return true
 		}
 		for batch := range batches(chunks) {
-			j := job{batch, make(chan struct{})}
+			j := job{batch, 0, make(chan struct{})}
+			for _, c := range batch {
+				j.size += len(c.text)
+			}
+			for len(jobs) > 0 && held+j.size > maxDocument {
+				if !first() {
+					return
+				}
+			}
+			held += j.size
 			jobs = append(jobs, j)
 			running.Go(func() {
 				parse(batch)
@@ -86,12 +98,19 @@ func parse(batch []*chunk) {
 		return
 	}
 	for _, c := range batch {
+		if c.err != nil {
+			continue
+		}
+		if len(c.text) > maxDocument {
+			c.err = boundError{ProblemSize, fmt.Sprintf("%d bytes in a document", maxDocument)}
+			continue
+		}
 		var ok bool
-		if c.roots, ok = parseJSON(c.text); ok {
+		if c.roots, ok, c.err = parseJSON(c.text); ok || c.err != nil {
 			continue
 		}
 		c.base, c.roots = 0, nil
-		c.err = decode(bytes.NewReader(c.text), func(n *goyaml.Node) { c.roots = append(c.roots, n) })
+		c.err = decode(bytes.NewReader(c.parsable()), func(n *goyaml.Node) { c.roots = append(c.roots, n) })
 	}
 }
 
@@ -108,7 +127,7 @@ func parseTogether(batch []*chunk) error {
 	texts := make([]io.Reader, len(batch))
 	lines := 0
 	for i, c := range batch {
-		texts[i] = bytes.NewReader(c.text)
+		texts[i] = bytes.NewReader(c.parsable())
 		c.base = lines
 		lines += c.count
 	}
@@ -144,53 +163,100 @@ func decode(text io.Reader, do func(*goyaml.Node)) (err error) {
 	}
 }
 
-// parseJSON reads documents of JSON. Of its nodes the line is 0, and the column the byte at which they begin.
-func parseJSON(text []byte) ([]*goyaml.Node, bool) {
-	blank := bytes.TrimLeft(text, " \t\r\n")
-	if len(blank) == 0 || blank[0] != '{' && blank[0] != '[' {
-		return nil, false
+// parseJSON reads documents of JSON, between markers and comments of YAML. Of its nodes the line is 0, and the column the
+// byte at which they begin. What is no JSON is not ok; what is beyond a bound is an error.
+func parseJSON(text []byte) (roots []*goyaml.Node, ok bool, err error) {
+	begin := beginOfJSON(text)
+	if begin < 0 {
+		return nil, false, nil
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder := json.NewDecoder(bytes.NewReader(text[begin:]))
 	decoder.UseNumber()
-	var roots, open []*goyaml.Node
-	for {
-		at := int(decoder.InputOffset())
+	var open []*goyaml.Node
+	for n := 0; ; n++ {
+		at := begin + int(decoder.InputOffset())
 		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			return roots, len(open) == 0
-		}
 		if err != nil {
-			return nil, false
+			done := errors.Is(err, io.EOF) || endOfJSON(text[at:])
+			return roots, done && len(open) == 0, nil
+		}
+		if n > 2*maxValues {
+			return nil, false, boundError{ProblemSize, fmt.Sprintf("%d values in a document", maxValues)}
+		}
+		if token == json.Delim('}') || token == json.Delim(']') {
+			open = open[:len(open)-1]
+			continue
 		}
 		at += bytes.IndexFunc(text[at:], func(r rune) bool { return !strings.ContainsRune(" \t\r\n,:", r) })
-		n := &goyaml.Node{Kind: goyaml.ScalarNode, Column: at}
-		switch token := token.(type) {
-		case json.Delim:
-			if token == '}' || token == ']' {
-				open = open[:len(open)-1]
-				continue
-			}
-			n.Kind = goyaml.MappingNode
-			if token == '[' {
-				n.Kind = goyaml.SequenceNode
-			}
-		case string:
-			n.Tag, n.Value, n.Style = "!!str", token, goyaml.DoubleQuotedStyle
-		case bool:
-			n.Tag, n.Value = "!!bool", strconv.FormatBool(token)
-		case json.Number:
-			n.Tag, n.Value = "!!int", token.String()
-		default:
-			n.Tag, n.Value = "!!null", "null"
-		}
+		node := nodeOf(token, at)
 		if len(open) == 0 {
-			roots = append(roots, n)
+			roots = append(roots, node)
 		} else {
 			parent := open[len(open)-1]
-			parent.Content = append(parent.Content, n)
+			parent.Content = append(parent.Content, node)
 		}
-		if n.Kind != goyaml.ScalarNode {
-			open = append(open, n)
+		if node.Kind != goyaml.ScalarNode {
+			if open = append(open, node); len(open) > maxDepth {
+				return nil, false, boundError{ProblemDepth, ""}
+			}
 		}
 	}
+}
+
+// nodeOf returns the node of a token of JSON.
+func nodeOf(token json.Token, at int) *goyaml.Node {
+	n := &goyaml.Node{Kind: goyaml.ScalarNode, Column: at}
+	switch token := token.(type) {
+	case json.Delim:
+		n.Kind = goyaml.MappingNode
+		if token == '[' {
+			n.Kind = goyaml.SequenceNode
+		}
+	case string:
+		n.Tag, n.Value, n.Style = "!!str", token, goyaml.DoubleQuotedStyle
+	case bool:
+		n.Tag, n.Value = "!!bool", strconv.FormatBool(token)
+	case json.Number:
+		n.Tag, n.Value = "!!int", token.String()
+	default:
+		n.Tag, n.Value = "!!null", "null"
+	}
+	return n
+}
+
+// beginOfJSON returns where JSON may begin, behind a byte order mark, comments and a marker; -1 if there is none.
+func beginOfJSON(text []byte) int {
+	at := 0
+	if bytes.HasPrefix(text, []byte(bom)) {
+		at = len(bom)
+	}
+	for marked := false; at < len(text); {
+		line := text[at : at+lineLength(text[at:])]
+		blank := bytes.TrimLeft(line, " \t\r\n")
+		switch {
+		case len(blank) == 0 || blank[0] == '#':
+			at += len(line)
+		case !marked && isMarker(line, "---"):
+			marked = true
+			at += len("---")
+		case blank[0] == '{' || blank[0] == '[':
+			return at
+		default:
+			return -1
+		}
+	}
+	return -1
+}
+
+// endOfJSON reports whether nothing follows but comments and the end of a document of YAML.
+func endOfJSON(text []byte) bool {
+	for at := 0; at < len(text); {
+		line := text[at : at+lineLength(text[at:])]
+		blank := bytes.TrimLeft(line, " \t\r\n")
+		if len(blank) > 0 && blank[0] != '#' && !isMarker(line, "...") {
+			return false
+		}
+		at += len(line)
+	}
+	return true
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"iter"
 	"regexp"
 	"slices"
@@ -21,6 +23,34 @@ func isUTF16(src []byte) bool {
 	return bytes.HasPrefix(src, []byte{0xFE, 0xFF}) || bytes.HasPrefix(src, []byte{0xFF, 0xFE})
 }
 
+// The bounds of what is read.
+const (
+	maxFile      = 64 << 20
+	maxDocument  = 16 << 20
+	maxDocuments = 100_000
+	maxDepth     = 10_000
+	maxValues    = 1_000_000 // of a document of JSON
+)
+
+// boundError is a document beyond a bound.
+type boundError struct {
+	problem Problem
+	detail  string
+}
+
+func (e boundError) Error() string { return e.detail }
+
+// whole returns what is wrong with a file as a whole.
+func whole(src []byte) (problem Problem, detail string) {
+	switch {
+	case isUTF16(src):
+		return ProblemEncoding, ""
+	case len(src) > maxFile:
+		return ProblemSize, fmt.Sprintf("%d bytes in a file", maxFile)
+	}
+	return "", ""
+}
+
 // chunk is the part of a file that has one document, or several if they are JSON.
 type chunk struct {
 	text   []byte
@@ -28,6 +58,7 @@ type chunk struct {
 	line   int  // of its beginning, from 1
 	count  int  // of its lines
 	marked bool // it begins with "---"
+	minor  int  // where "%YAML 1.2" has its 2; 0 if that stands nowhere
 	// roots are its documents. Their lines count from base, what is before it in what was parsed at once.
 	roots []*goyaml.Node
 	err   error
@@ -50,19 +81,23 @@ func split(src []byte) iter.Seq[*chunk] {
 		}
 		for at := 0; at < len(src); {
 			end := at + lineLength(src[at:])
-			line := src[at:end]
-			if at == 0 {
-				line = bytes.TrimPrefix(line, []byte(bom))
+			line := bytes.TrimPrefix(src[at:end], []byte(bom))
+			hasBOM := len(line) < end-at // one may stand before each document
+			if hasBOM && bare && at > c.start && !next(at) {
+				return
 			}
 			if isMarker(line, "---") {
 				if !bare && !next(at) {
 					return
 				}
 				bare = false
-				c.marked = at == c.start
+				c.marked = at == c.start && !hasBOM
 			} else if bare {
 				text := bytes.TrimLeft(line, " \t")
-				bare = lineBreak(text) > 0 || len(text) == 0 || text[0] == '#' || line[0] == '%'
+				bare = lineBreak(text) > 0 || len(text) == 0 || text[0] == '#' || text[0] == '%' && line[0] == '%'
+				if m := laterVersion.FindSubmatchIndex(line); m != nil {
+					c.minor = end - len(line) + m[2] - c.start
+				}
 			}
 			number++
 			at = end
@@ -74,6 +109,19 @@ func split(src []byte) iter.Seq[*chunk] {
 			next(len(src))
 		}
 	}
+}
+
+// laterVersion is a directive of a version that the parser refuses, though it reads its documents.
+var laterVersion = regexp.MustCompile(`^%YAML[ \t]+1\.([02-9])[ \t]*(#.*)?\r?\n?$`)
+
+// parsable returns the text as the parser takes it.
+func (c *chunk) parsable() []byte {
+	if c.minor == 0 {
+		return c.text
+	}
+	text := bytes.Clone(c.text)
+	text[c.minor] = '1'
+	return text
 }
 
 // isMarker reports whether a line begins with a document marker.
@@ -136,7 +184,8 @@ func (c *chunk) mayHave(words []string) bool {
 			return true
 		}
 	}
-	return bytes.IndexByte(c.text, '\\') >= 0 || bytes.Contains(c.text, []byte("!!")) || bytes.Contains(c.text, []byte("!<")) ||
+	return bytes.IndexByte(c.text, '\\') >= 0 ||
+		bytes.Contains(c.text, []byte("!!")) || bytes.Contains(c.text, []byte("!<")) ||
 		bytes.Contains(c.text, []byte("%TAG"))
 }
 
@@ -146,6 +195,10 @@ var errorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 func (c *chunk) syntax() Report {
 	text := c.err.Error()
 	r := Report{Place: Place{Line: c.line, Column: 1}, Problem: ProblemSyntax}
+	if bound, ok := errors.AsType[boundError](c.err); ok {
+		r.Problem, r.Detail = bound.problem, bound.detail
+		return r
+	}
 	if m := errorLine.FindStringSubmatch(text); m != nil {
 		text = text[len(m[0]):]
 		if n, err := strconv.Atoi(m[1]); err == nil {
@@ -289,16 +342,17 @@ func scalarEnd(b []byte, n *goyaml.Node) (int, bool) {
 }
 
 // plainText are texts that are texts without quotes, wherever they stand.
-var plainText = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[/@])[A-Za-z0-9._/@:-]*[A-Za-z0-9_-]$`)
+var plainText = regexp.MustCompile(
+	`^([A-Za-z][A-Za-z0-9._-]*:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[/@])[A-Za-z0-9._/@:-]*[A-Za-z0-9_-]$`)
 
-// quote writes a text as the one was written that it replaces.
+// quote writes a text as the one was written that it replaces; in double quotes if that is nothing.
 func quote(old []byte, text string) string {
-	switch old[0] {
-	case '\'':
+	switch {
+	case len(old) == 0 || old[0] == '"':
+	case old[0] == '\'':
 		if isPrintable(text) {
 			return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 		}
-	case '"':
 	default:
 		if plainText.MatchString(text) || text == "digest" || text == "DockerImage" {
 			return text

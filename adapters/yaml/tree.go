@@ -16,9 +16,10 @@ const maxAliased = 100_000
 
 // names are the members that package lookup reads, and those of a kustomization. The others are not made: a document is
 // mostly of them. What is in a reference of a build is read whole.
-var names = set("apiVersion", "kind", "metadata", "namespace", "name", "annotations", lookup.ResolveNamesAnnotation, "ownerReferences",
-	"controller", "items", "spec", "template", "jobTemplate", "initContainers", "containers", "ephemeralContainers", "image", "volumes",
-	"reference", "source", "strategy", "customStrategy", "dockerStrategy", "sourceStrategy", reference, "images", "newName", "newTag")
+var names = set("apiVersion", "kind", "metadata", "namespace", "name", "annotations", lookup.ResolveNamesAnnotation,
+	"ownerReferences", "controller", "items", "spec", "template", "jobTemplate", "initContainers", "containers",
+	"ephemeralContainers", "image", "volumes", "reference", "source", "strategy", "customStrategy", "dockerStrategy",
+	"sourceStrategy", reference, "images", "newName", "newTag")
 
 // reference is the member of a build that is a reference.
 const reference = "from"
@@ -38,6 +39,7 @@ type tree struct {
 	extra   map[*goyaml.Node]int
 	aliased int
 	depth   int // of aliases that are followed
+	level   int // of mappings and lists that are open
 	open    map[*goyaml.Node]bool
 	problem Problem
 	// at is where the problem is, and detail more of it.
@@ -64,6 +66,12 @@ func (t *tree) read(n *goyaml.Node, wanted bool) any {
 			t.fail(ProblemAliases, n, "")
 			return nil
 		}
+	}
+	t.level++
+	defer func() { t.level-- }()
+	if t.level > maxDepth {
+		t.fail(ProblemDepth, n, "")
+		return nil
 	}
 	switch n.Kind {
 	case goyaml.AliasNode:
@@ -214,7 +222,8 @@ func keyOf(n *goyaml.Node) (string, bool) {
 	return n.Value, true
 }
 
-// scalar returns a text, a truth value, nil, or a number that nobody reads.
+// scalar returns a text, a truth value, nil, or a number that nobody reads, as those do who read YAML 1.1: a date is a
+// text to them.
 func scalar(n *goyaml.Node) any {
 	switch n.ShortTag() {
 	case "!!null":
@@ -225,11 +234,15 @@ func scalar(n *goyaml.Node) any {
 			return n.Value
 		}
 		return value
-	case "!!int", "!!float", "!!timestamp":
+	case "!!int", "!!float":
 		return json.Number(n.Value)
 	case "!!binary":
 		if text, err := base64.StdEncoding.DecodeString(n.Value); err == nil {
 			return string(text)
+		}
+	case "!!str":
+		if isOldBool(n) {
+			return n.Value[0]|0x20 == 'y' || strings.ToLower(n.Value) == "on"
 		}
 	}
 	return n.Value

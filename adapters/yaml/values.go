@@ -1,8 +1,9 @@
 package yaml
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,130 +13,158 @@ import (
 	"github.com/imagestreams/imagestreams/lookup"
 )
 
-const kustomizeGroup = "kustomize.config.k8s.io"
-
-// isKustomization reports whether a document without a kind is a kustomization: an image with a new name or tag says so.
-func isKustomization(object map[string]any) bool {
-	images, _ := object["images"].([]any)
-	for _, item := range images {
-		image, _ := item.(map[string]any)
-		if image["name"] != nil && (image["newName"] != nil || image["newTag"] != nil) {
-			return true
-		}
-	}
-	return false
-}
-
 // named is an image that is named outside of an object, in one text or in parts.
 type named struct {
 	path      string
 	at        *goyaml.Node // where it is reported
 	reference string
+	asked     bool // a path of the caller names it
 	// texts returns what is written for a new reference, or why that cannot be.
 	texts func(to pullspec.Reference) ([]newText, Problem)
 }
 
-// kustomization rewrites the images that a kustomization puts in the place of others.
-func (d *document) kustomization(ctx context.Context, object map[string]any) error {
-	namespace, _ := object["namespace"].(string)
-	if namespace == "" {
-		namespace = d.opts.Namespace
-	}
-	var list []named
-	images := followed(child(d.root, "images"))
-	if images == nil || images.Kind != goyaml.SequenceNode {
-		return nil
-	}
-	for i, image := range images.Content {
-		image = followed(image)
-		if image.Kind != goyaml.MappingNode {
-			continue
-		}
-		name, hasName := textOf(image, "newName")
-		tag, hasTag := textOf(image, "newTag")
-		if digest, _ := textOf(image, "digest"); digest != "" || !hasName && !hasTag {
-			continue
-		}
-		at := child(image, "newName")
-		n := named{path: "/images/" + strconv.Itoa(i), at: at, reference: name + ":" + tag}
-		switch {
-		case !hasName:
-			n.reference, _ = textOf(image, "name")
-			n.reference += ":" + tag
-			n.at = child(image, "newTag")
-			n.texts = func(pullspec.Reference) ([]newText, Problem) { return nil, ProblemNoName }
-		case !hasTag:
-			n.reference = name
-			n.texts = func(pullspec.Reference) ([]newText, Problem) { return nil, ProblemNoTag }
-		default:
-			key, value := member(image, "newTag")
-			n.texts = func(to pullspec.Reference) ([]newText, Problem) {
-				texts := []newText{{at, repositoryOf(to)}}
-				if to.ID != "" {
-					texts = append(texts, newText{key, "digest"}, newText{value, to.ID})
-				}
-				return texts, ""
-			}
-		}
-		list = append(list, n)
-	}
-	return d.names(ctx, namespace, list)
-}
-
 // helmValues rewrites the images that are named in a document without a kind.
 func (d *document) helmValues(ctx context.Context) error {
+	err := d.names(ctx, d.opts.Namespace, d.asked(d.root, ""))
+	d.explainOthers(d.root, "", "", lookup.WhyNoKind)
+	return err
+}
+
+// asked returns the images that the caller's paths name below a node.
+func (d *document) asked(n *goyaml.Node, prefix string) []named {
 	var list []named
-	for _, path := range d.opts.Values {
-		each(d.root, steps(path), "", func(path string, n *goyaml.Node) {
-			if image, ok := valueOf(path, n); ok {
+	for i, steps := range d.values {
+		each(n, steps, prefix, func(path string, n *goyaml.Node) {
+			d.match(d.opts.Values[i])
+			if image, ok := d.valueOf(path, n); ok {
+				image.asked = true
 				list = append(list, image)
 			}
 		})
 	}
-	return d.names(ctx, d.opts.Namespace, list)
+	return list
 }
 
-// valueOf returns the image that a text or a mapping of Helm values names.
-func valueOf(path string, n *goyaml.Node) (named, bool) {
-	if n.Kind == goyaml.ScalarNode {
-		text, ok := scalar(n).(string)
-		return named{path: path, at: n, reference: text, texts: func(to pullspec.Reference) ([]newText, Problem) {
-			return []newText{{n, to.Exact()}}, ""
-		}}, ok && text != ""
+const helmGroup = "helm.toolkit.fluxcd.io"
+
+func (d *document) isHelmRelease(object map[string]any) bool {
+	apiVersion, _ := object["apiVersion"].(string)
+	return d.resolver.Options.KnownKinds && object["kind"] == "HelmRelease" && strings.HasPrefix(apiVersion, helmGroup+"/")
+}
+
+// helmRelease rewrites the values of a Flux HelmRelease.
+func (d *document) helmRelease(ctx context.Context, object map[string]any, path string) error {
+	release := d.find(path)
+	spec, _ := object["spec"].(map[string]any)
+	target, _ := spec["targetNamespace"].(string)
+	var list []named
+	if values := find(release, "/spec/values"); values != nil {
+		list = d.asked(values, path+"/spec/values")
+		d.detect(values, path+"/spec/values", &list)
 	}
-	if n.Kind != goyaml.MappingNode {
+	err := d.names(ctx, cmp.Or(target, d.namespaceOf(object)), list)
+	d.explainOthers(release, path, "HelmRelease", lookup.WhyPlace)
+	return err
+}
+
+// detect adds the images that values name by the usual members, if they are not in the list already.
+func (d *document) detect(n *goyaml.Node, path string, list *[]named) {
+	if n = followed(n); slices.ContainsFunc(*list, func(have named) bool { return have.path == path }) {
+		return
+	}
+	switch n.Kind {
+	case goyaml.SequenceNode:
+		for i, item := range n.Content {
+			d.detect(item, path+"/"+strconv.Itoa(i), list)
+		}
+	case goyaml.MappingNode:
+		if wordOf(n, "repository").text != "" && child(n, "tag") != nil {
+			if image, ok := d.valueOf(path, n); ok {
+				*list = append(*list, image)
+			}
+			return
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			name, _ := keyOf(n.Content[i])
+			value, at := followed(n.Content[i+1]), path+"/"+escape(name)
+			if value.Kind != goyaml.ScalarNode {
+				d.detect(value, at, list)
+			} else if text, _ := scalar(value).(string); name == "image" && text != "" {
+				*list = append(*list, textNamed(at, value, text))
+			}
+		}
+	}
+}
+
+func textNamed(path string, n *goyaml.Node, text string) named {
+	return named{path: path, at: n, reference: text, texts: func(to pullspec.Reference) ([]newText, Problem) {
+		return []newText{{node: n, text: to.Exact()}}, ""
+	}}
+}
+
+// valueOf returns the image that a text or a mapping of Helm values names. What is neither is reported.
+func (d *document) valueOf(path string, n *goyaml.Node) (named, bool) {
+	repository := wordOf(n, "repository")
+	switch {
+	case n.Kind == goyaml.ScalarNode:
+		text, ok := tagText(n)
+		if ok && text != "" {
+			return textNamed(path, n, text), true
+		}
+		d.stays(path, n.Value, lookup.WhyNotText, n)
+		if !ok && n.ShortTag() != "!!null" {
+			d.report(Report{Place: Place{Path: path}, From: n.Value, Problem: ProblemNotText}, n)
+		}
+		return named{}, false
+	case n.Kind == goyaml.MappingNode && len(n.Content) == 0:
+		d.stays(path, "", lookup.WhyNotText, n)
+		return named{}, false
+	case !repository.has():
+		d.stays(path, "", lookup.WhyPlace, n)
+		d.report(Report{Place: Place{Path: path}, Problem: ProblemShape}, n)
 		return named{}, false
 	}
-	name, _ := textOf(n, "repository")
-	host, hasHost := textOf(n, "registry")
-	tag, hasTag := textOf(n, "tag")
-	if digest, _ := textOf(n, "digest"); digest != "" || name == "" {
+	return d.mappingOf(path, n, repository)
+}
+
+// mappingOf returns the image that a mapping with a repository names.
+func (d *document) mappingOf(path string, n *goyaml.Node, repository word) (named, bool) {
+	registry, tag, digest := wordOf(n, "registry"), wordOf(n, "tag"), wordOf(n, "digest")
+	image := named{path: path, at: repository.value, reference: repository.text}
+	if d.notTexts(image, repository, registry, tag, digest) {
 		return named{}, false
 	}
-	image := named{path: path, at: child(n, "repository"), reference: name}
-	if host != "" {
-		image.reference = host + "/" + name
+	if registry.text != "" {
+		image.reference = registry.text + "/" + repository.text
 	}
-	if !hasTag || tag == "" {
-		image.texts = func(pullspec.Reference) ([]newText, Problem) { return nil, ProblemNoTag }
-		return image, true
+	if tag.text != "" {
+		image.reference += ":" + tag.text
 	}
-	image.reference += ":" + tag
+	if digest.text != "" || repository.text == "" {
+		why := lookup.WhyDigest
+		if digest.text == "" {
+			why = lookup.WhyNotText
+		}
+		d.stays(path, image.reference, why, image.at)
+		return named{}, false
+	}
 	image.texts = func(to pullspec.Reference) ([]newText, Problem) {
 		var texts []newText
-		repository := repositoryOf(to)
-		if hasHost {
-			texts = append(texts, newText{child(n, "registry"), to.Registry})
-			repository = strings.TrimPrefix(repository, to.Registry+"/")
+		written := repositoryOf(to)
+		if registry.has() && registry.value.ShortTag() != "!!null" {
+			texts = append(texts, newText{node: registry.value, text: to.Registry})
+			written = strings.TrimPrefix(written, to.Registry+"/")
 		}
-		texts = append(texts, newText{image.at, repository})
-		if to.ID == "" {
+		texts = append(texts, newText{node: repository.value, text: written})
+		switch {
+		case tag.text == "":
+			return nil, ProblemNoTag
+		case to.ID == "":
 			return texts, ""
-		}
-		if _, has := textOf(n, "digest"); !has {
+		case !digest.has():
 			return nil, ProblemNoDigest
 		}
-		return append(texts, newText{child(n, "digest"), to.ID}), ""
+		return append(texts, digest.become(to.ID)), ""
 	}
 	return image, true
 }
@@ -160,62 +189,48 @@ func (d *document) names(ctx context.Context, namespace string, list []named) er
 	}
 	for _, decision := range review.Decisions {
 		n := list[number(decision.Path)]
-		decision.Path = n.path
-		d.explain(decision, n.at)
+		decision.Path, decision.Field = n.path, ""
+		d.decide(decision, n.at)
+		if n.asked && decision.To == "" && review.Refused == nil && !isDone(decision.Why) {
+			d.report(Report{Place: Place{Path: n.path}, From: n.reference, Problem: ProblemStays, Detail: decision.Why.Message()}, n.at)
+		}
 	}
 	if review.Refused != nil {
 		d.report(Report{Problem: ProblemRefused, Detail: review.Refused.Error()}, d.root)
 		return nil
 	}
 	for _, c := range review.Changes {
-		n := list[number(c.Path)]
-		c.Path = n.path
-		to, err := pullspec.Parse(c.To)
-		if err != nil {
-			d.report(Report{Place: Place{Path: n.path}, From: c.From, To: c.To, Problem: ProblemMember}, n.at)
-			continue
-		}
-		texts, problem := n.texts(to)
-		if problem == ProblemNoTag {
-			c.To = ""
-		}
-		if problem != "" {
-			d.report(Report{Place: Place{Path: n.path}, From: c.From, To: c.To, Problem: problem}, n.at)
-			continue
-		}
-		d.want(c, n.at, texts)
+		d.seen.note(c)
+		d.wantNamed(c, list[number(c.Path)])
 	}
 	return nil
 }
 
+// isDone reports whether a reference stays because it is as it should be.
+func isDone(why lookup.Why) bool {
+	return why == lookup.WhyDigest || why == lookup.WhySame || why == lookup.WhyDecided
+}
+
+// wantNamed wants an image changed that is named outside of an object.
+func (d *document) wantNamed(c lookup.Change, n named) {
+	c.Path = n.path
+	to, err := pullspec.Parse(c.To)
+	texts, problem := []newText(nil), ProblemMember
+	if err == nil {
+		texts, problem = n.texts(to)
+	}
+	if problem == "" {
+		d.want(c, n.at, texts)
+		return
+	}
+	if problem == ProblemNoTag {
+		c.To = ""
+	}
+	d.report(Report{Place: Place{Path: n.path}, From: c.From, To: c.To, Problem: problem}, n.at)
+}
+
 // repositoryOf returns a reference without tag and digest.
 func repositoryOf(r pullspec.Reference) string { return r.AsRepository().Exact() }
-
-// textOf returns a member that is a text. A whole number is one, too: its digits stand for themselves.
-func textOf(n *goyaml.Node, name string) (string, bool) {
-	switch value := valueAt(n, name).(type) {
-	case string:
-		return value, true
-	case json.Number:
-		i, err := value.Int64()
-		text := strconv.FormatInt(i, 10)
-		return text, err == nil && text == child(n, name).Value
-	}
-	return "", false
-}
-
-func valueAt(n *goyaml.Node, name string) any {
-	value := child(n, name)
-	if value == nil || value.Kind != goyaml.ScalarNode {
-		return nil
-	}
-	return scalar(value)
-}
-
-// steps splits a path at dots and before brackets.
-func steps(path string) []string {
-	return strings.Split(strings.TrimPrefix(strings.ReplaceAll(path, "[", ".["), "."), ".")
-}
 
 // each calls do for every node that a path leads to.
 func each(n *goyaml.Node, steps []string, path string, do func(string, *goyaml.Node)) {

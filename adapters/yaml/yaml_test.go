@@ -65,11 +65,19 @@ var shop = world{namespaces: []string{"shop"}, tags: []string{"latest", "20"}}
 
 func rewriter(opts yaml.Options) *yaml.Rewriter { return rewriterOf(shop, opts) }
 
+func mustNew(resolver *lookup.Resolver, opts yaml.Options) *yaml.Rewriter {
+	w, err := yaml.New(resolver, opts)
+	if err != nil {
+		panic(err)
+	}
+	return w
+}
+
 func rewriterOf(source world, opts yaml.Options) *yaml.Rewriter {
 	if opts.Namespace == "" {
 		opts.Namespace = "shop"
 	}
-	return yaml.New(&lookup.Resolver{Source: source}, opts)
+	return mustNew(&lookup.Resolver{Source: source}, opts)
 }
 
 func rewrite(t testing.TB, w *yaml.Rewriter, text string) *yaml.Result {
@@ -345,7 +353,7 @@ func TestFiles(t *testing.T) {
 			}
 			everywhere := world{namespaces: []string{"*"}, tags: shop.tags}
 			t.Run("as it is", func(t *testing.T) { check(t, src, everywhere) })
-			nothing := yaml.New(&lookup.Resolver{Source: world{}}, yaml.Options{})
+			nothing := mustNew(&lookup.Resolver{Source: world{}}, yaml.Options{})
 			if res := rewrite(t, nothing, string(src)); !bytes.Equal(res.Bytes, src) || len(res.Changes) > 0 {
 				t.Error("it changed without streams")
 			}

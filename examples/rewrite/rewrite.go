@@ -7,16 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
+	"strings"
 
 	"github.com/imagestreams/imagestreams/adapters/yaml"
 	"github.com/imagestreams/imagestreams/examples/internal/streamfiles"
+	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/lookup"
 )
-
-const stdin = "-"
 
 // file is a file that was rewritten.
 type file struct {
@@ -28,18 +25,24 @@ type file struct {
 func (f *file) changed() bool { return !bytes.Equal(f.bytes, f.Bytes) }
 
 // rewrite rewrites all files, and writes them when all could be.
-func (o *options) rewrite(ctx context.Context, rest []string, in io.Reader, out, errOut io.Writer) (int, error) {
-	source, err := o.source(rest)
+func (o *options) rewrite(ctx context.Context, in io.Reader, out, errOut io.Writer) (int, error) {
+	names, skipped, err := o.names()
 	if err != nil {
 		return 0, err
 	}
-	names, err := o.names()
-	if err != nil {
-		return 0, err
-	}
-	resolver := &lookup.Resolver{Source: source, InternalRegistry: o.registry, Options: lookup.Options{Uncovered: true, Namespaces: o.search, Explain: o.explain}}
-	w := yaml.New(resolver, yaml.Options{Namespace: o.namespace, Values: o.values})
 	code := exitDone
+	for _, name := range skipped {
+		code = exitSkipped
+		fmt.Fprintf(errOut, "%s: skipped: it is not a regular file\n", name)
+	}
+	source, lock, err := o.source()
+	if err != nil {
+		return 0, err
+	}
+	w, err := o.rewriter(source)
+	if err != nil {
+		return 0, err
+	}
 	var files []*file
 	for _, name := range names {
 		f := &file{name: name}
@@ -50,198 +53,200 @@ func (o *options) rewrite(ctx context.Context, rest []string, in io.Reader, out,
 			return 0, fmt.Errorf("%s: %w", name, err)
 		}
 		files = append(files, f)
-		for _, r := range f.Reports {
-			fmt.Fprintf(errOut, "%s:%d:%d: %s\n", name, r.Line, r.Column, r)
-			if r.To != "" {
-				code = exitStays
-			}
-		}
+		code = max(code, o.report(f, errOut))
 	}
-	if err := o.write(files, out); err != nil {
+	if unmatched := w.Unmatched(); len(unmatched) > 0 {
+		return 0, fmt.Errorf("paths that lead to nothing in any file: %s", strings.Join(unmatched, ", "))
+	}
+	if err := o.lacking(lock, files); err != nil {
 		return 0, err
 	}
-	if o.lock != "" && !o.locked && !o.check {
-		if err := o.writeLock(w.Lock()); err != nil {
-			return 0, err
-		}
-	}
-	if o.check && slices.ContainsFunc(files, (*file).changed) {
-		code = exitChanges
+	if changed, err := o.write(ctx, w.Lock(), names, files, out); err != nil {
+		return 0, err
+	} else if changed && o.check {
+		code = max(code, exitChanges)
 	}
 	return code, nil
 }
 
-// writeLock adds to the lock file: what was rewritten before decided nothing this time.
-func (o *options) writeLock(lock *yaml.Lock) error {
-	before, err := os.ReadFile(o.lock)
-	switch {
-	case err == nil:
-		older, err := yaml.ParseLock(before)
-		if err != nil {
-			return fmt.Errorf("%s: %w", o.lock, err)
-		}
-		lock = older.With(lock)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	return replace(o.lock, lock.Bytes())
+// rewriter returns what rewrites the files.
+func (o *options) rewriter(source lookup.Source) (*yaml.Rewriter, error) {
+	options := o.lookup
+	options.Uncovered, options.Namespaces, options.Paths = true, o.search, o.paths
+	options.Explain = o.explain || o.require || o.locked
+	resolver := &lookup.Resolver{Source: source, InternalRegistry: o.registry, Options: options}
+	return yaml.New(resolver, yaml.Options{Namespace: o.namespace, Values: o.values})
 }
 
-// source returns where streams are looked up.
-func (o *options) source(rest []string) (lookup.Source, error) {
-	switch {
-	case len(rest) > 0:
-		return nil, fmt.Errorf("%q: files are named with -f", rest)
-	case len(o.files) == 0:
-		return nil, errors.New("-f says which files to rewrite")
-	case o.inPlace && (o.check || o.explain):
-		return nil, errors.New("--check and --explain write nothing: leave them out, or --in-place")
-	case o.locked && o.lock == "":
-		return nil, errors.New("--locked needs --lock FILE, which says what to repeat")
-	case o.locked:
-		text, err := os.ReadFile(o.lock)
-		if err != nil {
-			return nil, err
+// report tells what stays in a file and what was skipped, and returns how the program ends for it.
+func (o *options) report(f *file, errOut io.Writer) int {
+	code := exitDone
+	for _, r := range f.Reports {
+		fmt.Fprintf(errOut, "%s:%d:%d: %s\n", f.name, r.Line, r.Column, r)
+		switch {
+		case r.Problem.Skips():
+			code = max(code, exitSkipped)
+		case r.To != "":
+			code = max(code, exitStays)
 		}
-		lock, err := yaml.ParseLock(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", o.lock, err)
-		}
-		return lock.Source(), nil
-	case o.streams == "":
-		return nil, errors.New("-streams says where the image streams are")
 	}
-	return streamfiles.Read(o.streams, o.namespace)
+	if !o.require {
+		return code
+	}
+	for _, d := range f.Decisions {
+		if d.To == "" && isShort(d.Name) {
+			code = max(code, exitStays)
+			fmt.Fprintf(errOut, "%s:%d:%d: %s stays: %s\n", f.name, d.Line, d.Column, d.Name, d.Why.Message())
+		}
+	}
+	return code
 }
 
-// names returns the files to rewrite.
-func (o *options) names() ([]string, error) {
-	var names []string
+// isShort reports whether a reference is a short name, or was meant as one: "my.app" reads as a host.
+func isShort(name string) bool {
+	ref, err := pullspec.Parse(name)
+	return err == nil && ref.ID == "" && ref.Namespace == "" && (ref.Registry == "" || ref.Name == "")
+}
+
+// lacking returns an error for the references of which the lock that is repeated says nothing.
+func (o *options) lacking(lock *yaml.Lock, files []*file) error {
+	if lock == nil || o.allowUnlocked {
+		return nil
+	}
+	var errs []error
+	for _, f := range files {
+		for _, d := range lock.Lacking(f.Decisions) {
+			errs = append(errs, fmt.Errorf("%s:%d:%d: %s says nothing about %s", f.name, d.Line, d.Column, o.lock, d.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// source returns where streams are looked up, and the lock if it is that.
+func (o *options) source() (lookup.Source, *yaml.Lock, error) {
+	if !o.locked {
+		streams, err := streamfiles.Read(o.streams, o.namespace)
+		return streams, nil, err
+	}
+	lock, err := readLock(o.lock)
+	if err != nil {
+		return nil, nil, err
+	}
+	return lock.Source(), lock, nil
+}
+
+func readLock(name string) (*yaml.Lock, error) {
+	if err := regular(name); err != nil {
+		return nil, err
+	}
+	text, err := streamfiles.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := yaml.ParseLock(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return lock, nil
+}
+
+// names returns the files to rewrite, each once, and those that are not to be opened.
+func (o *options) names() (names, skipped []string, err error) {
+	have := map[string]bool{}
 	for _, name := range o.files {
 		if name == stdin {
 			if len(o.files) > 1 || o.inPlace {
-				return nil, errors.New("-f - is standard input: it stands alone, and cannot be written in place")
+				return nil, nil, errors.New("-f - is standard input: it stands alone, and cannot be written in place")
 			}
-			return []string{stdin}, nil
+			return []string{stdin}, nil, nil
 		}
-		found, err := streamfiles.Find(name)
+		found, odd, err := streamfiles.Find(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		names = append(names, found...)
+		if len(found) == 1 && found[0] == name && !streamfiles.HasFormat(name) {
+			return nil, nil, fmt.Errorf("-f %s: a file that ends in .yaml, .yml or .json is wanted, or a directory, or - for standard input", name)
+		}
+		skipped = append(skipped, odd...)
+		for _, file := range found {
+			if !have[file] {
+				have[file] = true
+				names = append(names, file)
+			}
+		}
 	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("%s has no files that end in .yaml, .yml or .json", &o.files)
+	if len(names)+len(skipped) == 0 {
+		return nil, nil, fmt.Errorf("%s has no files that end in .yaml, .yml or .json", &o.files)
 	}
-	return names, nil
+	return names, skipped, nil
 }
+
+const stdin = "-"
 
 func read(name string, in io.Reader) ([]byte, error) {
 	if name == stdin {
-		return io.ReadAll(in)
+		return streamfiles.ReadAll("standard input", in)
 	}
-	return os.ReadFile(name)
+	return streamfiles.ReadFile(name)
 }
 
-// write writes what the options ask for: explanations, files, or a diff.
-func (o *options) write(files []*file, out io.Writer) error {
+// write writes what the options ask for: the lock first, so that it has what decided whatever was written after it, then
+// explanations, files, or a diff. It reports whether something changed.
+func (o *options) write(ctx context.Context, lock *yaml.Lock, names []string, files []*file, out io.Writer) (bool, error) {
+	var targets []*target
+	changed := false
 	for _, f := range files {
-		var err error
-		switch {
-		case o.explain:
-			err = explain(out, f)
-		case f.name == stdin && !o.check:
-			_, err = out.Write(f.Bytes)
-		case !f.changed():
-		case o.inPlace:
-			if err = replace(f.name, f.Bytes); err == nil {
-				_, err = fmt.Fprintf(out, "%s: %d changed\n", f.name, len(f.Changes))
+		changed = changed || f.changed()
+		if o.inPlace && f.changed() {
+			t, err := prepare(f.name)
+			if err != nil {
+				return false, err
 			}
-		default:
-			err = diff(out, f)
+			targets = append(targets, t)
 		}
+	}
+	if o.inPlace {
+		clearAll(names)
+	}
+	if o.lock != "" && !o.locked && !o.check {
+		if err := o.writeLock(lock); err != nil {
+			return false, err
+		}
+	}
+	for _, f := range files {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		if o.inPlace && f.changed() {
+			t := targets[0]
+			targets = targets[1:]
+			if err := t.replace(f.bytes, f.Bytes); err != nil {
+				return false, err
+			}
+		}
+		if err := o.print(f, out); err != nil {
+			return false, err
+		}
+	}
+	return changed, nil
+}
+
+// writeLock adds to the lock file: what was rewritten before decided nothing this time.
+func (o *options) writeLock(lock *yaml.Lock) error {
+	var before []byte
+	older, err := readLock(o.lock)
+	switch {
+	case err == nil:
+		before, lock = older.Bytes(), older.With(lock)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if after := lock.Bytes(); !bytes.Equal(before, after) {
+		t, err := prepare(o.lock)
 		if err != nil {
 			return err
 		}
+		return t.replace(nil, after)
 	}
 	return nil
-}
-
-// explain tells of every reference in a file.
-func explain(out io.Writer, f *file) error {
-	for _, d := range f.Decisions {
-		fmt.Fprintf(out, "%s:%d:%d: %s", f.name, d.Line, d.Column, d.Name)
-		if d.To != "" {
-			fmt.Fprintf(out, "\n  -> %s", d.To)
-		}
-		fmt.Fprintf(out, "\n  %s", d.Why.Message())
-		for i, tried := range d.Tried {
-			text := "; looked up "
-			if i > 0 {
-				text = ", "
-			}
-			fmt.Fprintf(out, "%s%s:%s", text, tried.Stream, tried.Tag)
-		}
-		if _, err := fmt.Fprintln(out); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// diff prints the lines that change. Lines stay where they are, so none has to be looked for.
-func diff(out io.Writer, f *file) error {
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "--- %s\n+++ %s\n", f.name, f.name)
-	old, changed := bytes.SplitAfter(f.bytes, []byte("\n")), bytes.SplitAfter(f.Bytes, []byte("\n"))
-	for at := 0; at < len(old); at++ {
-		end := at
-		for end < len(old) && !bytes.Equal(old[end], changed[end]) {
-			end++
-		}
-		if end == at {
-			continue
-		}
-		span := fmt.Sprint(at + 1)
-		if end-at > 1 {
-			span += fmt.Sprintf(",%d", end-at)
-		}
-		fmt.Fprintf(&text, "@@ -%s +%s @@\n", span, span)
-		lines(&text, "-", old[at:end])
-		lines(&text, "+", changed[at:end])
-		at = end
-	}
-	_, err := out.Write(text.Bytes())
-	return err
-}
-
-func lines(text *bytes.Buffer, mark string, lines [][]byte) {
-	for _, line := range lines {
-		text.WriteString(mark)
-		text.Write(line)
-		if !bytes.HasSuffix(line, []byte("\n")) {
-			text.WriteString("\n\\ No newline at end of file\n")
-		}
-	}
-}
-
-// replace writes a file as a whole or not at all, and keeps its mode.
-func replace(name string, text []byte) error {
-	if target, err := filepath.EvalSymlinks(name); err == nil {
-		name = target
-	}
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(name); err == nil {
-		mode = info.Mode().Perm()
-	}
-	temp, err := os.CreateTemp(filepath.Dir(name), ".rewrite-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(text)
-	if err = errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), name)
 }

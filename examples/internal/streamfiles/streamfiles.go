@@ -3,7 +3,6 @@ package streamfiles
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,79 +16,125 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/lookup"
 )
 
-// Streams are image streams by their keys. They are a lookup.Source, in which every image that a stream has in its history
-// exists.
-type Streams struct {
-	streams map[imagestream.Key]*imagestream.ImageStream
-	images  map[string]*imagestream.Image
-}
+// MaxFile is how many bytes of a file are read.
+const MaxFile = 64 << 20
 
-// Read reads all files of YAML and JSON in a directory and below it. Objects of other kinds are skipped.
-func Read(dir, namespace string) (*Streams, error) {
-	files, err := Find(dir)
+// Read reads the image streams of all files of YAML and JSON in a directory and below it. Objects of other kinds are
+// skipped. What is not a regular file is an error.
+func Read(dir, namespace string) (lookup.Streams, error) {
+	files, skipped, err := Find(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Streams{map[imagestream.Key]*imagestream.ImageStream{}, map[string]*imagestream.Image{}}
+	if len(skipped) > 0 {
+		return nil, fmt.Errorf("read %s: it is not a regular file", skipped[0])
+	}
+	streams := lookup.Streams{}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		text, err := ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		for decoder := yaml.NewDecoder(bytes.NewReader(text)); ; {
-			var object any
-			if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return nil, fmt.Errorf("read %s: %w", file, err)
-			}
-			if err := s.add(object, namespace); err != nil {
-				return nil, fmt.Errorf("read %s: %w", file, err)
-			}
+		if err := add(streams, text, namespace); err != nil {
+			return nil, fmt.Errorf("read %s: %w", file, err)
 		}
 	}
-	if len(s.streams) == 0 {
+	if len(streams) == 0 {
 		return nil, fmt.Errorf("%s has no image streams: objects of kind ImageStream of %s are wanted", dir, imagestream.APIVersion)
 	}
-	return s, nil
+	return streams, nil
+}
+
+// ReadFile reads a file of at most [MaxFile] bytes.
+func ReadFile(name string) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return ReadAll(name, file)
+}
+
+// ReadAll reads at most [MaxFile] bytes. Name is what the error calls it.
+func ReadAll(name string, from io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(from, MaxFile+1))
+	if err == nil && len(text) > MaxFile {
+		err = fmt.Errorf("read %s: it has more than %d bytes", name, MaxFile)
+	}
+	return text, err
 }
 
 // Find returns the files of YAML and JSON in a directory and below it, in order; a file is itself. What begins with a dot
-// is skipped.
-func Find(path string) ([]string, error) {
-	var files []string
-	err := filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
+// is left out. Skipped are those that are not regular files, such as pipes, which are not to be opened.
+func Find(path string) (files, skipped []string, err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil && isDir(target) {
+		path = filepath.Clean(path) + string(filepath.Separator) // a link to a directory is the directory
+	}
+	root := path
+	err = filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case file == path && !entry.IsDir():
-			files = append(files, file)
-		case file != path && strings.HasPrefix(entry.Name(), "."):
+		case file == root && !entry.IsDir():
+		case file != root && strings.HasPrefix(entry.Name(), "."):
 			if entry.IsDir() {
 				return filepath.SkipDir
 			}
-		case !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)):
-			files = append(files, file)
+			return nil
+		case entry.IsDir() || !HasFormat(file):
+			return nil
 		}
+		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+			skipped = append(skipped, file)
+			return nil
+		}
+		files = append(files, file)
 		return nil
 	})
-	return files, err
+	return files, skipped, err
 }
 
-func (s *Streams) add(object any, namespace string) error {
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// HasFormat reports whether a file is one of YAML or JSON by its name. A kustomization needs no extension.
+func HasFormat(file string) bool {
+	name := filepath.Base(file)
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) || name == "Kustomization" || name == "kustomization"
+}
+
+// add adds the image streams of a text.
+func add(streams lookup.Streams, text []byte, namespace string) error {
+	for decoder := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var object any
+		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := addObject(streams, object, namespace); err != nil {
+			return err
+		}
+	}
+}
+
+func addObject(streams lookup.Streams, object any, namespace string) error {
 	m, _ := object.(map[string]any)
 	kind, _ := m["kind"].(string)
 	if items, ok := m["items"].([]any); ok && strings.HasSuffix(kind, "List") {
 		for _, item := range items {
-			if err := s.add(item, namespace); err != nil {
+			if err := addObject(streams, item, namespace); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if kind != "ImageStream" || m["apiVersion"] != imagestream.APIVersion {
+	if kind != "ImageStream" || m["apiVersion"] != imagestream.APIVersion && m["apiVersion"] != "v1" {
 		return nil
 	}
 	text, err := json.Marshal(m)
@@ -103,29 +148,6 @@ func (s *Streams) add(object any, namespace string) error {
 	if stream.Metadata.Namespace == "" {
 		stream.Metadata.Namespace = namespace
 	}
-	s.streams[stream.Key()] = stream
-	for _, h := range stream.Status.Tags {
-		for _, e := range h.Items {
-			image := &imagestream.Image{DockerImageReference: e.DockerImageReference}
-			image.Metadata.Name = e.Image
-			s.images[e.Image] = image
-		}
-	}
+	streams[stream.Key()] = stream
 	return nil
-}
-
-// GetImageStream implements lookup.Source.
-func (s *Streams) GetImageStream(_ context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
-	if stream, ok := s.streams[key]; ok {
-		return stream, nil
-	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, "imagestreams", key, "no file has it")
-}
-
-// GetImage implements lookup.Source.
-func (s *Streams) GetImage(_ context.Context, name string) (*imagestream.Image, error) {
-	if image, ok := s.images[name]; ok {
-		return image, nil
-	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, "images", imagestream.Key{Name: name}, "no file has it")
 }
