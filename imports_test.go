@@ -36,7 +36,11 @@ var graph = map[string][]string{
 	"imagestream/edit":     {"imagestream", "imagestream/inspect", "imagestream/pullspec", "tagevent"},
 	"imagestream/prune":    {"imagestream", "imagestream/manifest", "imagestream/pullspec", "tagevent", "internal/podspec"},
 	"imagestream/describe": {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "imagestream/inspect"},
-	"imagestream/client":   {"imagestream", "imagestream/write", "imagestream/edit", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "importer", "tagevent"},
+	"imagestream/rest": {
+		"imagestream", "imagestream/edit", "imagestream/manifest", "imagestream/pullspec", "imagestream/view", "imagestream/write", "importer",
+		"tagevent",
+	},
+	"imagestream/client": {"imagestream", "imagestream/write", "imagestream/edit", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "importer", "tagevent"},
 	"imagestream/oc": {
 		"imagestream", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "imagestream/describe", "imagestream/client",
 		"importer", "internal/podspec",
@@ -56,7 +60,7 @@ var graph = map[string][]string{
 	"fakes/registrytest":     {"imagestream", "imagestream/write", "importer", "fakes", reference, digest},
 	"internal/foreign":       {},
 	"internal/podspec":       {},
-	"internal/real":          {"lookup/trigger", "internal/podspec"},
+	"internal/real":          {"imagestream", "lookup/trigger", "internal/podspec"},
 	"internal/fill":          {},
 	"internal/vectors":       {},
 	"internal/vectors/check": nil, // anything of the module

@@ -71,13 +71,21 @@ func startWatch[T any](s *Store, k kind[T], opts imagestream.WatchOptions) (at u
 	defer s.mu.Unlock()
 	if opts.ResourceVersion == "" {
 		snap, err := takeSnapshot(s, k, imagestream.ListOptions{Namespace: opts.Namespace, Labels: opts.Labels})
-		return s.version, snap.rest, err
+		return s.version, named(k, snap.rest, opts.Name), err
 	}
 	at, err = strconv.ParseUint(opts.ResourceVersion, 10, 64)
 	if err != nil || at > s.version {
 		return 0, nil, k.fail(imagestream.ReasonBadRequest, imagestream.Key{}, "resourceVersion "+opts.ResourceVersion+" is none of this store")
 	}
 	return at, nil, nil
+}
+
+// named returns the objects of that name; all if it is empty.
+func named[T any](k kind[T], objects []*T, name string) []*T {
+	if name == "" {
+		return objects
+	}
+	return slices.DeleteFunc(slices.Clone(objects), func(o *T) bool { return k.meta(o).Name != name })
 }
 
 // since returns the changes after version, or a channel that is closed with the next one.
@@ -101,7 +109,8 @@ func since[T any](s *Store, k kind[T], version uint64) ([]logged[T], <-chan stru
 // change returns what a logged change is to a watch, and whether it is anything.
 func (k kind[T]) change(l logged[T], opts imagestream.WatchOptions) (imagestream.Change[T], bool) {
 	sees := func(o *T) bool {
-		return o != nil && (opts.Namespace == "" || k.meta(o).Namespace == opts.Namespace) && opts.Labels.Matches(k.meta(o).Labels)
+		return o != nil && (opts.Namespace == "" || k.meta(o).Namespace == opts.Namespace) &&
+			(opts.Name == "" || k.meta(o).Name == opts.Name) && opts.Labels.Matches(k.meta(o).Labels)
 	}
 	before, after := sees(l.old), sees(l.new)
 	switch {

@@ -100,7 +100,9 @@ type ListOptions struct {
 // WatchOptions say what a watch reports.
 type WatchOptions struct {
 	Namespace string
-	Labels    Selector
+	// Name restricts the watch to the objects of one name; empty is all.
+	Name   string
+	Labels Selector
 	// ResourceVersion is that of a list, or of an object: the watch reports what happened after it. Empty
 	// starts with an Added for every object that is there, as if the watch were as old as the store.
 	ResourceVersion string

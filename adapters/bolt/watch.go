@@ -175,15 +175,22 @@ func startWatch[T any](ctx context.Context, s *Store, k kind[T], opts imagestrea
 		if opts.ResourceVersion == "" {
 			at = newest
 			first, _ = collect(tx.Bucket(k.bucket).Cursor(), nil, page{namespace: opts.Namespace, labels: opts.Labels})
+			first = slices.DeleteFunc(first, func(r record) bool { return !isNamed(r.key, opts.Name) })
 		}
 		return nil
 	})
 	return at, first, err
 }
 
+// isNamed reports whether a record's key ends with that name; every key does if it is empty.
+func isNamed(key []byte, name string) bool {
+	return name == "" || string(key[bytes.IndexByte(key, 0)+1:]) == name
+}
+
 // change returns what a change is to a watch, and whether it is anything.
 func (k kind[T]) change(c change, opts imagestream.WatchOptions) (seen imagestream.Change[T], ok bool, err error) {
-	if !bytes.Equal(c.bucket, k.bucket) || !bytes.HasPrefix(c.key, namespacePrefix(opts.Namespace)) {
+	if !bytes.Equal(c.bucket, k.bucket) || !bytes.HasPrefix(c.key, namespacePrefix(opts.Namespace)) ||
+		!isNamed(c.key, opts.Name) {
 		return seen, false, nil
 	}
 	before := c.old != nil && matches(c.old, opts.Labels)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -95,6 +96,9 @@ func (r *Reader) WatchImageStreams(ctx context.Context, opts imagestream.WatchOp
 			if err != nil {
 				return nil, "", err
 			}
+			if opts.Name != "" {
+				list.Items = slices.DeleteFunc(list.Items, func(s imagestream.ImageStream) bool { return s.Metadata.Name != opts.Name })
+			}
 			return list.Items, list.Metadata.ResourceVersion, nil
 		},
 		read: func(o runtime.Object) (*imagestream.ImageStream, string, error) {
@@ -118,6 +122,9 @@ func (r *Reader) WatchImages(ctx context.Context, opts imagestream.WatchOptions)
 			list, err := r.ListImages(ctx, imagestream.ListOptions{Labels: opts.Labels})
 			if err != nil {
 				return nil, "", err
+			}
+			if opts.Name != "" {
+				list.Items = slices.DeleteFunc(list.Items, func(i imagestream.Image) bool { return i.Metadata.Name != opts.Name })
 			}
 			return list.Items, list.Metadata.ResourceVersion, nil
 		},
@@ -143,6 +150,14 @@ type watcher[T any] struct {
 
 var errOtherType = errors.New("the watch sent an object of another type")
 
+// nameSelector chooses objects of one name; empty chooses all.
+func nameSelector(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "metadata.name=" + name
+}
+
 func (w watcher[T]) watch(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[T], error] {
 	return func(yield func(imagestream.Change[T], error) bool) {
 		version := opts.ResourceVersion
@@ -154,7 +169,7 @@ func (w watcher[T]) watch(ctx context.Context, opts imagestream.WatchOptions) it
 		for err == nil {
 			var events watch.Interface
 			events, err = w.open(ctx, metav1.ListOptions{
-				LabelSelector: opts.Labels.String(), ResourceVersion: version, AllowWatchBookmarks: true,
+				LabelSelector: opts.Labels.String(), FieldSelector: nameSelector(opts.Name), ResourceVersion: version, AllowWatchBookmarks: true,
 			})
 			if err != nil {
 				break

@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) imagestream.Store) {
 		{"Watch", testWatch},
 		{"WatchSelected", testWatchSelected},
 		{"WatchFromTheStart", testWatchFromTheStart},
+		{"WatchOneName", testWatchOneName},
 		{"ConcurrentWriters", testConcurrentWriters},
 		{"Cancelled", testCancelled},
 	} {
@@ -441,6 +442,27 @@ func testWatchSelected(t *testing.T, s imagestream.Store) {
 	}
 	if want := []imagestream.ChangeType{imagestream.Added, imagestream.Modified, imagestream.Deleted, imagestream.Added}; !slices.Equal(types, want) {
 		t.Errorf("watched %v, want %v", got, want)
+	}
+}
+
+func testWatchOneName(t *testing.T, s imagestream.Store) {
+	a := mustCreate(t, s, stream("ns", "a"))
+	b := mustCreate(t, s, stream("ns", "b"))
+	mustCreate(t, s, stream("other", "b"))
+	update := func(object *imagestream.ImageStream) {
+		next := object.Clone()
+		next.Metadata.Generation++
+		mustUpdate(t, s, next)
+	}
+	update(a)
+	update(b)
+	want := []seen{{imagestream.Modified, "b", 2}}
+	if got := collect(t, s, imagestream.WatchOptions{Namespace: "ns", Name: "b", ResourceVersion: b.Metadata.ResourceVersion}, 1); !slices.Equal(got, want) {
+		t.Errorf("a watch of b sees %v, want %v", got, want)
+	}
+	want = []seen{{imagestream.Added, "b", 2}}
+	if got := collect(t, s, imagestream.WatchOptions{Namespace: "ns", Name: "b"}, 1); !slices.Equal(got, want) {
+		t.Errorf("a watch of b from the start sees %v, want %v", got, want)
 	}
 }
 

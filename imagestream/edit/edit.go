@@ -2,7 +2,7 @@
 // return shares with the argument what did not change, and is meant to be stored by a transition of package
 // imagestream, as package write does.
 //
-// [WithTag] and [WithoutTag] change one tag, [Merge] brings a desired stream into a stored one, [Rollback] and
+// [WithTag], [WithoutTag] and [WithoutSource] change one tag, [Merge] brings a desired stream into a stored one, [Rollback] and
 // [RollbackTo] move a tag back, [Snapshot] ties every tag to a digest.
 //
 // # Differences from OpenShift
@@ -37,6 +37,15 @@ func WithoutTag(s *imagestream.ImageStream, tag string) *imagestream.ImageStream
 	c := withTags(s, func(have imagestream.TagReference) bool { return have.Name == tag }, nil)
 	c.Status.Tags = slices.DeleteFunc(slices.Clone(s.Status.Tags), func(h tagevent.History) bool { return h.Tag == tag })
 	return c
+}
+
+// WithoutSource returns s without the spec tag of a name: the tag asks for nothing more, and keeps its history. It
+// is s itself if the spec has no such tag.
+func WithoutSource(s *imagestream.ImageStream, tag string) *imagestream.ImageStream {
+	if _, ok := s.SpecTag(tag); !ok {
+		return s
+	}
+	return withTags(s, func(have imagestream.TagReference) bool { return have.Name == tag }, nil)
 }
 
 // withTags returns s with t, if there is one, in the place of the first tag that is dropped.

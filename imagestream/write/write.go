@@ -74,7 +74,8 @@ type Request struct {
 	Key    imagestream.Key
 	Rules  Rules
 	Change Change
-	// OrCreate calls Change with nil if the stream does not exist, and creates what it returns.
+	// OrCreate calls Change with nil if the stream does not exist, and creates what it returns. A stream that is
+	// deleted between reading and writing is of class [imagestream.ErrNotFound] all the same.
 	OrCreate bool
 	// DryRun computes the answer and stores nothing. What would be created has the uid [DryRunUID].
 	DryRun bool
@@ -159,7 +160,7 @@ func (e *Engine) attempt(ctx context.Context, r Request) (_ *imagestream.ImageSt
 		return old, false, nil
 	}
 	stored, err := e.store(r.DryRun).UpdateImageStream(ctx, prepared)
-	return stored, errors.Is(err, imagestream.ErrConflict) || r.OrCreate && errors.Is(err, imagestream.ErrNotFound), err
+	return stored, errors.Is(err, imagestream.ErrConflict), err
 }
 
 func (e *Engine) create(ctx context.Context, r Request) (_ *imagestream.ImageStream, overtaken bool, err error) {

@@ -311,30 +311,6 @@ func TestConflictErrorKeepsItsCause(t *testing.T) {
 	}
 }
 
-func TestUpsertOutlivesADeletion(t *testing.T) {
-	store, _ := storeWith(t)
-	deleted := false
-	store.Fail = func(op string, key imagestream.Key) error {
-		if op == "UpdateImageStream" && !deleted {
-			deleted = true
-			return store.DeleteImageStream(context.Background(), key, imagestream.Preconditions{})
-		}
-		return nil
-	}
-	got, err := (&write.Engine{Store: store}).Write(t.Context(), write.Request{
-		Key: app().Key(), Rules: write.AsTag, OrCreate: true,
-		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-			if old == nil {
-				old = app()
-			}
-			return label("there", "yes")(old)
-		},
-	})
-	if err != nil || got.Metadata.Labels["there"] != "yes" {
-		t.Errorf("got %+v, %v: a write that may create must not report that the stream is gone", got, err)
-	}
-}
-
 func TestDryRunStoresNothing(t *testing.T) {
 	store, calls := storeWith(t)
 	w := write.Engine{Store: store}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
-	"github.com/imagestreams/imagestreams/imagestream/view"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
 // stored is what the store of a case holds, as it is: a fake would give it other versions.
@@ -50,19 +49,19 @@ type viewInput struct {
 	LabelSelector, FieldSelector string
 }
 
-// viewRunner runs a method of a view.Reader.
-func viewRunner[T any](get func(ctx context.Context, r *view.Reader, in viewInput) (T, error)) runner {
+func (in viewInput) key() imagestream.Key {
+	return imagestream.Key{Namespace: in.Namespace, Name: in.Name}
+}
+
+// viewRunner runs a verb that reads.
+func viewRunner[T any](get func(ctx context.Context, api rest.API, in viewInput) (T, error)) runner {
 	return func(c *call) (any, error) {
 		var e stored
 		var in viewInput
 		if err := errors.Join(c.env(&e), c.in(&in)); err != nil {
 			return nil, err
 		}
-		r := &view.Reader{
-			Source: &e, InternalRegistry: e.InternalRegistry, ExternalRegistry: e.ExternalRegistry,
-			Now: func() time.Time { return e.Now },
-		}
-		v, err := get(context.Background(), r, in)
+		v, err := get(context.Background(), (&caseStore{stored: e}).server(), in)
 		if err != nil {
 			return failure(err)
 		}
@@ -71,33 +70,33 @@ func viewRunner[T any](get func(ctx context.Context, r *view.Reader, in viewInpu
 }
 
 // listRunner runs a method that lists.
-func listRunner[T any](list func(ctx context.Context, r *view.Reader, opts view.ListOptions) (T, error)) runner {
-	return viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (v T, err error) {
-		opts := view.ListOptions{Namespace: in.Namespace, Fields: in.FieldSelector}
+func listRunner[T any](list func(ctx context.Context, api rest.API, opts rest.ListOptions) (T, error)) runner {
+	return viewRunner(func(ctx context.Context, api rest.API, in viewInput) (v T, err error) {
+		opts := rest.ListOptions{Namespace: in.Namespace, Fields: in.FieldSelector}
 		if opts.Labels, err = imagestream.ParseSelector(in.LabelSelector); err != nil {
 			return v, imagestream.NewError(imagestream.ReasonBadRequest, "", imagestream.Key{}, err.Error())
 		}
-		return list(ctx, r, opts)
+		return list(ctx, api, opts)
 	})
 }
 
 var viewOps = map[string]runner{
-	"istag.get": viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (*imagestream.ImageStreamTag, error) {
-		return r.ImageStreamTag(ctx, in.Namespace, in.Name)
+	"istag.get": viewRunner(func(ctx context.Context, api rest.API, in viewInput) (*imagestream.ImageStreamTag, error) {
+		return api.ImageStreamTags().Get(ctx, in.key())
 	}),
-	"imagetag.get": viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (*imagestream.ImageTag, error) {
-		return r.ImageTag(ctx, in.Namespace, in.Name)
+	"imagetag.get": viewRunner(func(ctx context.Context, api rest.API, in viewInput) (*imagestream.ImageTag, error) {
+		return api.ImageTags().Get(ctx, in.key())
 	}),
-	"isimage.get": viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (*imagestream.ImageStreamImage, error) {
-		return r.ImageStreamImage(ctx, in.Namespace, in.Name)
+	"isimage.get": viewRunner(func(ctx context.Context, api rest.API, in viewInput) (*imagestream.ImageStreamImage, error) {
+		return api.ImageStreamImages().Get(ctx, in.key())
 	}),
-	"layers.get": viewRunner(func(ctx context.Context, r *view.Reader, in viewInput) (*imagestream.ImageStreamLayers, error) {
-		return r.Layers(ctx, imagestream.Key{Namespace: in.Namespace, Name: in.Name})
+	"layers.get": viewRunner(func(ctx context.Context, api rest.API, in viewInput) (*imagestream.ImageStreamLayers, error) {
+		return api.ImageStreams().Layers(ctx, in.key())
 	}),
-	"istag.list": listRunner(func(ctx context.Context, r *view.Reader, opts view.ListOptions) (*imagestream.ImageStreamTagList, error) {
-		return r.ImageStreamTags(ctx, opts)
+	"istag.list": listRunner(func(ctx context.Context, api rest.API, opts rest.ListOptions) (*imagestream.ImageStreamTagList, error) {
+		return api.ImageStreamTags().List(ctx, opts)
 	}),
-	"imagetag.list": listRunner(func(ctx context.Context, r *view.Reader, opts view.ListOptions) (*imagestream.ImageTagList, error) {
-		return r.ImageTags(ctx, opts)
+	"imagetag.list": listRunner(func(ctx context.Context, api rest.API, opts rest.ListOptions) (*imagestream.ImageTagList, error) {
+		return api.ImageTags().List(ctx, opts)
 	}),
 }

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
-	"github.com/imagestreams/imagestreams/imagestream/view"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
+	"github.com/imagestreams/imagestreams/imagestream/write"
+	"github.com/imagestreams/imagestreams/internal/real"
 )
 
 // caseStore is the store of a case: what env holds, and somebody else who interferes with writes of streams.
@@ -49,10 +51,11 @@ func (s *caseStore) refused(err error) {
 	}
 }
 
-// writer writes to s with the counts of the real system.
-func (s *caseStore) writer() *view.Writer {
-	return &view.Writer{Attempts: view.RealAttempts, Streams: imagestream.Writer{
+// server is the API on s, with the attempts of the real system.
+func (s *caseStore) server() *rest.Server {
+	return &rest.Server{Attempts: real.Attempts, Engine: &write.Engine{
 		Store: s, Authorizer: s, Settings: s.env().Settings, Now: func() time.Time { return s.Now },
+		Pause: func(int) time.Duration { return 0 },
 	}}
 }
 
@@ -233,7 +236,7 @@ type writeInput struct {
 }
 
 // write runs a write of a case. Write returns what the answer has beside the stream.
-func writeRunner[T any](f func(ctx context.Context, w *view.Writer, in writeInput, object *T, opts view.WriteOptions) (answer object, m *imagestream.ObjectMeta, err error),
+func writeRunner[T any](f func(ctx context.Context, api rest.API, in writeInput, object *T) (answer object, m *imagestream.ObjectMeta, err error),
 	key func(in writeInput, object *T) imagestream.Key,
 ) runner {
 	return func(c *call) (any, error) {
@@ -247,9 +250,7 @@ func writeRunner[T any](f func(ctx context.Context, w *view.Writer, in writeInpu
 			return nil, err
 		}
 		s := &caseStore{stored: args.stored, UID: args.UID, RV: args.RV, interfere: in.Concurrent, target: key(in, body.Object)}
-		answer, m, err := f(context.Background(), s.writer(), in, body.Object, view.WriteOptions{
-			DryRun: in.DryRun, Preconditions: imagestream.Preconditions{UID: in.Preconditions.UID},
-		})
+		answer, m, err := f(context.Background(), s.server(), in, body.Object)
 		if err != nil {
 			s.refused(err)
 			shown, err := failure(err)
@@ -260,7 +261,7 @@ func writeRunner[T any](f func(ctx context.Context, w *view.Writer, in writeInpu
 		}
 		if m != nil {
 			s.version(m)
-			if m.UID == view.DryRunUID {
+			if m.UID == write.DryRunUID {
 				m.UID = s.UID
 			}
 		}
@@ -292,39 +293,57 @@ func imageTagKey(in writeInput, t *imagestream.ImageTag) imagestream.Key {
 	return keyOf(in.Namespace, in.Name)
 }
 
-func deleteTag[T any](ctx context.Context, w *view.Writer, in writeInput, _ *T, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
-	err := w.DeleteTag(ctx, in.Namespace, in.Name, opts)
+func (in writeInput) key() imagestream.Key {
+	return imagestream.Key{Namespace: in.Namespace, Name: in.Name}
+}
+
+// created is what the answer to a creation has.
+func created[T any](v *T, meta func(*T) *imagestream.ObjectMeta, err error) (object, *imagestream.ObjectMeta, error) {
+	if err != nil {
+		return nil, nil, err
+	}
+	return object{"object": v}, meta(v), nil
+}
+
+// updated is what the answer to an update has.
+func updated[T any](v *T, isNew bool, meta func(*T) *imagestream.ObjectMeta, err error) (object, *imagestream.ObjectMeta, error) {
+	answer, m, err := created(v, meta, err)
+	if err == nil {
+		answer["created"] = isNew
+	}
+	return answer, m, err
+}
+
+func deleted(ctx context.Context, r rest.Deleter, in writeInput) (object, *imagestream.ObjectMeta, error) {
+	err := r.Delete(ctx, in.key(), rest.DeleteOptions{DryRun: in.DryRun, Preconditions: imagestream.Preconditions{UID: in.Preconditions.UID}})
 	return object{"success": true}, nil, err
 }
 
+func tagMeta(t *imagestream.ImageStreamTag) *imagestream.ObjectMeta { return &t.Metadata }
+func imageTagMeta(t *imagestream.ImageTag) *imagestream.ObjectMeta  { return &t.Metadata }
+
 var writeOps = map[string]runner{
-	"istag.create": writeRunner(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageStreamTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
-		v, err := w.CreateImageStreamTag(ctx, in.Namespace, t, opts)
-		if err != nil {
-			return nil, nil, err
-		}
-		return object{"object": v}, &v.Metadata, nil
+	"istag.create": writeRunner(func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageStreamTag) (object, *imagestream.ObjectMeta, error) {
+		v, err := api.ImageStreamTags().Create(ctx, in.Namespace, t, rest.CreateOptions{DryRun: in.DryRun})
+		return created(v, tagMeta, err)
 	}, tagKey),
-	"istag.update": writeRunner(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageStreamTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
-		v, created, err := w.UpdateImageStreamTag(ctx, in.Namespace, in.Name, t, opts)
-		if err != nil {
-			return nil, nil, err
-		}
-		return object{"object": v, "created": created}, &v.Metadata, nil
+	"istag.update": writeRunner(func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageStreamTag) (object, *imagestream.ObjectMeta, error) {
+		v, isNew, err := api.ImageStreamTags().Update(ctx, in.key(), rest.Replace(t), rest.UpdateOptions{DryRun: in.DryRun})
+		return updated(v, isNew, tagMeta, err)
 	}, tagKey),
-	"imagetag.create": writeRunner(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
-		v, err := w.CreateImageTag(ctx, in.Namespace, t, opts)
-		if err != nil {
-			return nil, nil, err
-		}
-		return object{"object": v}, &v.Metadata, nil
+	"imagetag.create": writeRunner(func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageTag) (object, *imagestream.ObjectMeta, error) {
+		v, err := api.ImageTags().Create(ctx, in.Namespace, t, rest.CreateOptions{DryRun: in.DryRun})
+		return created(v, imageTagMeta, err)
 	}, imageTagKey),
-	"imagetag.update": writeRunner(func(ctx context.Context, w *view.Writer, in writeInput, t *imagestream.ImageTag, opts view.WriteOptions) (object, *imagestream.ObjectMeta, error) {
-		v, created, err := w.UpdateImageTag(ctx, in.Namespace, in.Name, t, opts)
-		if err != nil {
-			return nil, nil, err
-		}
-		return object{"object": v, "created": created}, &v.Metadata, nil
+	"imagetag.update": writeRunner(func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageTag) (object, *imagestream.ObjectMeta, error) {
+		v, isNew, err := api.ImageTags().Update(ctx, in.key(), rest.Replace(t), rest.UpdateOptions{DryRun: in.DryRun})
+		return updated(v, isNew, imageTagMeta, err)
+	}, imageTagKey),
+	"istag.delete": writeRunner(func(ctx context.Context, api rest.API, in writeInput, _ *imagestream.ImageStreamTag) (object, *imagestream.ObjectMeta, error) {
+		return deleted(ctx, api.ImageStreamTags(), in)
+	}, tagKey),
+	"imagetag.delete": writeRunner(func(ctx context.Context, api rest.API, in writeInput, _ *imagestream.ImageTag) (object, *imagestream.ObjectMeta, error) {
+		return deleted(ctx, api.ImageTags(), in)
 	}, imageTagKey),
 	"mapping.create": func(c *call) (any, error) {
 		var args struct {
@@ -341,7 +360,7 @@ var writeOps = map[string]runner{
 		key := imagestream.Key{Namespace: in.Namespace, Name: body.Object.Metadata.Name}
 		s := &caseStore{stored: args.stored, UID: args.UID, RV: args.RV, interfere: in.Concurrent, target: key}
 		answer := object{"success": true}
-		if err := s.writer().Push(context.Background(), in.Namespace, body.Object); err != nil {
+		if err := s.server().ImageStreamMappings().Create(context.Background(), in.Namespace, body.Object, rest.CreateOptions{}); err != nil {
 			shown, err := failure(err)
 			if err != nil {
 				return nil, err
@@ -356,6 +375,4 @@ var writeOps = map[string]runner{
 		}
 		return answer, nil
 	},
-	"istag.delete":    writeRunner(deleteTag[imagestream.ImageStreamTag], tagKey),
-	"imagetag.delete": writeRunner(deleteTag[imagestream.ImageTag], imageTagKey),
 }

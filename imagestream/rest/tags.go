@@ -1,0 +1,631 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
+	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+	"github.com/imagestreams/imagestreams/imagestream/view"
+	"github.com/imagestreams/imagestreams/imagestream/write"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+// tags is what image stream tags and image tags have in common. Errors speak of image stream tags for both, as
+// the real system's do.
+type tags struct {
+	*Server
+	resource string
+}
+
+// errorResource is the resource that errors about tags name.
+const errorResource = imagestream.ResourceImageStreamTags
+
+// split reads the name <stream>:<tag> of an existing tag.
+func split(key imagestream.Key) (stream imagestream.Key, tag string, err error) {
+	name, tag, err := pullspec.ParseTag(key.Name)
+	if err == nil && !pullspec.IsPathSegment(name) {
+		err = fmt.Errorf("%q cannot be the name of an image stream", name)
+	}
+	if err != nil {
+		return imagestream.Key{}, "", badRequest(errorResource, key, err.Error())
+	}
+	return imagestream.Key{Namespace: key.Namespace, Name: name}, tag, nil
+}
+
+// splitNew reads the name of a new tag. The stream's name must be one that can be read.
+func splitNew(resource string, m *imagestream.ObjectMeta) (stream imagestream.Key, tag string, err error) {
+	key := imagestream.Key{Namespace: m.Namespace, Name: m.Name}
+	name, tag, ok := pullspec.SplitTag(m.Name)
+	switch {
+	case !ok:
+		return imagestream.Key{}, "", imagestream.NewError(imagestream.ReasonUnknown, resource, key, "the name must be <image stream>:<tag>")
+	case name == "" || !pullspec.IsPathSegment(name):
+		return imagestream.Key{}, "", badRequest(resource, key, fmt.Sprintf("%q cannot be the name of an image stream", name))
+	}
+	return imagestream.Key{Namespace: m.Namespace, Name: name}, tag, nil
+}
+
+// accept checks namespace and name of a new object whose name cannot be generated, and sets what a server sets.
+func accept(m *imagestream.ObjectMeta, resource, namespace string) error {
+	if m.GenerateName != "" && m.Name == "" {
+		return imagestream.NewError(imagestream.ReasonInternalError, resource, imagestream.Key{Namespace: namespace},
+			fmt.Sprintf("no name is generated here from generateName %q: set metadata.name", m.GenerateName))
+	}
+	m.CreationTimestamp = 0
+	return inNamespace(m, resource, namespace)
+}
+
+// withDefaults returns a copy of t with its defaults; nil stays nil.
+func withDefaults(t *imagestream.TagReference) *imagestream.TagReference {
+	if t == nil {
+		return nil
+	}
+	c := imagestream.WithDefaults(&imagestream.ImageStream{Spec: imagestream.ImageStreamSpec{Tags: []imagestream.TagReference{*t}}})
+	return &c.Spec.Tags[0]
+}
+
+func (s *Server) allowlist() imagestream.Allowlist {
+	settings := s.engine().Settings
+	return imagestream.NewAllowlist(settings.AllowedRegistries, settings.InternalRegistry)
+}
+
+// exempting returns the allowlist for an update of a spec tag: where it comes from already stays allowed.
+func (s *Server) exempting(old *imagestream.TagReference) imagestream.Allowlist {
+	list := s.allowlist()
+	if old != nil && old.From != nil && old.From.Kind == imagestream.KindDockerImage {
+		list = list.WithRepositories(old.From.Name)
+	}
+	return list
+}
+
+func isInsecure(m *imagestream.ObjectMeta) bool {
+	return m.Annotations[imagestream.InsecureRepositoryAnnotation] == "true"
+}
+
+func newStream(key imagestream.Key) *imagestream.ImageStream {
+	return &imagestream.ImageStream{
+		TypeMeta: imagestream.TypeMeta{Kind: "ImageStream", APIVersion: imagestream.APIVersion},
+		Metadata: imagestream.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+	}
+}
+
+// latestImage returns the image that a tag points at; nil if there is none.
+func (s *Server) latestImage(ctx context.Context, stream *imagestream.ImageStream, tag string) (*imagestream.Image, error) {
+	latest, ok := stream.LatestEvent(tag)
+	if !ok || latest.Image == "" {
+		return nil, nil
+	}
+	image, err := s.store().GetImage(ctx, latest.Image)
+	if errors.Is(err, imagestream.ErrNotFound) {
+		return nil, nil
+	}
+	return image, err
+}
+
+// errUnborn means that a stream that is stored has no creation time.
+var errUnborn = errors.New("the image stream has no creation time")
+
+// create adds a spec tag, nil for none, to a stream that may not exist yet.
+func (r tags) create(ctx context.Context, key imagestream.Key, tag string, spec *imagestream.TagReference, dryRun bool) (*imagestream.ImageStream, error) {
+	name := imagestream.Key{Namespace: key.Namespace, Name: pullspec.JoinTag(key.Name, tag)}
+	var unborn *imagestream.ImageStream
+	stored, err := r.engine().Write(ctx, write.Request{
+		Key: key, Rules: write.AsTag, OrCreate: true, DryRun: dryRun, Attempts: r.attempts(r.resource, "create"),
+		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+			next := old
+			if next == nil {
+				next = newStream(key)
+			}
+			if _, taken := next.SpecTag(tag); taken {
+				return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, r.resource, name, "")
+			}
+			if spec != nil {
+				t := *spec
+				t.Name = tag
+				next = edit.WithTag(next, t)
+			}
+			if old != nil && old.Metadata.CreationTimestamp.IsZero() {
+				unborn = next
+				return nil, errUnborn
+			}
+			return next, nil
+		},
+	})
+	if errors.Is(err, errUnborn) {
+		// Upstream quirk: a stream without a creation time counts as one that does not exist, and its resource
+		// version makes creating it fail.
+		return r.engine().CreateBy(ctx, write.AsUser, unborn, dryRun)
+	}
+	return stored, gaveUp(err, timeout(r.resource, name))
+}
+
+func timeout(resource string, key imagestream.Key) *imagestream.StatusError {
+	return imagestream.NewError(imagestream.ReasonServerTimeout, resource, key, "")
+}
+
+// target is the tag that an update is for.
+type target struct {
+	key    imagestream.Key // of the tag
+	tag    string
+	stream *imagestream.ImageStream // as stored, with defaults; nil if it does not exist
+	spec   *imagestream.TagReference
+}
+
+func (t *target) fail(reason imagestream.StatusReason, message string) error {
+	return imagestream.NewError(reason, errorResource, t.key, message)
+}
+
+// version checks the resource version that a client sent: none is the stored one.
+func (t *target) version(m *imagestream.ObjectMeta) error {
+	switch {
+	case m.ResourceVersion == "":
+	case t.stream == nil:
+		return t.fail(imagestream.ReasonNotFound, "")
+	case m.ResourceVersion != t.stream.Metadata.ResourceVersion:
+		return t.fail(imagestream.ReasonConflict, "")
+	}
+	return nil
+}
+
+// meet fills the metadata of an object that is to replace a view: what a client cannot change is the view's, and
+// so is who manages which field, which is not stored. Its name is compared by the validation.
+func (t *target) meet(m, old *imagestream.ObjectMeta) error {
+	if err := inNamespace(m, errorResource, t.key.Namespace); err != nil {
+		return err
+	}
+	*m = imagestream.CarryMetadata(old, m)
+	m.ResourceVersion, m.SelfLink, m.ManagedFields = old.ResourceVersion, old.SelfLink, old.ManagedFields
+	return nil
+}
+
+// update writes the stream of a tag with the spec tag that change makes; one that is nil removes it.
+func (r tags) update(ctx context.Context, key imagestream.Key, opts UpdateOptions, change func(t *target) (*imagestream.TagReference, error)) (
+	stored *imagestream.ImageStream, tag string, created bool, err error,
+) {
+	stream, tag, err := split(key)
+	if err != nil {
+		return nil, "", false, err
+	}
+	stored, err = r.engine().Write(ctx, write.Request{
+		Key: stream, Rules: write.AsTag, OrCreate: true, DryRun: opts.DryRun, Attempts: r.attempts(r.resource, "update"),
+		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+			at := &target{key: key, tag: tag}
+			next := old
+			if old == nil {
+				next = newStream(stream)
+			} else {
+				at.stream = imagestream.WithDefaults(old)
+				if spec, ok := at.stream.SpecTag(tag); ok {
+					at.spec = &spec
+				}
+			}
+			spec, err := change(at)
+			if err != nil {
+				return nil, err
+			}
+			created = at.spec == nil
+			if spec == nil {
+				return edit.WithoutSource(next, tag), nil
+			}
+			return edit.WithTag(next, *spec), nil
+		},
+	})
+	return stored, tag, created, withoutCount(err)
+}
+
+// withoutCount returns the Store's own conflict of a write that was overtaken until its last attempt: so the
+// real system answers an update.
+func withoutCount(err error) error {
+	var conflict *write.ConflictError
+	if errors.As(err, &conflict) && conflict.Cause == nil && conflict.Attempts == 1 {
+		return conflict.Err
+	}
+	return err
+}
+
+// sameMetadata reports what an update of a view may not change: everything, but for annotations where these
+// are the tag's.
+func sameMetadata(m, old *imagestream.ObjectMeta, annotations bool) imagestream.ErrorList {
+	errs := imagestream.ValidateMetadataUpdate(old, m)
+	a, b := *m, *old
+	a.Unknown, b.Unknown = nil, nil
+	if !annotations {
+		a.Annotations, b.Annotations = nil, nil
+	}
+	if !imagestream.Equal(&imagestream.ImageStream{Metadata: a}, &imagestream.ImageStream{Metadata: b}) {
+		errs = append(errs, &imagestream.FieldError{
+			Type: imagestream.FieldInvalid, Field: "metadata",
+			Detail: "only annotations can be changed through a tag: labels and other metadata belong to the image stream",
+		})
+	}
+	return errs
+}
+
+// Delete removes the tag, with spec and history. What remains of the stream must be right.
+func (r tags) Delete(ctx context.Context, key imagestream.Key, opts DeleteOptions) error {
+	stream, tag, err := split(key)
+	if err != nil {
+		return err
+	}
+	writing := false
+	_, err = r.engine().Write(ctx, write.Request{
+		Key: stream, Rules: write.AsTag, DryRun: opts.DryRun, Attempts: r.attempts(r.resource, "delete"),
+		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+			if uid := opts.Preconditions.UID; uid != "" && uid != old.Metadata.UID {
+				return nil, imagestream.NewError(imagestream.ReasonConflict, errorResource, key,
+					"the precondition does not hold: the uid of its image stream is "+old.Metadata.UID)
+			}
+			next := edit.WithoutTag(old, tag)
+			if writing = next != old; !writing {
+				return nil, imagestream.NewError(imagestream.ReasonNotFound, errorResource, key, "")
+			}
+			return next, nil
+		},
+	})
+	if writing && errors.Is(err, imagestream.ErrNotFound) {
+		return nil // the stream was deleted meanwhile, and the tag with it
+	}
+	return gaveUp(err, timeout(r.resource, key))
+}
+
+// streamTags is the resource imagestreamtags.
+type streamTags struct{ tags }
+
+func (r streamTags) Get(ctx context.Context, key imagestream.Key) (*imagestream.ImageStreamTag, error) {
+	stream, tag, err := split(key)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.store().GetImageStream(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	latest, ok := s.LatestEvent(tag)
+	if !ok || latest.Image == "" {
+		return nil, imagestream.NewError(imagestream.ReasonNotFound, errorResource, key, "the tag points at no image")
+	}
+	image, err := r.store().GetImage(ctx, latest.Image)
+	if err != nil {
+		return nil, err
+	}
+	return view.NewImageStreamTag(s, tag, image, r.engine().Env())
+}
+
+func (r streamTags) List(ctx context.Context, opts ListOptions) (*imagestream.ImageStreamTagList, error) {
+	list := &imagestream.ImageStreamTagList{TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamTagList", APIVersion: imagestream.APIVersion}}
+	err := r.eachStream(ctx, opts, func(s *imagestream.ImageStream, fields fieldSelector) error {
+		for _, h := range s.Status.Tags {
+			latest, ok := h.Latest()
+			if !ok || latest.Image == "" {
+				continue
+			}
+			v, err := view.NewImageStreamTag(s, h.Tag, nil, r.engine().Env())
+			if err != nil {
+				return err
+			}
+			v.Image.Metadata.Annotations = nil
+			if fields.matches(&v.Metadata) {
+				v.TypeMeta = imagestream.TypeMeta{}
+				list.Items = append(list.Items, *v)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// eachStream calls visit for every stream that opts choose.
+func (s *Server) eachStream(ctx context.Context, opts ListOptions, visit func(*imagestream.ImageStream, fieldSelector) error) error {
+	fields, err := parseFields(errorResource, opts.Fields)
+	if err != nil {
+		return err
+	}
+	for stream, err := range imagestream.AllImageStreams(ctx, s.store(), imagestream.ListOptions{Namespace: opts.Namespace, Labels: opts.Labels}) {
+		if err != nil {
+			return err
+		}
+		if stream = imagestream.WithDefaults(stream); fields.matches(&stream.Metadata) {
+			if err := visit(stream, fields); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r streamTags) Create(ctx context.Context, namespace string, t *imagestream.ImageStreamTag, opts CreateOptions) (*imagestream.ImageStreamTag, error) {
+	m := t.Metadata.Clone()
+	if err := accept(&m, errorResource, namespace); err != nil {
+		return nil, err
+	}
+	spec := withDefaults(t.Tag)
+	if errs := r.validateNew(&m, spec); len(errs) > 0 {
+		return nil, imagestream.NewInvalid(r.resource, imagestream.Key{Namespace: namespace, Name: m.Name}, errs)
+	}
+	stream, tag, err := splitNew(r.resource, &m)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.create(ctx, stream, tag, spec, opts.DryRun)
+	if err != nil {
+		return nil, err
+	}
+	return r.answer(ctx, s, tag)
+}
+
+func (r streamTags) validateNew(m *imagestream.ObjectMeta, spec *imagestream.TagReference) imagestream.ErrorList {
+	errs := imagestream.ValidateMetadata(m, true)
+	if spec == nil {
+		return errs
+	}
+	errs = append(errs, imagestream.ValidateTag(*spec, "tag", isInsecure(m), r.allowlist())...)
+	if spec.Annotations != nil && !maps.Equal(spec.Annotations, m.Annotations) {
+		errs = append(errs, &imagestream.FieldError{
+			Type: imagestream.FieldInvalid, Field: "tag.annotations", Detail: "must be the annotations in metadata, or left out",
+		})
+	}
+	return errs
+}
+
+// answer returns the tag as it is after a write: an image that does not exist is no error.
+func (r streamTags) answer(ctx context.Context, s *imagestream.ImageStream, tag string) (*imagestream.ImageStreamTag, error) {
+	image, err := r.latestImage(ctx, s, tag)
+	if err != nil {
+		return nil, err
+	}
+	return view.NewImageStreamTag(s, tag, image, r.engine().Env())
+}
+
+func (r streamTags) Update(ctx context.Context, key imagestream.Key, change Change[imagestream.ImageStreamTag], opts UpdateOptions) (*imagestream.ImageStreamTag, bool, error) {
+	s, tag, created, err := r.update(ctx, key, opts, func(at *target) (*imagestream.TagReference, error) { return r.prepare(at, change) })
+	if err != nil {
+		return nil, false, err
+	}
+	v, err := r.answer(ctx, s, tag)
+	return v, created, err
+}
+
+// prepare returns the spec tag that an update makes.
+func (r streamTags) prepare(at *target, change Change[imagestream.ImageStreamTag]) (*imagestream.TagReference, error) {
+	var old *imagestream.ImageStreamTag
+	if at.stream != nil {
+		var err error
+		if old, err = view.NewImageStreamTag(at.stream, at.tag, nil, r.engine().Env()); err != nil {
+			return nil, err
+		}
+	}
+	next, err := change(old)
+	if err != nil {
+		return nil, err
+	}
+	m := next.Metadata.Clone()
+	if err := at.version(&m); err != nil {
+		return nil, err
+	}
+	spec := withDefaults(next.Tag)
+	var errs imagestream.ErrorList
+	if old == nil {
+		if err := accept(&m, errorResource, at.key.Namespace); err != nil {
+			return nil, err
+		}
+		errs = r.validateNew(&m, spec)
+	} else {
+		if err := at.meet(&m, &old.Metadata); err != nil {
+			return nil, err
+		}
+		if len(m.Labels) == 0 {
+			m.Labels = old.Metadata.Labels
+		}
+		errs = imagestream.ValidateMetadata(&m, true)
+		if spec != nil {
+			spec.Annotations = m.Annotations
+			errs = append(errs, imagestream.ValidateTag(*spec, "tag", isInsecure(&m), r.exempting(at.spec))...)
+		}
+		errs = append(errs, sameMetadata(&m, &old.Metadata, false)...)
+	}
+	if len(errs) > 0 {
+		return nil, imagestream.NewInvalid(errorResource, at.key, errs)
+	}
+	if spec == nil {
+		if at.spec == nil {
+			return nil, at.fail(imagestream.ReasonBadRequest, "the tag does not exist: set tag.from to say where it comes from")
+		}
+		c := *at.spec
+		spec = &c
+	}
+	spec.Name, spec.Annotations = at.tag, m.Annotations
+	return spec, nil
+}
+
+// imageTags is the resource imagetags.
+type imageTags struct{ tags }
+
+func (r imageTags) Get(ctx context.Context, key imagestream.Key) (*imagestream.ImageTag, error) {
+	stream, tag, err := split(key)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.store().GetImageStream(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	image, err := r.latestImage(ctx, s, tag)
+	if err != nil {
+		return nil, err
+	}
+	v, ok, err := view.NewImageTag(s, tag, image, r.engine().Env())
+	if err == nil && !ok {
+		err = imagestream.NewError(imagestream.ReasonNotFound, errorResource, key, "the image stream has no such tag")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (r imageTags) List(ctx context.Context, opts ListOptions) (*imagestream.ImageTagList, error) {
+	list := &imagestream.ImageTagList{TypeMeta: imagestream.TypeMeta{Kind: "ImageTagList", APIVersion: imagestream.APIVersion}}
+	err := r.eachStream(ctx, opts, func(s *imagestream.ImageStream, fields fieldSelector) error {
+		for _, tag := range tagNames(s) {
+			v, _, err := view.NewImageTag(s, tag, nil, r.engine().Env())
+			if err != nil {
+				return err
+			}
+			if fields.matches(&v.Metadata) {
+				v.TypeMeta = imagestream.TypeMeta{}
+				list.Items = append(list.Items, *v)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// tagNames returns the tags of spec and status, in order.
+func tagNames(s *imagestream.ImageStream) []string {
+	var names []string
+	for _, t := range s.Spec.Tags {
+		names = append(names, t.Name)
+	}
+	for _, h := range s.Status.Tags {
+		names = append(names, h.Tag)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (r imageTags) Create(ctx context.Context, namespace string, t *imagestream.ImageTag, opts CreateOptions) (*imagestream.ImageTag, error) {
+	m := t.Metadata.Clone()
+	if err := accept(&m, errorResource, namespace); err != nil {
+		return nil, err
+	}
+	spec, errs := r.validateNew(&m, t.Spec)
+	if len(errs) > 0 {
+		return nil, imagestream.NewInvalid(errorResource, imagestream.Key{Namespace: namespace, Name: m.Name}, errs)
+	}
+	stream, tag, err := splitNew(errorResource, &m)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.create(ctx, stream, tag, spec, opts.DryRun)
+	if err != nil {
+		return nil, err
+	}
+	return r.answer(ctx, s, tag)
+}
+
+func (r imageTags) validateNew(m *imagestream.ObjectMeta, spec *imagestream.TagReference) (*imagestream.TagReference, imagestream.ErrorList) {
+	errs := imagestream.ValidateMetadata(m, true)
+	if spec == nil {
+		return nil, append(errs, &imagestream.FieldError{Type: imagestream.FieldRequired, Field: "spec", Detail: "say where the tag comes from"})
+	}
+	spec = withDefaults(spec)
+	_, tag, ok := pullspec.SplitTag(m.Name)
+	if ok && spec.Name == "" {
+		spec.Name = tag
+	}
+	if !ok || spec.Name != tag {
+		errs = append(errs, wrongTagName(spec.Name))
+	}
+	return spec, append(errs, imagestream.ValidateTag(*spec, "spec", isInsecure(m), r.allowlist())...)
+}
+
+func wrongTagName(name string) *imagestream.FieldError {
+	return &imagestream.FieldError{
+		Type: imagestream.FieldInvalid, Field: "spec.name", Value: name, Detail: "must be the tag in metadata.name, <image stream>:<tag>",
+	}
+}
+
+func (r imageTags) answer(ctx context.Context, s *imagestream.ImageStream, tag string) (*imagestream.ImageTag, error) {
+	image, err := r.latestImage(ctx, s, tag)
+	if err != nil {
+		return nil, err
+	}
+	v, _, err := view.NewImageTag(s, tag, image, r.engine().Env())
+	return v, err
+}
+
+func (r imageTags) Update(ctx context.Context, key imagestream.Key, change Change[imagestream.ImageTag], opts UpdateOptions) (*imagestream.ImageTag, bool, error) {
+	s, tag, created, err := r.update(ctx, key, opts, func(at *target) (*imagestream.TagReference, error) { return r.prepare(at, change) })
+	if err != nil {
+		return nil, false, err
+	}
+	v, err := r.answer(ctx, s, tag)
+	return v, created, err
+}
+
+// prepare returns the spec tag that an update makes; nil removes it.
+func (r imageTags) prepare(at *target, change Change[imagestream.ImageTag]) (*imagestream.TagReference, error) {
+	var old *imagestream.ImageTag
+	if at.stream != nil {
+		var err error
+		if old, _, err = view.NewImageTag(at.stream, at.tag, nil, r.engine().Env()); err != nil {
+			return nil, err
+		}
+	}
+	next, err := change(old)
+	if err != nil {
+		return nil, err
+	}
+	m := next.Metadata.Clone()
+	if err := at.version(&m); err != nil {
+		return nil, err
+	}
+	var spec *imagestream.TagReference
+	var errs imagestream.ErrorList
+	if old == nil {
+		if err := accept(&m, errorResource, at.key.Namespace); err != nil {
+			return nil, err
+		}
+		spec, errs = r.validateNew(&m, next.Spec)
+	} else {
+		if err := at.meet(&m, &old.Metadata); err != nil {
+			return nil, err
+		}
+		spec, errs = r.validateUpdate(at, &m, old, next)
+	}
+	if len(errs) > 0 {
+		return nil, imagestream.NewInvalid(errorResource, at.key, errs)
+	}
+	if spec != nil {
+		spec.Name = at.tag
+	}
+	return spec, nil
+}
+
+// validateUpdate returns the spec tag of next, which is to replace old and has the metadata m.
+func (r imageTags) validateUpdate(at *target, m *imagestream.ObjectMeta, old, next *imagestream.ImageTag) (*imagestream.TagReference, imagestream.ErrorList) {
+	errs := imagestream.ValidateMetadata(m, true)
+	spec := withDefaults(next.Spec)
+	if spec != nil {
+		if _, tag, ok := pullspec.SplitTag(m.Name); !ok || spec.Name != tag {
+			errs = append(errs, wrongTagName(spec.Name))
+		}
+		errs = append(errs, imagestream.ValidateTag(*spec, "spec", isInsecure(m), r.exempting(at.spec))...)
+	}
+	errs = append(errs, sameMetadata(m, &old.Metadata, true)...)
+	if !sameHistory(next.Status, old.Status) {
+		errs = append(errs, &imagestream.FieldError{
+			Type: imagestream.FieldInvalid, Field: "status", Detail: "must be the tag's own status: only imports and pushes change it",
+		})
+	}
+	return spec, errs
+}
+
+func sameHistory(a, b *tagevent.History) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Tag == b.Tag && slices.Equal(a.Items, b.Items) && slices.Equal(a.Conditions, b.Conditions)
+}
