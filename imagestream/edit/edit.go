@@ -3,7 +3,7 @@
 // imagestream, as package write does.
 //
 // [WithTag], [WithoutTag] and [WithoutSource] change one tag, [Merge] brings a desired stream into a stored one, [Rollback] and
-// [RollbackTo] move a tag back, [Snapshot] ties every tag to a digest.
+// [RollbackTo] move a tag back, [Snapshot] ties every tag to a digest, [Trim] shortens histories.
 //
 // # Differences from OpenShift
 //
