@@ -16,7 +16,7 @@ import (
 
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.create(), a.tag(), a.untag(), a.imports(), a.get(), a.describe(), a.history(), a.rollback(), a.pin(), a.unpin(),
+		a.create(), a.tag(), a.untag(), a.imports(), a.get(), a.describe(), a.explain(), a.history(), a.rollback(), a.pin(), a.unpin(),
 	}
 }
 
@@ -221,6 +221,7 @@ func (a *app) list(cmd *cobra.Command, kind, namespace, name string) (describe.T
 
 func (a *app) describe() *cobra.Command {
 	var output string
+	var reasons bool
 	cmd := &cobra.Command{
 		Use: "describe STREAM|STREAM:TAG", Short: "Show everything about a stream, or the image of a tag",
 		Example:           "  streams describe app\n  streams describe app:v1\n  streams describe app -o svg >app.svg",
@@ -230,6 +231,9 @@ func (a *app) describe() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if output != "" && output != "svg" {
 				return usageError{fmt.Errorf("--output=%s: want svg", output)}
+			}
+			if reasons && (output != "" || strings.Contains(args[0], ":")) {
+				return usageError{fmt.Errorf("--reasons goes with the text of a stream; 'streams explain %s' explains a tag", args[0])}
 			}
 			if strings.Contains(args[0], ":") && output == "" {
 				key, tag, err := a.streamTag(args[0])
@@ -249,10 +253,17 @@ func (a *app) describe() *cobra.Command {
 			case output == "svg":
 				return describe.Graph(a.out, s)
 			}
-			return describe.ImageStream(a.out, s, time.Now())
+			if err := describe.ImageStream(a.out, s, time.Now()); err != nil || !reasons {
+				return err
+			}
+			if _, err := fmt.Fprint(a.out, "\nReasons:\n\n"); err != nil {
+				return err
+			}
+			return describe.Reasons(a.out, s)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "svg draws what the tags come from")
+	cmd.Flags().BoolVar(&reasons, "reasons", false, "tell below why each tag points where it does")
 	return cmd
 }
 

@@ -1,6 +1,6 @@
 // Streams keeps image streams in a file and does with them what oc does with those of a cluster.
 //
-//	streams -db FILE create|tag|untag|describe|get|import|history|rollback|pin|unpin
+//	streams -db FILE create|tag|untag|describe|explain|get|import|history|rollback|pin|unpin
 //
 // "streams help" tells more, and "streams completion" completes commands, streams and tags in a shell.
 package main

@@ -199,7 +199,7 @@ func TestProgress(t *testing.T) {
 func TestUsageErrors(t *testing.T) {
 	t.Setenv("STREAMS_DB", filepath.Join(t.TempDir(), "streams.db"))
 	for _, args := range [][]string{
-		{"history"}, {"history", "app"}, {"history", "app:v1", "-o", "png"}, {"describe", "app", "-o", "png"}, {"untag", "app"}, {"pin", "app"},
+		{"history"}, {"history", "app"}, {"history", "app:v1", "-o", "png"}, {"describe", "app", "-o", "png"}, {"describe", "app:v1", "--reasons"}, {"explain"}, {"untag", "app"}, {"pin", "app"},
 		{"unpin", "app"}, {"rollback", "app"}, {"tag", "--nope"}, {"get", "pods"}, {"get", "-o", "yaml"},
 	} {
 		setup := &app{out: io.Discard, errOut: io.Discard}

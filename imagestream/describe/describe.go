@@ -19,6 +19,10 @@
 // [Image] writes what the API knows (name, labels, layers, signatures), then what stands in the image itself:
 // age, platform, and how it runs.
 //
+// # Reasons
+//
+// [Reasons] writes why each tag points where it does, to go below the text of a stream.
+//
 // # Tables
 //
 // [ImageStreams] and its like return a [Table], which encodes as the API's tables do, and prints as plain text.

@@ -54,6 +54,31 @@ func ExampleImageStream() {
 	// <nil>
 }
 
+func ExampleReasons() {
+	var text strings.Builder
+	err := describe.Reasons(&text, stream())
+	fmt.Print(text.String())
+	fmt.Println(err)
+	// Output:
+	// latest points at nothing.
+	//   It follows another tag: latest -> v1.
+	//   v1 points at quay.io/org/app@sha256:1: it moved without latest.
+	//   The source of v1 is quay.io/org/app:v1.
+	//   An import is due: the spec asks for generation 2 of v1, and the status has 1.
+	//   It would change with a move of v1, which it follows.
+	//   or with an import of v1, if quay.io/org/app:v1 has moved.
+	//   or with another source for latest, or a roll-back.
+	//   or with an image that is pushed to it.
+	//
+	// v1 points at quay.io/org/app@sha256:1, since 2026-01-02T02:04:05Z.
+	//   The source of v1 is quay.io/org/app:v1.
+	//   An import is due: the spec asks for generation 2 of v1, and the status has 1.
+	//   It would change with an import of v1, if quay.io/org/app:v1 has moved.
+	//   or with another source for v1, or a roll-back.
+	//   or with an image that is pushed to it.
+	// <nil>
+}
+
 func ExampleAge() {
 	fmt.Println(describe.Age(90*time.Second), describe.Age(47*time.Hour), describe.Age(15*24*time.Hour))
 	// Output: About a minute 47 hours 2 weeks

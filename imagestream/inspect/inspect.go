@@ -11,6 +11,10 @@
 //
 // [TagState] tells pending from done from failed, and why. [Diff] lists what is different in a newer stream.
 //
+// # Why
+//
+// [Explain] tells why a tag points where it does, and what would change that.
+//
 // # Differences from OpenShift
 //
 // The API has none of these questions; each client answers them for itself. [PullSpec] does what the clients
