@@ -82,11 +82,11 @@ func (r *review) resolveDigest(ref pullspec.Reference, d *decision) (resolved, b
 		return resolved{}, false // whether it exists makes no difference
 	}
 	image, known := r.image(ref.ID, d)
-	if !known || image == nil && !r.known.NoImages {
+	if !known || image == nil {
 		return resolved{}, false
 	}
 	integrated := r.known.InternalRegistry != "" && ref.Registry == r.known.InternalRegistry
-	return resolved{reference: ref, image: image, integrated: integrated, why: WhyExact, assumed: image == nil}, true
+	return resolved{reference: ref, image: image, integrated: integrated, why: WhyExact, assumed: r.known.NoImages}, true
 }
 
 // tagName is a tag that is looked up: partial by a short name, forced by the annotation.
@@ -139,7 +139,7 @@ func (r *review) resolveTag(n tagName, d *decision) (resolved, bool) {
 	if !known {
 		return resolved{}, false
 	}
-	if image == nil && !r.known.NoImages {
+	if image == nil {
 		d.why = WhyImageGone
 		return resolved{}, false
 	}
@@ -151,7 +151,7 @@ func (r *review) resolveTag(n tagName, d *decision) (resolved, bool) {
 	}
 	reference.Tag, reference.ID = "", event.Image
 	res.reference, res.image, res.integrated, res.local, res.event = reference, image, true, n.partial, event
-	res.assumed = image == nil
+	res.assumed = r.known.NoImages
 	if spec != nil {
 		res.tagNotes = spec.Annotations
 	}
@@ -272,7 +272,8 @@ func (r *review) assumeImage(key imagestream.Key, s *imagestream.ImageStream, id
 				return resolved{}, false
 			}
 			reference.Tag, reference.ID = "", e.Image
-			return resolved{reference: reference, integrated: true, why: WhyExact, stream: key, assumed: true}, true
+			image, _ := r.image(e.Image, d)
+			return resolved{reference: reference, image: image, integrated: true, why: WhyExact, stream: key, assumed: true}, true
 		}
 	}
 	d.why = WhyImageGone
@@ -322,10 +323,10 @@ func (r *review) stream(key imagestream.Key, d *decision) (*imagestream.ImageStr
 	return s, known
 }
 
-// image returns an image, nil if there is none, and whether that is known.
+// image returns an image, nil if there is none, and whether that is known. Without images every one is there, bare.
 func (r *review) image(name string, d *decision) (*imagestream.Image, bool) {
 	if r.known.NoImages {
-		return nil, true
+		return &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: name}}, true
 	}
 	image, known := r.known.Images[name]
 	if !known {

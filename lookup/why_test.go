@@ -265,3 +265,19 @@ func TestPathsThatCannotBeFollowed(t *testing.T) {
 		}
 	}
 }
+
+// TestRulesSeeTagsOfStreamsAlone judges by the annotations of a tag, which streams have, though its image is not known.
+func TestRulesSeeTagsOfStreamsAlone(t *testing.T) {
+	stream := nodejs(true)
+	stream.Spec.Tags[0].Annotations = map[string]string{"deny": "true"}
+	policy := mustPolicy(t, &lookup.Config{ExecutionRules: []lookup.ExecutionRule{
+		{Name: "denied", Reject: true, MatchImageAnnotations: []lookup.ValueCondition{{Key: "deny", Value: "true"}}},
+	}})
+	resolver := lookup.Resolver{Source: lookup.Streams{{Namespace: "shop", Name: "nodejs"}: stream}, Policy: policy}
+	for tag, refused := range map[string]bool{"local": true, "20": false} {
+		review, err := resolver.Review(t.Context(), &lookup.Request{Namespace: "shop", Object: pod("nodejs:"+tag, nil)})
+		if err != nil || (review.Refused != nil) != refused {
+			t.Errorf("%s: %v, %v", tag, review.Refused, err)
+		}
+	}
+}

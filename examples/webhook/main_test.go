@@ -54,11 +54,15 @@ func shop(t *testing.T) *lookup.Resolver {
 	return &lookup.Resolver{Source: source}
 }
 
+func hookOf(resolver *lookup.Resolver) *hook {
+	return newHook(func() *lookup.Resolver { return resolver }, func() error { return nil })
+}
+
 // start serves over TLS, as the program does.
 func start(t *testing.T, resolver *lookup.Resolver) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = newServer(resolver)
+	server.Config = hookOf(resolver).server()
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server
@@ -141,8 +145,8 @@ func TestBadRequests(t *testing.T) {
 		"no type":     {"", bytes.NewReader(asked), http.StatusUnsupportedMediaType, `content type "": application/json is wanted`},
 		"oversized":   {"application/json", strings.NewReader(`{"kind":"` + strings.Repeat("x", maxBody) + `"}`), http.StatusRequestEntityTooLarge, "the review has more than 7340032 bytes"},
 		"no JSON":     {"application/json", strings.NewReader("kind: AdmissionReview"), http.StatusBadRequest, "read the review: invalid character"},
-		"cut":         {"application/json", bytes.NewReader(asked[:len(asked)/2]), http.StatusBadRequest, "read the review: unexpected EOF"},
-		"old version": {"application/json", bytes.NewReader(bytes.Replace(asked, []byte("k8s.io/v1\""), []byte("k8s.io/v1beta1\""), 1)), http.StatusBadRequest, "the body is a AdmissionReview of admission.k8s.io/v1beta1: an AdmissionReview of admission.k8s.io/v1 with a request is wanted"},
+		"cut":         {"application/json", bytes.NewReader(asked[:len(asked)/2]), http.StatusBadRequest, "read the review: unexpected end of JSON input"},
+		"old version": {"application/json", bytes.NewReader(bytes.Replace(asked, []byte("k8s.io/v1\""), []byte("k8s.io/v1beta1\""), 1)), http.StatusBadRequest, `the body is of kind "AdmissionReview", version "admission.k8s.io/v1beta1": kind AdmissionReview of admission.k8s.io/v1 with a request is wanted`},
 		"no request":  {"application/json", strings.NewReader(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`), http.StatusBadRequest, "with a request is wanted"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,7 +155,7 @@ func TestBadRequests(t *testing.T) {
 			}
 		})
 	}
-	for path, want := range map[string]int{"/mutate": http.StatusMethodNotAllowed, "/": http.StatusNotFound, "/healthz": http.StatusOK} {
+	for path, want := range map[string]int{"/mutate": http.StatusMethodNotAllowed, "/": http.StatusNotFound, "/healthz": http.StatusOK, "/readyz": http.StatusOK} {
 		answer, err := server.Client().Get(server.URL + path)
 		if err != nil {
 			t.Fatal(err)
@@ -189,13 +193,13 @@ func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // TestSlowClient stops in the middle of a review, and is given up at the time that the server says, by the clock of the test.
 func TestSlowClient(t *testing.T) {
-	pair, err := tls.X509KeyPair(certificate(t))
+	pair, err := tls.X509KeyPair(testCertificate(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		listener := make(pipes, 1)
-		server := newServer(shop(t))
+		server := hookOf(shop(t)).server()
 		var served error
 		done := make(chan struct{})
 		go func() {
@@ -227,8 +231,8 @@ func TestSlowClient(t *testing.T) {
 	})
 }
 
-// certificate makes a certificate for 127.0.0.1, in PEM.
-func certificate(t *testing.T) (cert, key []byte) {
+// testCertificate makes a certificate for 127.0.0.1, in PEM.
+func testCertificate(t *testing.T) (cert, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -249,10 +253,28 @@ func certificate(t *testing.T) (cert, key []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }
 
+// startProgram starts the program, and returns where it serves.
+func startProgram(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(stderr).ReadString('\n')
+	_, url, ok := strings.Cut(strings.TrimSpace(line), "webhook: ")
+	if err != nil || !ok {
+		t.Fatalf("%q, %v", line, err)
+	}
+	return strings.TrimSuffix(url, "/mutate")
+}
+
 // TestProgram runs the program as a process of its own, asks it over TLS, and ends it.
 func TestProgram(t *testing.T) {
 	dir := t.TempDir()
-	cert, key := certificate(t)
+	cert, key := testCertificate(t)
 	policy := "kind: ImagePolicyConfig\napiVersion: image.openshift.io/v1\nexecutionRules:\n- {name: no-proxies, reject: true, onResources: [{group: apps, resource: deployments}], matchRegistries: [quay.io]}\n"
 	for name, text := range map[string][]byte{"cert.pem": cert, "key.pem": key, "policy.yaml": []byte(policy)} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
@@ -276,19 +298,8 @@ func TestProgram(t *testing.T) {
 	} {
 		cmd := exec.Command(os.Args[0], append(args, test.more...)...)
 		cmd.Env = append(os.Environ(), "WEBHOOK_MAIN=yes")
-		stderr, err := cmd.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		line, err := bufio.NewReader(stderr).ReadString('\n')
-		_, url, ok := strings.Cut(strings.TrimSpace(line), "webhook: ")
-		if err != nil || !ok {
-			t.Fatalf("%q, %v", line, err)
-		}
-		if code, text := post(t, client, strings.TrimSuffix(url, "/mutate"), "application/json", bytes.NewReader(asked)); code != http.StatusOK || !strings.Contains(text, test.want) {
+		url := startProgram(t, cmd)
+		if code, text := post(t, client, url, "application/json", bytes.NewReader(asked)); code != http.StatusOK || !strings.Contains(text, test.want) {
 			t.Errorf("%v: %d %s", test.more, code, text)
 		}
 		client.CloseIdleConnections()
@@ -309,8 +320,13 @@ func TestBadCommandLines(t *testing.T) {
 	for args, want := range map[string]string{
 		"": "-streams, -cert and -key are needed",
 		"-streams testdata/reviews -cert x -key x":                                 "no image streams",
-		"-streams testdata/streams -cert x -key x":                                 "open x: no such file",
+		"-streams testdata/streams -cert x -key x":                                 "stat x: no such file",
 		"-streams testdata/streams -cert x -key x -policy " + dir:                  "is a directory",
+		"-streams testdata/streams -cert x -key x more words":                      `["more" "words"]: only flags are wanted`,
+		"-streams testdata/streams -cert x -key x -registry shop":                  `-registry "shop": a host is wanted`,
+		"-streams testdata/streams -cert x -key x -reload 0s":                      "-reload 0s: a second or more is wanted",
+		"-streams testdata/streams -cert x -key x -reload soon":                    "invalid value",
+		"-streams nowhere -cert x -key x":                                          "nowhere",
 		"-streams testdata/streams -cert x -key x -policy " + dir + "/policy.yaml": `unknown field "resolveImage"`,
 	} {
 		if err := run(t.Context(), strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
