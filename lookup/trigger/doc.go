@@ -22,7 +22,16 @@
 // [lookup.Apply], or the request of a build. [Instantiate] computes what a build configuration records of a build.
 // All of them are pure: they read nothing, and change none of their arguments.
 //
+// # Setting triggers
+//
+// [Set] sets, pauses and removes triggers as "oc set triggers" does for images, and writes what the real controller
+// and oc read.
+//
 // # Differences from OpenShift
+//
+// [Set] pauses a trigger of a build configuration where oc removes it, compares namespaces when it removes triggers,
+// takes the only container if none is named, lets no two triggers set one container, and leaves alone what is not about
+// images: spec.paused of a Deployment, triggers on changes of the configuration, and annotations that cannot be followed.
 //
 // Where the real controller fails by a nil dereference, [ErrNoFrom] is returned. Pins are looked at, which the real
 // system does not know.
