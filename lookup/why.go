@@ -61,6 +61,18 @@ const (
 	WhyNoKind    Why = "NoKind"
 )
 
+// Why objects that follow tags have to wait; see trigger.Planner.
+const (
+	WhyHeld     Why = "Held"
+	WhyLoop     Why = "Loop"
+	WhyFlapping Why = "Flapping"
+	WhyUndone   Why = "Undone"
+	WhyBusy     Why = "Busy"
+	WhyBudget   Why = "Budget"
+	WhyFailed   Why = "Failed"
+	WhyBroken   Why = "Broken"
+)
+
 var messages = map[Why]string{
 	WhyNewest:     "it is the newest image of the tag",
 	WhyRepository: "the tag has no image yet: it will be in the image stream's repository",
@@ -104,6 +116,15 @@ var messages = map[Why]string{
 
 	WhyNotObject: "it is not an object",
 	WhyNoKind:    "the document has no kind: only what a path names is looked at",
+
+	WhyHeld:     "it is held at what it runs now, by an annotation",
+	WhyLoop:     "what it pushes comes back to a tag that it follows",
+	WhyFlapping: "its tag goes to and fro: it was at this image a short time ago",
+	WhyUndone:   "the same update was made before, and somebody has undone it",
+	WhyBusy:     "its last update is still on its way",
+	WhyBudget:   "as many objects as may are on their way",
+	WhyFailed:   "its last update failed",
+	WhyBroken:   "its triggers cannot be followed",
 }
 
 // Message returns the sentence for people, without a full stop; for a code that this package does not have, the code.

@@ -186,7 +186,7 @@ func (p *Plan) causes(from *imagestream.ObjectReference) bool {
 }
 
 // buildTriggers returns the image change triggers of a build configuration that follow tags.
-func buildTriggers(object map[string]any) []Trigger {
+func buildTriggers(object map[string]any, careful bool) []Trigger {
 	strategy := strategyFrom(object)
 	var list []Trigger
 	for _, t := range imageChanges(object) {
@@ -197,7 +197,9 @@ func buildTriggers(object map[string]any) []Trigger {
 		if from == nil || from.Kind != imagestream.KindImageStreamTag || from.Name == "" {
 			continue
 		}
-		list = append(list, Trigger{From: From{from.Kind, from.Name, from.Namespace, from.APIVersion}, FieldPath: path})
+		list = append(list, Trigger{
+			From: From{from.Kind, from.Name, from.Namespace, from.APIVersion}, FieldPath: path, Paused: careful && t.paused,
+		})
 	}
 	return list
 }

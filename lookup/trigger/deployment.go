@@ -95,13 +95,14 @@ func (p *planner) setNamed(list string, t *imageChangeParams, image Image) {
 
 // deploymentTriggers returns a trigger for each container that a trigger of a deployment configuration names, those of
 // one name in both lists twice.
-func deploymentTriggers(object map[string]any) []Trigger {
+func deploymentTriggers(object map[string]any, careful bool) []Trigger {
 	spec := podspec.Walk(object, deploymentSteps)
 	var list []Trigger
 	for _, t := range deploymentParams(object) {
 		if t.from.Name == "" {
 			continue
 		}
+		before := len(list)
 		for _, name := range t.containers {
 			name, _ := name.(string)
 			for _, in := range [...]string{podspec.Containers, podspec.InitContainers} {
@@ -109,6 +110,9 @@ func deploymentTriggers(object map[string]any) []Trigger {
 					list = append(list, Trigger{From: t.from, FieldPath: podspec.NamePath(deploymentBase, in, name), Paused: !t.automatic})
 				}
 			}
+		}
+		if careful && len(list) == before { // it changes no container, and can stop all the others
+			list = append(list, Trigger{From: t.from, FieldPath: "spec.triggers", Paused: !t.automatic})
 		}
 	}
 	return list

@@ -22,6 +22,25 @@
 // [lookup.Apply], or the request of a build. [Instantiate] computes what a build configuration records of a build.
 // All of them are pure: they read nothing, and change none of their arguments.
 //
+// # Many objects
+//
+// An [Index] knows which objects follow which tags. A [Planner] plans for all of them: one update for each object for
+// any number of moved tags, none that changes nothing, and none for objects whose tags did not move.
+//
+//   - A budget bounds how many objects are on their way at a time, in all and in a namespace. Whoever waits longest is
+//     first. A Deployment, DeploymentConfig, StatefulSet or DaemonSet is on its way until its status says that all of it
+//     runs; if it never does, it keeps its place. A build, and any other object, is on its way while it is written.
+//   - An object in a loop is left alone: one whose own output moves a tag that it follows, directly, over tags that
+//     follow others, or over other objects. Outputs are those of build configurations, and those that an object names in
+//     [PushesAnnotation].
+//   - A tag that goes to and fro takes an object along once each way. The same step is made again after a time, that
+//     doubles with each further time.
+//   - What another writer undoes is done once more at once, and then after such a time.
+//   - [Hold] keeps an object at what it runs now, whatever its tags do; a pinned tag does not move.
+//
+// A planner reads nothing, and takes the time as an argument. What it remembers, steps and places, is lost with it, and not
+// needed: one that comes new ends at the same.
+//
 // # Setting triggers
 //
 // [Set] sets, pauses and removes triggers as "oc set triggers" does for images, and writes what the real controller
@@ -35,4 +54,10 @@
 //
 // Where the real controller fails by a nil dereference, [ErrNoFrom] is returned. Pins are looked at, which the real
 // system does not know.
+//
+// A [Planner] is without accidents of the real controller: it takes resource versions as they are, follows a tag with
+// an apiVersion and without a kind, and only image stream tags, by tag and not by stream; a tag without a pull spec does
+// not resolve; the default trigger of a build whose strategy builds from no tag does nothing; namespaces are compared
+// with the default filled in; a deployment configuration is woken by all its tags. The other functions answer as the real
+// controller does.
 package trigger

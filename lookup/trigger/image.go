@@ -55,7 +55,7 @@ func (r resolver) resolve(namespace, name string) (Image, bool) {
 		return image, false
 	}
 	repository := s.Status.DockerImageRepository
-	if repository == "" {
+	if repository == "" && isLocal(s, image.Tag) {
 		repository = r.env.InternalRegistry + "/" + namespace + "/" + name
 	}
 	image.PullSpec = eventPullSpec(s, image.Tag, repository, image.Event)

@@ -62,7 +62,7 @@ func planAnnotation(object map[string]any, r resolver) (Plan, error) {
 	for i := range triggers {
 		t := &triggers[i]
 		path, inside := cutBase(t.FieldPath, w.Spec)
-		if t.Paused || !inside {
+		if t.Paused || !inside || r.careful && t.From.Kind != "" && t.From.Kind != imagestream.KindImageStreamTag {
 			continue
 		}
 		image, ok := r.resolve(orOwn(t.From.Namespace, namespace), t.From.Name)

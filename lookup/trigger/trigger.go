@@ -53,12 +53,23 @@ func (t *Trigger) Stream(namespace string) (stream imagestream.Key, tag string, 
 	return imagestream.Key{Namespace: orOwn(t.From.Namespace, namespace), Name: name}, orLatest(tag), true
 }
 
+// followed returns the stream and the tag that a careful planner follows for a trigger: unlike [Trigger.Stream] it does
+// not mind an apiVersion, and no kind is a tag.
+func (t *Trigger) followed(namespace string) (stream imagestream.Key, tag string, ok bool) {
+	plain := *t
+	plain.From.APIVersion, plain.From.Kind = "", cmp.Or(t.From.Kind, imagestream.KindImageStreamTag)
+	return plain.Stream(namespace)
+}
+
 // Parse reads the value of an [Annotation]. Null and the empty list are no triggers. Errors are an [ErrSyntax] or
 // an [ErrDuplicate].
 func Parse(annotation string) ([]Trigger, error) {
-	var triggers []Trigger
-	if err := json.Unmarshal([]byte(annotation), &triggers); err != nil {
-		return nil, fmt.Errorf("annotation %s: %w: %s", Annotation, ErrSyntax, whatIsWrong(err))
+	triggers, ok := parseFast(annotation)
+	if !ok {
+		var err error
+		if triggers, err = parseAny(annotation); err != nil {
+			return nil, fmt.Errorf("annotation %s: %w: %s", Annotation, ErrSyntax, whatIsWrong(err))
+		}
 	}
 	for i := range triggers {
 		for j := range triggers[:i] {
@@ -68,6 +79,12 @@ func Parse(annotation string) ([]Trigger, error) {
 		}
 	}
 	return triggers, nil
+}
+
+// parseAny reads a list of triggers as the real system does, by encoding/json.
+func parseAny(annotation string) (triggers []Trigger, err error) {
+	err = json.Unmarshal([]byte(annotation), &triggers)
+	return triggers, err
 }
 
 // whatIsWrong says what is wrong with a JSON text, in words of JSON.
@@ -87,11 +104,15 @@ func whatIsWrong(err error) string {
 //
 // The triggers of a build configuration are never paused here: what is paused may wake it, and then does nothing.
 func Of(object map[string]any) ([]Trigger, error) {
+	return triggersOf(object, false)
+}
+
+func triggersOf(object map[string]any, careful bool) ([]Trigger, error) {
 	switch group, kind := podspec.GroupKind(object); {
 	case group == "apps.openshift.io" && kind == "DeploymentConfig":
-		return deploymentTriggers(object), nil
+		return deploymentTriggers(object, careful), nil
 	case group == "build.openshift.io" && kind == "BuildConfig":
-		return buildTriggers(object), nil
+		return buildTriggers(object, careful), nil
 	}
 	return annotated(object)
 }

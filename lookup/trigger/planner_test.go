@@ -1,0 +1,542 @@
+package trigger_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/lookup"
+	"github.com/imagestreams/imagestreams/lookup/trigger"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+// world is a cluster of objects and streams, with a planner that is told of all that happens.
+type world struct {
+	t       testing.TB
+	planner *trigger.Planner
+	now     time.Time
+	objects map[trigger.ID]map[string]any
+	streams map[imagestream.Key]*imagestream.ImageStream
+	// wrote is called for each update after it was written.
+	wrote func(u trigger.Update)
+	log   []string
+}
+
+func newWorld(t testing.TB, opts trigger.Options) *world {
+	return &world{
+		t: t, planner: trigger.NewPlanner(opts), now: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC),
+		objects: map[trigger.ID]map[string]any{}, streams: map[imagestream.Key]*imagestream.ImageStream{},
+	}
+}
+
+// set stores an object and tells the planner.
+func (w *world) set(o map[string]any) trigger.ID {
+	id := trigger.IDOf(o)
+	w.objects[id] = o
+	if err := w.planner.SetObject(o); err != nil {
+		w.t.Logf("%v", err)
+	}
+	return id
+}
+
+// stream returns a stream, a new one if there is none.
+func (w *world) stream(name string) *imagestream.ImageStream {
+	key := imagestream.Key{Namespace: "shop", Name: name}
+	if s := w.streams[key]; s != nil {
+		return s
+	}
+	return &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: name}}
+}
+
+// push moves a tag "stream:tag", and those that follow it, to an image.
+func (w *world) push(tag, image string) {
+	name, tag, _ := strings.Cut(tag, ":")
+	event := tagevent.Event{Created: tagevent.TimeOf(w.now), Image: image, DockerImageReference: ref(name, image)}
+	s, _ := imagestream.Push(w.stream(name), tag, event)
+	s, _ = imagestream.PushToTrackers(s, tag, event)
+	w.put(s)
+}
+
+func (w *world) put(s *imagestream.ImageStream) {
+	w.streams[s.Key()] = s
+	w.planner.SetStream(s)
+}
+
+// ref is the pull spec of an image of a stream.
+func ref(stream, image string) string { return "quay.io/shop/" + stream + "@" + image }
+
+// round plans once and writes what is planned.
+func (w *world) round() trigger.Round {
+	round := w.planner.Plan(w.now)
+	for _, u := range round.Updates {
+		w.write(u)
+	}
+	return round
+}
+
+// write makes an update, which must change something.
+func (w *world) write(u trigger.Update) {
+	w.t.Helper()
+	old := w.objects[u.ID]
+	next := lookup.Apply(old, u.Changes)
+	if u.Build != nil {
+		entries, err := trigger.Instantiate(old, u.Build.From, u.Build.TriggeredByImage, imagestream.Env{Now: w.now, Streams: w.streams})
+		if err != nil {
+			w.t.Fatalf("%s: %v", u.ID, err)
+		}
+		text, _ := json.Marshal(map[string]any{"imageChangeTriggers": entries})
+		next = maps.Clone(old)
+		next["status"] = object(string(text))
+	}
+	if cmp.Equal(old, next) {
+		w.t.Fatalf("%s got an update that changes nothing: %+v", u.ID, u)
+	}
+	w.objects[u.ID] = next
+	w.log = append(w.log, u.ID.Name)
+	w.planner.Done(u.ID, next, nil)
+	if w.wrote != nil {
+		w.wrote(u)
+	}
+}
+
+// settle plans and writes until nothing is to be done, and returns the last round. More than a few rounds fail.
+func (w *world) settle() trigger.Round {
+	w.t.Helper()
+	for range 5 {
+		if round := w.round(); len(round.Updates) == 0 {
+			return round
+		}
+	}
+	w.t.Fatalf("it does not settle: %v", w.log)
+	return trigger.Round{}
+}
+
+// expect compares the objects that were updated since the last call.
+func (w *world) expect(names ...string) {
+	w.t.Helper()
+	if !slices.Equal(w.log, names) {
+		w.t.Fatalf("updates of %v, want %v", w.log, names)
+	}
+	w.log = nil
+}
+
+// why returns the reason for which an object waits.
+func why(round trigger.Round, id trigger.ID) lookup.Why {
+	for _, w := range round.Waiting {
+		if w.ID == id {
+			return w.Why
+		}
+	}
+	return ""
+}
+
+// image returns the image of the first container of a deployment.
+func (w *world) image(id trigger.ID) string { return imagesOf(w.objects[id])["a"] }
+
+// deployment makes a Deployment whose container a follows a tag.
+func deployment(name, tag, image string) map[string]any {
+	o := workload(false, map[string]string{"a": image}, []tie{{tag, "a", false}})
+	o["metadata"].(map[string]any)["name"] = name
+	return o
+}
+
+// buildConfig makes a BuildConfig from one tag to another.
+func buildConfig(name, from, to string) map[string]any {
+	return object(fmt.Sprintf(`{"apiVersion":"build.openshift.io/v1","kind":"BuildConfig","metadata":{"namespace":"shop","name":%q},"spec":{
+		"triggers":[{"type":"ImageChange","imageChange":{}}],
+		"strategy":{"sourceStrategy":{"from":{"kind":"ImageStreamTag","name":%q}}},
+		"output":{"to":{"kind":"ImageStreamTag","name":%q}}}}`, name, from, to))
+}
+
+// pushOutputs makes every build push a new image to a tag.
+func (w *world) pushOutputs(outputs map[string]string) {
+	n := 0
+	w.wrote = func(u trigger.Update) {
+		if tag := outputs[u.ID.Name]; tag != "" {
+			n++
+			w.push(tag, fmt.Sprintf("sha256:b%d", n))
+		}
+	}
+}
+
+func ExamplePlanner() {
+	p := trigger.NewPlanner(trigger.Options{AtOnce: 1})
+	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
+	for _, s := range env([3]string{"web", "prod", "sha256:1a"}).Streams {
+		p.SetStream(s)
+	}
+	for _, name := range []string{"green", "blue"} {
+		if err := p.SetObject(deployment(name, "web:prod", "old")); err != nil {
+			fmt.Println(err)
+		}
+	}
+	for range 3 {
+		round := p.Plan(now)
+		for _, u := range round.Updates {
+			fmt.Println(u.ID, u.Changes[0].To)
+			p.Done(u.ID, nil, nil)
+		}
+		for _, w := range round.Waiting {
+			fmt.Println(w.ID, w.Why.Message())
+		}
+	}
+	// Output:
+	// Deployment shop/blue quay.io/shop/web@sha256:1a
+	// Deployment shop/green as many objects as may are on their way
+	// Deployment shop/green quay.io/shop/web@sha256:1a
+}
+
+func ExampleIndex() {
+	var index trigger.Index
+	fmt.Println(index.Set(webDeployment), index.Set(webBuild))
+	shop := func(name string) imagestream.Key { return imagestream.Key{Namespace: "shop", Name: name} }
+	fmt.Println(index.Followers(shop("web"), "prod"), index.Followers(shop("nodejs"), "20"), index.Tags(shop("nodejs")))
+	index.Delete(trigger.IDOf(webBuild))
+	fmt.Println(index.Followers(shop("nodejs"), "20"))
+	// Output:
+	// <nil> <nil>
+	// [Deployment shop/web] [BuildConfig shop/web] [20]
+	// []
+}
+
+func ExampleHold() {
+	held := trigger.Hold(webDeployment, "1b loses orders")
+	fmt.Println(held["metadata"].(map[string]any)["annotations"].(map[string]any)[trigger.HoldAnnotation])
+	fmt.Println(cmp.Equal(trigger.Release(held), webDeployment))
+	// Output:
+	// 1b loses orders
+	// true
+}
+
+func TestOneUpdateForManyMovedTags(t *testing.T) {
+	w := newWorld(t, trigger.Options{})
+	o := workload(false, map[string]string{"a": "old", "b": "old", "c": "old"}, []tie{{"x:1", "a", false}, {"x:2", "b", false}, {"y:1", "c", false}})
+	w.set(o)
+	for range 3 {
+		w.push("x:1", "sha256:0a")
+		w.push("x:2", "sha256:0b")
+		w.push("y:1", "sha256:0c")
+	}
+	w.settle()
+	w.expect("w")
+	w.push("x:3", "sha256:0d") // a tag that nothing follows
+	if round := w.round(); len(round.Updates)+len(round.Waiting) > 0 {
+		t.Errorf("a tag that nothing follows: %+v", round)
+	}
+}
+
+func TestBuildWhoseOutputStreamIsItsInputStream(t *testing.T) {
+	for _, tc := range []struct {
+		name, from, to string
+		tracks         bool
+		builds         int
+		path           []string
+	}{
+		{"another tag", "app:base", "app:latest", false, 1, nil},
+		{"the same tag", "app:latest", "app:latest", false, 0, []string{"BuildConfig shop/b", "shop/app:latest", "BuildConfig shop/b"}},
+		{"a tag that follows the output", "app:base", "app:latest", true, 0, []string{"BuildConfig shop/b", "shop/app:latest", "shop/app:base", "BuildConfig shop/b"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, trigger.Options{})
+			s := w.stream("app")
+			if tc.tracks {
+				s.Spec.Tags = []imagestream.TagReference{{Name: "base", From: &imagestream.ObjectReference{Kind: "ImageStreamTag", Name: "latest"}}}
+			}
+			w.put(s)
+			id := w.set(buildConfig("b", tc.from, tc.to))
+			w.pushOutputs(map[string]string{"b": tc.to})
+			w.push(tc.from, "sha256:0a")
+			round := w.settle()
+			if len(w.log) != tc.builds {
+				t.Errorf("%d builds, want %d", len(w.log), tc.builds)
+			}
+			if tc.path == nil {
+				return
+			}
+			if why(round, id) != lookup.WhyLoop || !slices.Equal(round.Waiting[0].Path, tc.path) {
+				t.Errorf("waiting %+v, want a loop of %v", round.Waiting, tc.path)
+			}
+		})
+	}
+}
+
+func TestTwoObjectsThatEachPushWhatTheOtherFollows(t *testing.T) {
+	pushing := func(o map[string]any, tags string) map[string]any {
+		o["metadata"].(map[string]any)["annotations"].(map[string]any)[trigger.PushesAnnotation] = tags
+		return o
+	}
+	for _, tc := range []struct {
+		name string
+		a, b map[string]any
+	}{
+		{"builds", buildConfig("a", "x:1", "y:1"), buildConfig("b", "y:1", "x:1")},
+		{"deployments", pushing(deployment("a", "x:1", "old"), "z:1, y:1"), pushing(deployment("b", "y:1", "old"), "shop/x:1")},
+		{"a build and a deployment", buildConfig("a", "x:1", "y:1"), pushing(deployment("b", "y:1", "old"), "x:1")},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, trigger.Options{})
+			a := w.set(tc.a)
+			w.pushOutputs(map[string]string{"a": "y:1", "b": "x:1"})
+			w.push("x:1", "sha256:0a")
+			w.settle()
+			w.expect("a") // alone it is no loop
+			b := w.set(tc.b)
+			w.push("x:1", "sha256:0b")
+			round := w.settle()
+			w.expect()
+			if why(round, a) != lookup.WhyLoop || why(round, b) != lookup.WhyLoop {
+				t.Errorf("waiting %+v", round.Waiting)
+			}
+			w.planner.DeleteObject(b)
+			delete(w.objects, b)
+			w.settle()
+			w.expect("a")
+		})
+	}
+}
+
+func TestTagThatMovesABAB(t *testing.T) {
+	w := newWorld(t, trigger.Options{Settle: 10 * time.Minute})
+	w.push("x:1", "sha256:aa")
+	id := w.set(deployment("d", "x:1", ref("x", "sha256:aa")))
+	w.settle()
+	var round trigger.Round
+	for _, image := range []string{"bb", "aa", "bb", "aa", "bb"} {
+		w.now = w.now.Add(time.Minute)
+		w.push("x:1", "sha256:"+image)
+		round = w.settle()
+	}
+	w.expect("d", "d")
+	if why(round, id) != lookup.WhyFlapping || w.image(id) != ref("x", "sha256:aa") {
+		t.Errorf("waiting %+v at %s", round.Waiting, w.image(id))
+	}
+	if want := w.now.Add(-4 * time.Minute).Add(10 * time.Minute); !round.Next.Equal(want) {
+		t.Errorf("next round at %v, want %v", round.Next, want)
+	}
+	w.now = round.Next
+	w.settle()
+	w.expect("d") // it has come to rest
+	if w.image(id) != ref("x", "sha256:bb") {
+		t.Errorf("after all it runs %s", w.image(id))
+	}
+	w.push("x:1", "sha256:cc") // what is new is not held back
+	w.settle()
+	w.expect("d")
+}
+
+func TestRollbackOfTheTagIsNotHeldBack(t *testing.T) {
+	w := newWorld(t, trigger.Options{})
+	id := w.set(deployment("d", "x:1", "old"))
+	for _, image := range []string{"aa", "bb", "aa"} {
+		w.push("x:1", "sha256:"+image)
+		w.settle()
+	}
+	w.expect("d", "d", "d")
+	if w.image(id) != ref("x", "sha256:aa") {
+		t.Errorf("it runs %s", w.image(id))
+	}
+}
+
+func TestRollbackOfTheWorkloadAlone(t *testing.T) {
+	w := newWorld(t, trigger.Options{})
+	old := ref("x", "sha256:aa")
+	id := w.set(deployment("d", "x:1", old))
+	w.push("x:1", "sha256:bb")
+	w.settle()
+	w.expect("d")
+
+	w.set(trigger.Hold(deployment("d", "x:1", old), "bb is broken"))
+	round := w.settle()
+	w.expect()
+	if why(round, id) != lookup.WhyHeld || w.image(id) != old {
+		t.Errorf("waiting %+v at %s", round.Waiting, w.image(id))
+	}
+	w.push("x:1", "sha256:cc")
+	w.settle()
+	w.expect() // held is held, whatever the tag does
+	w.set(trigger.Release(w.objects[id]))
+	w.settle()
+	w.expect("d")
+	if w.image(id) != ref("x", "sha256:cc") {
+		t.Errorf("it runs %s", w.image(id))
+	}
+}
+
+// TestMutationThatAnotherWriterUndoes: two writers that never agree, as in k8s-digester#25.
+func TestMutationThatAnotherWriterUndoes(t *testing.T) {
+	w := newWorld(t, trigger.Options{})
+	id := w.set(deployment("d", "x:1", "placeholder"))
+	w.wrote = func(trigger.Update) { w.set(deployment("d", "x:1", "placeholder")) }
+	w.push("x:1", "sha256:aa")
+	round := w.settle()
+	w.expect("d", "d") // once more, in case it was one apply
+	if why(round, id) != lookup.WhyUndone {
+		t.Errorf("waiting %+v", round.Waiting)
+	}
+	for _, wait := range []time.Duration{10, 20, 40} { // minutes
+		if got := round.Next.Sub(w.now); got != wait*time.Minute {
+			t.Errorf("next round in %v, want %d minutes", got, wait)
+		}
+		w.now = round.Next
+		round = w.settle()
+		w.expect("d")
+	}
+	w.push("x:1", "sha256:bb") // another image is another step
+	w.settle()
+	w.expect("d", "d")
+}
+
+func TestBudget(t *testing.T) {
+	w := newWorld(t, trigger.Options{AtOnce: 3, AtOncePerNamespace: 2})
+	var ids []trigger.ID
+	for i, namespace := range []string{"p", "p", "p", "q", "q"} {
+		o := deployment(fmt.Sprint("d", i), "shop/x:1", "old")
+		o["metadata"].(map[string]any)["namespace"] = namespace
+		o["metadata"].(map[string]any)["generation"] = 1.0
+		set, err := trigger.Set(o, trigger.Setting{RemoveAll: true})
+		if err == nil {
+			set, err = trigger.Set(set, trigger.Setting{FromImage: "shop/x:1", Containers: []string{"a"}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, w.set(set))
+	}
+	w.wrote = func(u trigger.Update) {
+		o := w.objects[u.ID]
+		metadata := maps.Clone(o["metadata"].(map[string]any))
+		metadata["generation"] = 2.0
+		o["metadata"] = metadata
+		w.set(o)
+	}
+	w.push("x:1", "sha256:aa")
+	round := w.settle()
+	w.expect("d0", "d1", "d3")
+	if why(round, ids[2]) != lookup.WhyBudget || why(round, ids[4]) != lookup.WhyBudget {
+		t.Errorf("waiting %+v", round.Waiting)
+	}
+	running := func(id trigger.ID) {
+		o := maps.Clone(w.objects[id])
+		o["status"] = map[string]any{"observedGeneration": 2.0, "replicas": 1.0, "updatedReplicas": 1.0, "availableReplicas": 1.0}
+		w.set(o)
+	}
+	running(ids[3])
+	w.settle()
+	w.expect("d4") // d2 is longer in the queue, but its namespace is full
+	running(ids[0])
+	w.settle()
+	w.expect("d2")
+
+	w.push("x:1", "sha256:bb")
+	w.settle()
+	w.expect("d1", "d2", "d4") // what is on its way keeps its place, and takes the next image in it
+}
+
+func TestFailuresWait(t *testing.T) {
+	w := newWorld(t, trigger.Options{})
+	id := w.set(deployment("d", "x:1", "old"))
+	w.push("x:1", "sha256:aa")
+	for _, wait := range []time.Duration{1, 2, 4} {
+		round := w.planner.Plan(w.now)
+		if len(round.Updates) != 1 {
+			t.Fatalf("round %+v", round)
+		}
+		w.planner.Done(id, nil, errors.New("broken"))
+		round = w.planner.Plan(w.now)
+		if len(round.Updates) > 0 || why(round, id) != lookup.WhyFailed || round.Next.Sub(w.now) != wait*time.Second {
+			t.Fatalf("after a failure: %+v", round)
+		}
+		w.now = round.Next
+	}
+	round := w.planner.Plan(w.now)
+	if len(round.Updates) != 1 {
+		t.Fatalf("round %+v", round)
+	}
+	if round := w.planner.Plan(w.now); why(round, id) != lookup.WhyBusy {
+		t.Fatalf("while it is being written: %+v", round)
+	}
+	w.planner.Done(id, nil, fmt.Errorf("update: %w", imagestream.ErrConflict))
+	w.settle()
+	w.expect("d")
+}
+
+func TestPinHoldsAndEnds(t *testing.T) {
+	w := newWorld(t, trigger.Options{})
+	good, bad := digest("aa"), digest("bb")
+	id := w.set(deployment("d", "x:1", ref("x", good)))
+	w.push("x:1", good)
+	w.push("x:1", bad)
+	event := tagevent.Event{Image: good, DockerImageReference: ref("x", good)}
+	end := w.now.Add(time.Hour)
+	pinned, err := imagestream.Pin(w.stream("x"), "1", event, "bb is broken", end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put(pinned)
+	round := w.settle()
+	w.expect()
+	if !round.Next.Equal(end) {
+		t.Errorf("next round at %v, want the end of the pin", round.Next)
+	}
+	w.now = end
+	w.settle()
+	w.expect("d")
+	if w.image(id) != ref("x", bad) {
+		t.Errorf("after the pin it runs %s", w.image(id))
+	}
+}
+
+func TestOlderObjectsAreIgnored(t *testing.T) {
+	w := newWorld(t, trigger.Options{})
+	at := func(generation float64, uid, image string) map[string]any {
+		o := deployment("d", "x:1", image)
+		o["metadata"].(map[string]any)["generation"], o["metadata"].(map[string]any)["uid"] = generation, uid
+		return o
+	}
+	w.push("x:1", "sha256:aa")
+	w.set(at(2, "u1", ref("x", "sha256:aa")))
+	w.settle()
+	if err := w.planner.SetObject(at(1, "u1", "old")); err != nil {
+		t.Fatal(err)
+	}
+	if round := w.planner.Plan(w.now); len(round.Updates) > 0 {
+		t.Errorf("an event that came late: %+v", round)
+	}
+	w.set(at(1, "u2", "old"))
+	w.settle()
+	w.expect("d") // it was made anew
+}
+
+func TestBrokenAndUnresolvedAreSaid(t *testing.T) {
+	w := newWorld(t, trigger.Options{})
+	broken := deployment("broken", "x:1", "old")
+	broken["metadata"].(map[string]any)["annotations"].(map[string]any)[trigger.Annotation] = "["
+	b, u := w.set(broken), w.set(deployment("unresolved", "x:none", "old"))
+	w.push("x:1", "sha256:aa")
+	round := w.settle()
+	if why(round, b) != lookup.WhyBroken || !errors.Is(round.Waiting[0].Err, trigger.ErrSyntax) {
+		t.Errorf("broken: %+v", round.Waiting)
+	}
+	if why(round, u) != lookup.WhyNoEvent || round.Waiting[1].Tag != "shop/x:none" {
+		t.Errorf("unresolved: %+v", round.Waiting)
+	}
+	both := workload(false, map[string]string{"a": ref("x", "sha256:aa")}, []tie{{"x:1", "a", false}, {"x:none", "b", false}})
+	w.set(both)
+	w.settle()
+	w.planner.SetStream(w.stream("x"))
+	if round := w.settle(); len(round.Waiting) > 0 {
+		t.Errorf("nothing moved, and objects were looked at: %+v", round.Waiting)
+	}
+	w.push("x:none", "sha256:aa")
+	w.set(deployment("broken", "x:1", "old"))
+	w.settle()
+	w.expect("broken", "unresolved", "w")
+}
