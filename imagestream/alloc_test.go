@@ -44,7 +44,7 @@ func TestUpdateCost(t *testing.T) {
 					t.Fatal(errs)
 				}
 			})
-			within(t, "update", allocs, bytes, 60, 4096+96*float64(n))
+			within(t, "update", allocs, bytes, 22, 4096+96*float64(n))
 			return bytes
 		}
 		return update(imagestream.PrepareUpdate, next), update(imagestream.PrepareUpdateInternal, pushed)
