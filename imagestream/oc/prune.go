@@ -133,12 +133,14 @@ type Pruning struct {
 	// Read returns the cluster's objects, with a namespace only that one's: streams first, images after them,
 	// then workloads and limits of size.
 	Read func(ctx context.Context, namespace string) (prune.Input, error)
-	// Objects and Registry are what is changed. Registry gets an address, which may be empty. Both are used with
-	// --confirm only.
+	// Objects and Registry are what is changed, with --confirm only. Registry gets an address, which is empty if
+	// neither the command nor an image nor a stream names it.
 	Objects  prune.Objects
 	Registry func(address string) (prune.Registry, error)
 	// Out gets what the command prints. Nil prints nothing.
 	Out io.Writer
+	// Planned is called before something is removed, with what would be; nil is not called.
+	Planned func(plan *prune.Plan)
 	// Trace is told of each step; nil is nobody.
 	Trace *prune.Trace
 }
@@ -175,6 +177,9 @@ func (p *Pruning) PruneImages(ctx context.Context, cmd Command) error {
 		if registry, err = p.Registry(address); err != nil {
 			return err
 		}
+	}
+	if p.Planned != nil {
+		p.Planned(plan)
 	}
 	result := plan.Run(ctx, p.Objects, registry, p.Trace)
 	return errors.Join(p.tell(result), result.Err())

@@ -33,7 +33,9 @@ func (p *pruned) UpdateStatus(ctx context.Context, key imagestream.Key,
 	return engine.Write(ctx, write.Request{Key: key, Rules: write.AsStatus, Change: change})
 }
 
-func (p *pruned) DeleteLayerLink(_ context.Context, _ imagestream.Key, d string) error { return p.lose(d) }
+func (p *pruned) DeleteLayerLink(_ context.Context, _ imagestream.Key, d string) error {
+	return p.lose(d)
+}
 
 func (p *pruned) DeleteManifestLink(_ context.Context, _ imagestream.Key, d string) error {
 	return p.lose(d)
