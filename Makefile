@@ -33,7 +33,7 @@ lint: $(BIN)/staticcheck
 stranger:
 	@cd internal/tools && go run ./stranger $(CURDIR)
 
-# torture runs what is too long for test: every fuzz target for 10 minutes, the rapid tests with three seeds from SEED on.
+# torture runs what is too long for test: every fuzz target for 10 minutes, the rapid tests with three seeds from SEED on, a hundred faults of an etcd cluster.
 torture:
 	@SEED=$(SEED) bash internal/tools/torture.sh
 

@@ -17,7 +17,7 @@
 //	imagestream/describe  texts, tables and pictures for people
 //	imagestream/prune     what nobody needs any more
 //	imagestream/client    what people do with streams, one method for each thing, on any Store
-//	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup, adm prune images
+//	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup
 //	tagevent              the history of one tag
 //	importer              the Registry port; planning, fetching and applying imports
 //	importer/polite       wrappers that spare registries
@@ -31,13 +31,13 @@
 //	fakes/registrytest    the suite that every Registry passes
 //	adapters/oci          a Registry over HTTP (a module of its own)
 //	adapters/bolt         a Store in one file (a module of its own)
+//	adapters/etcd         a Store on etcd, for many writers (a module of its own)
 //	adapters/yaml         exact images into files, byte for byte (a module of its own)
 //	adapters/openshift    a cluster's types and client (a module of its own)
 //	examples/quickstart   the whole story as a program (a module of its own, with the next)
 //	examples/streams      streams in a file, in the words of oc
 //	examples/rewrite      exact images into manifests, for pipelines
 //	examples/webhook      exact images at admission
-//	examples/prune        what nobody needs any more, removed from a store and a registry
 //
 // The core is pure: a function lists what it needs to know, the caller reads that, a second function
 // computes, the caller writes. No clock, context, log or goroutine is in it, arguments are never changed, and

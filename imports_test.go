@@ -34,7 +34,7 @@ var graph = map[string][]string{
 	"imagestream/view":     {"imagestream", "imagestream/edit", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
 	"imagestream/inspect":  {"imagestream", "imagestream/pullspec", "tagevent"},
 	"imagestream/edit":     {"imagestream", "imagestream/inspect", "imagestream/pullspec", "tagevent"},
-	"imagestream/prune":    {"imagestream", "imagestream/describe", "imagestream/manifest", "imagestream/pullspec", "tagevent", "internal/podspec"},
+	"imagestream/prune":    {"imagestream", "imagestream/manifest", "imagestream/pullspec", "tagevent", "internal/podspec"},
 	"imagestream/describe": {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "imagestream/inspect"},
 	"imagestream/rest": {
 		"imagestream", "imagestream/edit", "imagestream/manifest", "imagestream/pullspec", "imagestream/view", "imagestream/write", "importer",
@@ -42,7 +42,7 @@ var graph = map[string][]string{
 	},
 	"imagestream/client": {"imagestream", "imagestream/write", "imagestream/edit", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "importer", "tagevent"},
 	"imagestream/oc": {
-		"imagestream", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "imagestream/describe", "imagestream/client", "imagestream/prune",
+		"imagestream", "imagestream/pullspec", "imagestream/inspect", "imagestream/view", "imagestream/describe", "imagestream/client",
 		"importer", "internal/podspec",
 	},
 	"lookup/trigger": {"lookup", "imagestream", "imagestream/pullspec", "tagevent", "internal/podspec"},

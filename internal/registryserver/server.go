@@ -45,9 +45,6 @@ type Options struct {
 	// their passwords, may pull everything.
 	Auth  bool
 	Users map[string]string
-	// Delete lets layers and manifests be deleted from repositories, and, as OpenShift's registry does, blobs for good by
-	// DELETE /admin/blobs/DIGEST.
-	Delete bool
 }
 
 // Server is a registry that runs.
@@ -83,15 +80,6 @@ func Start(opts Options) (*Server, error) {
 	}
 	config.HTTP.Secret = "for one process only"
 	mux := http.NewServeMux()
-	if opts.Delete {
-		config.Storage["delete"] = configuration.Parameters{"enabled": true}
-		remove, err := blobRemover(opts.Dir)
-		if err != nil {
-			listener.Close()
-			return nil, err
-		}
-		mux.Handle("DELETE /admin/blobs/{digest}", remove)
-	}
 	if opts.Auth {
 		bundle := filepath.Join(opts.Dir, "token-ca.pem")
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})

@@ -1,0 +1,226 @@
+// Package etcdserver starts real etcd servers for tests: each member is a process of its own, which can be killed, stopped and cut
+// off. The server is built by the module in bin, so that no test and no user depends on it.
+package etcdserver
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a member may take until it is ready.
+const patience = 60 * time.Second
+
+// Cluster is a cluster that runs until it is closed.
+type Cluster struct {
+	Members []*Member
+	dir     string
+}
+
+// Member is a server of a [Cluster].
+type Member struct {
+	// Endpoint is the host and port at which clients reach the member, through a link that [Member.Cut] interrupts.
+	Endpoint string
+
+	address string // of the server itself
+	link    *link
+	args    []string
+
+	process  *exec.Cmd
+	log      bytes.Buffer // of the process
+	watchdog io.WriteCloser
+}
+
+// Start is [Launch] for a test, at whose end the cluster is closed.
+func Start(tb testing.TB, n int, flags ...string) *Cluster {
+	tb.Helper()
+	c, err := Launch(n, flags...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(c.Close)
+	return c
+}
+
+// Launch starts a cluster of n members. The further arguments are flags of etcd. Clients speak HTTP, or HTTPS if one of the flags is
+// --cert-file=FILE.
+func Launch(n int, flags ...string) (*Cluster, error) {
+	dir, err := os.MkdirTemp("", "etcd")
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{dir: dir}
+	if err := c.launch(n, flags); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Cluster) launch(n int, flags []string) error {
+	scheme := "http"
+	for _, flag := range flags {
+		if strings.HasPrefix(flag, "--cert-file=") {
+			scheme = "https"
+		}
+	}
+	free, err := addresses(2 * n)
+	if err != nil {
+		return err
+	}
+	var cluster []string
+	for i := range n {
+		cluster = append(cluster, fmt.Sprintf("m%d=http://%s", i, free[n+i]))
+	}
+	for i := range n {
+		m := &Member{address: free[i]}
+		if m.link, err = newLink(m.address); err != nil {
+			return err
+		}
+		m.Endpoint = m.link.listener.Addr().String()
+		peer := "http://" + free[n+i]
+		m.args = append([]string{
+			"--name", fmt.Sprint("m", i), "--data-dir", filepath.Join(c.dir, fmt.Sprint("m", i)), "--unsafe-no-fsync", "--log-level", "warn",
+			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", strings.Join(cluster, ","),
+			"--listen-client-urls", scheme + "://" + m.address, "--advertise-client-urls", scheme + "://" + m.Endpoint,
+		}, flags...)
+		c.Members = append(c.Members, m)
+		if err := m.start(); err != nil {
+			return err
+		}
+	}
+	for _, m := range c.Members {
+		if err := m.await(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close kills all members, and removes what they stored.
+func (c *Cluster) Close() {
+	for _, m := range c.Members {
+		m.Kill()
+		m.link.close()
+	}
+	os.RemoveAll(c.dir)
+}
+
+// Endpoints returns the endpoints of all members.
+func (c *Cluster) Endpoints() []string {
+	var all []string
+	for _, m := range c.Members {
+		all = append(all, m.Endpoint)
+	}
+	return all
+}
+
+// binary builds etcd, and returns where it is.
+var binary = sync.OnceValues(func() (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	cmd := exec.Command("go", "tool", "-n", "go.etcd.io/etcd/server/v3")
+	cmd.Dir = filepath.Join(filepath.Dir(file), "bin")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("build etcd: %w\n%s", err, &stderr)
+	}
+	return strings.TrimSpace(string(out)), nil
+})
+
+// Restart starts a member that was killed, with the data that it had.
+func (m *Member) Restart() error {
+	if err := m.start(); err != nil {
+		return err
+	}
+	return m.await()
+}
+
+func (m *Member) start() error {
+	etcd, err := binary()
+	if err != nil {
+		return err
+	}
+	m.log.Reset()
+	process := exec.Command(etcd, m.args...)
+	process.Stderr = &m.log
+	if err := process.Start(); err != nil {
+		return err
+	}
+	m.process = process
+	// A test that dies takes its members with it: the watchdog's input ends then.
+	watchdog := exec.Command("sh", "-c", fmt.Sprintf("read line; [ -n \"$line\" ] || kill -9 %d", process.Process.Pid))
+	if m.watchdog, err = watchdog.StdinPipe(); err != nil {
+		return err
+	}
+	if err := watchdog.Start(); err != nil {
+		return err
+	}
+	go watchdog.Wait()
+	return nil
+}
+
+// await waits until the member takes connections; what is asked then waits until its cluster has a leader.
+func (m *Member) await() error {
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial("tcp", m.address)
+		if err == nil {
+			return conn.Close()
+		}
+		if time.Since(begin) > patience {
+			m.Kill()
+			return fmt.Errorf("etcd %s is not ready: %w\n%s", strings.Join(m.args, " "), err, &m.log)
+		}
+	}
+}
+
+// Kill ends the member at once, as kill -9 does. A member that is killed already stays so.
+func (m *Member) Kill() {
+	if m.process == nil {
+		return
+	}
+	if m.watchdog != nil {
+		io.WriteString(m.watchdog, "done\n")
+		m.watchdog.Close()
+	}
+	m.process.Process.Kill()
+	m.process.Wait()
+	m.process = nil
+}
+
+// Pause stops the member's process: it keeps its connections and answers nothing. Resume lets it go on.
+func (m *Member) Pause() error { return m.process.Process.Signal(syscall.SIGSTOP) }
+
+// Resume undoes Pause.
+func (m *Member) Resume() error { return m.process.Process.Signal(syscall.SIGCONT) }
+
+// Cut holds back all that clients and the member send each other, as a network does that drops every packet.
+func (m *Member) Cut() { m.link.set(true) }
+
+// Mend undoes Cut: what was held back arrives.
+func (m *Member) Mend() { m.link.set(false) }
+
+// addresses returns n addresses that are free.
+func addresses(n int) ([]string, error) {
+	var free []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		free = append(free, l.Addr().String())
+	}
+	return free, nil
+}
