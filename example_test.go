@@ -7,6 +7,7 @@ import (
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/client"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/lookup"
 )
 
@@ -16,7 +17,7 @@ func Example() {
 	push := func(layer string) {
 		registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/nodejs", fakes.Image{Layer: layer}, "20") })
 	}
-	streams := &client.Client{Writer: imagestream.Writer{Store: store}, Registry: registry}
+	streams := client.New(store, registry)
 	nodejs := imagestream.Key{Namespace: "shop", Name: "nodejs"}
 
 	push("node 20.1")
@@ -25,7 +26,7 @@ func Example() {
 	streams.Import(ctx, nodejs)
 	push("node 20.2, broken")
 	streams.Import(ctx, nodejs)
-	streams.Rollback(ctx, nodejs, "20", 1)
+	streams.Rollback(ctx, nodejs, "20", edit.Target{})
 
 	pod := map[string]any{"apiVersion": "v1", "kind": "Pod", "spec": map[string]any{"containers": []any{map[string]any{"image": "nodejs:20"}}}}
 	changes, err := (&lookup.Resolver{Source: store}).Changes(ctx, pod, "shop")
@@ -38,7 +39,7 @@ func Example_shortNames() {
 	ctx, store := context.Background(), &fakes.Store{}
 	registry := &fakes.Registry{}
 	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/nodejs", fakes.Image{Layer: "node 20.1"}, "20") })
-	streams := &client.Client{Writer: imagestream.Writer{Store: store}, Registry: registry}
+	streams := client.New(store, registry)
 	nodejs := imagestream.Key{Namespace: "shop", Name: "nodejs"}
 	streams.Tag(ctx, nodejs, "20", "quay.io/org/nodejs:20", client.TagOptions{})
 	streams.SetLookup(ctx, nodejs, true)

@@ -188,6 +188,9 @@ func (e *StatusError) beginning() string {
 	case ReasonServerTimeout:
 		return fmt.Sprintf("The operation on %s could not be completed at this time, please try again", qualified(e.Resource, e.Resource))
 	}
+	if e.Key.Name == "" {
+		return qualified(e.Resource, e.Resource)
+	}
 	return name
 }
 

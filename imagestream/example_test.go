@@ -258,25 +258,6 @@ func ExampleEqual() {
 	// Output: true
 }
 
-func ExampleWriter() {
-	ctx := context.Background()
-	writer := imagestream.Writer{Store: &fakes.Store{}, Now: func() time.Time { return now }}
-	created, err := writer.Create(ctx, app(docker("v1", "quay.io/org/app:v1")))
-	fmt.Println(created.Metadata.Generation, err)
-	updated, err := writer.Update(ctx, created.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		next := old.Clone()
-		next.Spec.LookupPolicy.Local = true
-		return next, nil
-	})
-	fmt.Println(updated.Metadata.Generation, err)
-	_, err = writer.Create(ctx, app())
-	fmt.Println(errors.Is(err, imagestream.ErrAlreadyExists))
-	// Output:
-	// 1 <nil>
-	// 2 <nil>
-	// true
-}
-
 func ExampleAllImageStreams() {
 	ctx, store := context.Background(), &fakes.Store{}
 	for _, name := range []string{"b", "a", "c"} {
@@ -300,32 +281,6 @@ func ExampleAllImages() {
 	// Output: sha256:1 <nil>
 }
 
-func ExampleWriter_UpdateStatus() {
-	ctx := context.Background()
-	writer := imagestream.Writer{Store: &fakes.Store{}, Now: func() time.Time { return now }}
-	created, _ := writer.Create(ctx, app())
-	pushed, err := writer.UpdateStatus(ctx, created.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		next, _ := imagestream.Push(old, "v1", tagevent.Event{DockerImageReference: "quay.io/org/app", Image: "sha256:1"})
-		return next, nil
-	})
-	latest, _ := pushed.LatestEvent("v1")
-	fmt.Println(latest.Image, latest.Generation, err)
-	// Output: sha256:1 1 <nil>
-}
-
-func ExampleWriter_UpdateInternal() {
-	ctx := context.Background()
-	writer := imagestream.Writer{Store: &fakes.Store{}, Now: func() time.Time { return now }}
-	created, _ := writer.Create(ctx, app(docker("v1", "quay.io/org/app:v1"), follows("latest", "v1")))
-	updated, err := writer.UpdateInternal(ctx, created.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		next, _ := imagestream.Push(old, "v1", tagevent.Event{DockerImageReference: "quay.io/org/app", Image: "sha256:1", Generation: 1})
-		return next, nil
-	})
-	latest, _ := updated.LatestEvent("latest")
-	fmt.Println(latest.Image, err)
-	// Output: sha256:1 <nil>
-}
-
 func ExampleValidateTag() {
 	tag := docker("v1", "quay.io/org/App")
 	tag.ReferencePolicy.Type = imagestream.ReferencePolicySource
@@ -344,14 +299,6 @@ func ExampleValidateMetadata() {
 	// Output:
 	// metadata.labels
 	// 1 metadata.name
-}
-
-func ExamplePause() {
-	err := imagestream.Pause(context.Background(), 1, func(wait time.Duration) { fmt.Println(wait <= 5*time.Millisecond) })
-	fmt.Println(err)
-	// Output:
-	// true
-	// <nil>
 }
 
 func ExampleNewSelector() {

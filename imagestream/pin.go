@@ -49,7 +49,7 @@ func (s *ImageStream) Pins() (map[string]TagPin, error) {
 // Pin returns s with tag pinned to event: a roll-back that stays. When the result is stored, by any
 // transition, the tag points at event, and no import, push or update moves it until it is unpinned, or until
 // the time, if that is not zero. What would have moved it is kept in the pin; when the pin ends, the tag goes
-// there. Events are kept by their image and pull spec; that of s at present is kept in the pin as well.
+// there. Tags that follow it go with it, along whole chains, both times. Events are kept by their image and pull spec; that of s at present is kept in the pin as well.
 //
 // Deleting the tag, spec and history together, deletes its pin. S is not changed. An event without a readable
 // pull spec is an error, and so is an annotation that cannot be read.
@@ -151,6 +151,7 @@ func (t *transition) usePins() {
 	for _, tag := range slices.Sorted(maps.Keys(before)) {
 		if _, still := t.pins[tag]; !still && before[tag].Held != nil && !t.deleted(tag) {
 			t.d.status.push(tag, *before[tag].Held)
+			t.movedByPin(tag)
 		}
 	}
 }
@@ -190,9 +191,17 @@ func (t *transition) holdHistory(tag string, pin TagPin) {
 	base, _ = base.Push(pin.Event)
 	base.Conditions = conditions
 	t.d.status.set(base)
+	t.movedByPin(tag)
 	if ok {
 		t.hold(tag, latest)
 	}
+}
+
+func (t *transition) movedByPin(tag string) {
+	if t.movedByPins == nil {
+		t.movedByPins = map[string]bool{}
+	}
+	t.movedByPins[tag] = true
 }
 
 // hold keeps event in the pin of tag. The pinned event takes over its generation: what asked for the event is

@@ -210,3 +210,44 @@ func pinModel(t *rapid.T) {
 		t.Fatal(errors.Join(err, errors.New("unpin at the end")))
 	}
 }
+
+// TestFollowersGoWithAPin: latest follows stable, which follows v1. A user pins v1 to an older image, and unpins it.
+func TestFollowersGoWithAPin(t *testing.T) {
+	env := imagestream.Env{Now: now}
+	s, errs := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), follows("latest", "stable"), follows("stable", "v1")), env)
+	for n := range 2 {
+		next, _ := imagestream.Push(s, "v1", at(n+1))
+		for _, tag := range []string{"stable", "latest"} {
+			next, _ = imagestream.Push(next, tag, at(n+1))
+		}
+		s, errs = imagestream.PrepareUpdateInternal(s, next, env)
+	}
+	pinned, err := imagestream.Pin(s, "v1", at(1), "", time.Time{})
+	if err != nil || len(errs) > 0 {
+		t.Fatal(err, errs)
+	}
+	for _, prepare := range []func(old, next *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList){
+		imagestream.PrepareUpdate, imagestream.PrepareStatusUpdate,
+	} {
+		held, errs := prepare(s, pinned, env)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		released, err := imagestream.Unpin(held, "v1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		released, errs = prepare(held, released, env)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		for _, tag := range []string{"v1", "stable", "latest"} {
+			if e, _ := held.LatestEvent(tag); e.Image != digestOf(1) {
+				t.Errorf("v1 is pinned to the first image, and %s points at %s", tag, e.Image)
+			}
+			if e, _ := released.LatestEvent(tag); e.Image != digestOf(2) {
+				t.Errorf("v1 is unpinned, and %s points at %s", tag, e.Image)
+			}
+		}
+	}
+}

@@ -250,6 +250,7 @@ func (t *transition) propagate() {
 	case t.sharedStatus:
 		// Upstream quirk (stream-0069): the old status of a user's update is the new one, so nothing is ever
 		// new.
+		t.propagatePins()
 		return
 	default:
 		order = t.d.status.tags()
@@ -265,6 +266,28 @@ func (t *transition) propagate() {
 		}
 		for _, follower := range trackers[tag] {
 			t.push(follower, event)
+		}
+	}
+}
+
+// propagatePins pushes what pins have moved to the tags that follow, along whole chains. It is for the updates on
+// which no other event goes on: pins are no part of the real system, whose quirk would leave followers behind.
+func (t *transition) propagatePins() {
+	if len(t.movedByPins) == 0 {
+		return
+	}
+	trackers := t.trackers()
+	for _, tag := range t.sourcesFirst() {
+		if !t.movedByPins[tag] {
+			continue
+		}
+		event, ok := t.news(tag)
+		if !ok {
+			continue
+		}
+		for _, follower := range trackers[tag] {
+			t.push(follower, event)
+			t.movedByPins[follower] = true
 		}
 	}
 }

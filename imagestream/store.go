@@ -53,8 +53,8 @@ type Reader interface {
 }
 
 // Store reads and writes image streams and images. It is dumb on purpose: it applies no rule of image
-// streams, and stores what it is given. The rules are the transitions, [PrepareCreate] and its like; [Writer]
-// puts both together.
+// streams, and stores what it is given. The rules are the transitions, [PrepareCreate] and its like; package
+// write puts both together.
 //
 // Ownership: a method neither changes nor keeps the object it is given, and returns the object as stored, the
 // caller's own.

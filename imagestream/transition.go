@@ -16,7 +16,9 @@ type transition struct {
 	sharedStatus bool
 	// pins are those that hold now; nil if there are none, and were none.
 	pins map[string]TagPin
-	errs ErrorList
+	// movedByPins are the tags that a pin, or its end, has moved.
+	movedByPins map[string]bool
+	errs        ErrorList
 }
 
 // PrepareCreate returns stream as it is stored when a user creates it.
@@ -195,6 +197,8 @@ func PrepareStatusUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorLi
 	t.usePins()
 	if t.env.FollowChains {
 		t.propagate()
+	} else {
+		t.propagatePins()
 	}
 	t.keepPins()
 

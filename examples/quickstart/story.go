@@ -174,7 +174,7 @@ func (s *story) tell(ctx context.Context, server *registryserver.Server) error {
 		{"The new image is bad: the tag goes back, and the Deployment with it", func() (err error) {
 			s.now = s.now.Add(10 * time.Minute)
 			stream, err = s.writer.Update(ctx, stream.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-				return edit.Rollback(old, "20", 1)
+				return edit.Rollback(old, "20", edit.Target{})
 			})
 			if err != nil {
 				return err

@@ -23,6 +23,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/client"
 	"github.com/imagestreams/imagestreams/imagestream/oc"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/importer"
 )
 
@@ -130,7 +131,9 @@ func (a *app) open(ctx context.Context, readOnly bool) (err error) {
 	if err != nil {
 		return errors.Join(err, a.store.Close())
 	}
-	a.streams = &client.Client{Writer: imagestream.Writer{Store: a.store, Authorizer: everything{}}, Registry: registry, Trace: a.progress()}
+	a.streams = client.New(a.store, registry)
+	server := a.streams.API.(*rest.Server)
+	server.Engine.Authorizer, server.Importer.Trace = everything{}, a.progress()
 	return nil
 }
 
@@ -194,7 +197,7 @@ func (a *app) hint(ctx context.Context, err error) error {
 
 // names are the streams of the namespace.
 func (a *app) names(ctx context.Context) (names []string) {
-	for s, err := range a.streams.List(ctx, imagestream.ListOptions{Namespace: a.namespace}) {
+	for s, err := range a.streams.List(ctx, rest.ListOptions{Namespace: a.namespace}) {
 		if err != nil {
 			return names
 		}
@@ -266,7 +269,9 @@ func (a *app) typed(cmd *cobra.Command, args []string) oc.Command {
 	return c
 }
 
-func (a *app) oc() *oc.Commands { return &oc.Commands{Server: oc.Local{Client: a.streams}, Out: a.out} }
+func (a *app) oc() *oc.Commands {
+	return &oc.Commands{Server: oc.Local{API: a.streams.API}, Out: a.out, Warnings: a.errOut, NoCircles: true}
+}
 
 // streamTag reads STREAM:TAG, or NAMESPACE/STREAM:TAG.
 func (a *app) streamTag(arg string) (key imagestream.Key, tag string, err error) {

@@ -11,12 +11,13 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/client"
 	"github.com/imagestreams/imagestreams/imagestream/describe"
-	"github.com/imagestreams/imagestreams/imagestream/view"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.create(), a.tag(), a.untag(), a.imports(), a.get(), a.describe(), a.explain(), a.history(), a.rollback(), a.pin(), a.unpin(),
+		a.create(), a.tag(), a.untag(), a.imports(), a.get(), a.describe(), a.explain(), a.history(), a.rollback(), a.resume(), a.pin(), a.unpin(),
 	}
 }
 
@@ -173,7 +174,6 @@ func named[T any](items []T, name string, nameOf func(*T) string) []T {
 // list returns objects and their table.
 func (a *app) list(cmd *cobra.Command, kind, namespace, name string) (describe.Table, any, error) {
 	ctx, now := cmd.Context(), time.Now()
-	views := &view.Reader{Source: a.store}
 	missing := func(n int, resource string) error {
 		if n == 0 && name != "" {
 			return imagestream.NewError(imagestream.ReasonNotFound, resource, imagestream.Key{Namespace: a.namespace, Name: name}, "")
@@ -183,7 +183,7 @@ func (a *app) list(cmd *cobra.Command, kind, namespace, name string) (describe.T
 	switch kind {
 	case "is", "imagestream", "imagestreams":
 		var streams []imagestream.ImageStream
-		for s, err := range a.streams.List(ctx, imagestream.ListOptions{Namespace: namespace}) {
+		for s, err := range a.streams.List(ctx, rest.ListOptions{Namespace: namespace}) {
 			if err != nil {
 				return describe.Table{}, nil, err
 			}
@@ -192,14 +192,14 @@ func (a *app) list(cmd *cobra.Command, kind, namespace, name string) (describe.T
 		streams = named(streams, name, func(s *imagestream.ImageStream) string { return s.Metadata.Name })
 		return describe.ImageStreams(streams, now), streams, missing(len(streams), "imagestreams")
 	case "istag", "imagestreamtag", "imagestreamtags":
-		list, err := views.ImageStreamTags(ctx, view.ListOptions{Namespace: namespace})
+		list, err := a.streams.API.ImageStreamTags().List(ctx, rest.ListOptions{Namespace: namespace})
 		if err != nil {
 			return describe.Table{}, nil, err
 		}
 		tags := named(list.Items, name, func(t *imagestream.ImageStreamTag) string { return t.Metadata.Name })
 		return describe.ImageStreamTags(tags, now), tags, missing(len(tags), "imagestreamtags")
 	case "itag", "imagetag", "imagetags":
-		list, err := views.ImageTags(ctx, view.ListOptions{Namespace: namespace})
+		list, err := a.streams.API.ImageTags().List(ctx, rest.ListOptions{Namespace: namespace})
 		if err != nil {
 			return describe.Table{}, nil, err
 		}
@@ -240,7 +240,7 @@ func (a *app) describe() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				t, err := (&view.Reader{Source: a.store}).ImageStreamTag(cmd.Context(), key.Namespace, key.Name+":"+tag)
+				t, err := a.streams.API.ImageStreamTags().Get(cmd.Context(), imagestream.Key{Namespace: key.Namespace, Name: key.Name + ":" + tag})
 				if err != nil {
 					return err
 				}
@@ -308,11 +308,11 @@ func (a *app) history() *cobra.Command {
 }
 
 func (a *app) rollback() *cobra.Command {
-	events := 1
+	var target edit.Target
 	cmd := &cobra.Command{
 		Use: "rollback STREAM:TAG", Short: "Let a tag point at what it pointed at before",
-		Long:              "Let a tag point at what it pointed at some events ago. It does not follow its source any more.",
-		Example:           "  streams rollback app:v1\n  streams rollback app:v1 --events=3",
+		Long:              "Let a tag point at the image before, or at an older one. It does not follow its source any more: 'streams resume' restores that.",
+		Example:           "  streams rollback app:v1\n  streams rollback app:v1 --events=3\n  streams rollback app:v1 --to=sha256:8c3e",
 		ValidArgsFunction: a.completeNames,
 		Args:              args(1, "STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -320,15 +320,38 @@ func (a *app) rollback() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.streams.Rollback(cmd.Context(), key, tag, events)
+			s, err := a.streams.Rollback(cmd.Context(), key, tag, target)
 			if err != nil {
 				return fmt.Errorf("%w; 'streams history %s' shows how far it goes", err, args[0])
 			}
 			return a.pointsAt(args[0], s, tag, "rolled back to")
 		},
 	}
-	cmd.Flags().IntVar(&events, "events", 1, "how many events to go back")
+	cmd.Flags().IntVar(&target.Events, "events", 0, "go back that many events")
+	cmd.Flags().StringVar(&target.Image, "to", "", "go back to that image, by its digest or the beginning of it")
 	return cmd
+}
+
+func (a *app) resume() *cobra.Command {
+	return &cobra.Command{
+		Use: "resume STREAM:TAG", Short: "Let a tag that was rolled back come from its source again",
+		Example:           "  streams resume app:v1",
+		ValidArgsFunction: a.completeNames,
+		Args:              args(1, "STREAM:TAG"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key, tag, err := a.streamTag(args[0])
+			if err != nil {
+				return err
+			}
+			s, err := a.streams.Resume(cmd.Context(), key, tag)
+			if err != nil {
+				return err
+			}
+			spec, _ := s.SpecTag(tag)
+			_, err = fmt.Fprintf(a.out, "Tag %s comes from %s again.\n", args[0], spec.From.Name)
+			return err
+		},
+	}
 }
 
 // pointsAt says where a tag is now.
@@ -352,7 +375,7 @@ func (a *app) pin() *cobra.Command {
 				return err
 			}
 			opts := client.PinOptions{Reason: reason}
-			if lasting > 0 {
+			if cmd.Flags().Changed("for") {
 				opts.Until = time.Now().Add(lasting)
 			}
 			s, err := a.streams.Pin(cmd.Context(), key, tag, strings.Join(args[1:], ""), opts)

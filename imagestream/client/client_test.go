@@ -17,6 +17,8 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/client"
 	"github.com/imagestreams/imagestreams/imagestream/describe"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/importer"
 )
 
@@ -46,7 +48,7 @@ func TestManyHands(t *testing.T) {
 		}
 		registry := &fakes.Registry{}
 		registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "one"}, "v1") })
-		streams := &client.Client{Writer: imagestream.Writer{Store: store, Settings: imagestream.Settings{InternalRegistry: "registry.local"}}, Registry: registry}
+		streams := on(store, registry)
 		ctx := t.Context()
 		if _, err := streams.Tag(ctx, app, "base", "quay.io/org/app:v1", client.TagOptions{}); err != nil {
 			t.Fatal(err)
@@ -182,7 +184,7 @@ func TestWait(t *testing.T) {
 				defer cancel()
 				streams, registry := open()
 				reads := 0
-				streams.Writer.Store.(*fakes.Store).Fail = func(op string, _ imagestream.Key) error {
+				storeOf(streams).Fail = func(op string, _ imagestream.Key) error {
 					if op == "WatchImageStreams" {
 						reads++
 					}
@@ -199,8 +201,8 @@ func TestWait(t *testing.T) {
 				}
 				done := make(chan result, 1)
 				go func() {
-					event, err := streams.Wait(ctx, app, tc.tag)
-					done <- result{event.Image, err}
+					events, err := streams.Wait(ctx, app, client.WaitOptions{}, tc.tag)
+					done <- result{events[tc.tag].Image, err}
 				}()
 				synctest.Wait()
 				if tc.while != nil {
@@ -221,7 +223,7 @@ func TestWait(t *testing.T) {
 // TestWaitGoesOnAfterGone has a store whose watches break off for being too old.
 func TestWaitGoesOnAfterGone(t *testing.T) {
 	streams, _ := open()
-	store := streams.Writer.Store.(*fakes.Store)
+	store := storeOf(streams)
 	breaks := 3
 	store.Fail = func(op string, _ imagestream.Key) error {
 		if op != "WatchImageStreams" {
@@ -236,8 +238,8 @@ func TestWaitGoesOnAfterGone(t *testing.T) {
 	if _, err := streams.Tag(ctx, app, "v1", "quay.io/org/app:v1", client.TagOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if event, err := streams.Wait(ctx, app, "v1"); err != nil || event.Image == "" || breaks != -1 {
-		t.Errorf("event %+v, error %v after %d breaks", event, err, 3-breaks)
+	if events, err := streams.Wait(ctx, app, client.WaitOptions{}); err != nil || events["v1"].Image == "" || breaks != -1 {
+		t.Errorf("events %+v, error %v after %d breaks", events, err, 3-breaks)
 	}
 }
 
@@ -254,9 +256,24 @@ func TestErrorsSayWhat(t *testing.T) {
 		{"import of nothing", func() error { _, err := streams.Import(ctx, none); return err }, imagestream.ErrNotFound, `"none" not found in namespace "shop"`},
 		{"import of no tag", func() error { _, err := streams.Import(ctx, app, "x"); return err }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
 		{"import without a registry", func() error {
-			_, err := (&client.Client{Writer: streams.Writer}).Import(ctx, app)
+			streams := client.New(&fakes.Store{}, nil)
+			if _, err := streams.Tag(ctx, app, "v1", "quay.io/org/app:v1", client.TagOptions{}); err != nil {
+				return err
+			}
+			_, err := streams.Import(ctx, app)
 			return err
-		}, client.ErrNoRegistry, "Client.Registry"},
+		}, rest.ErrNoImporter, "Server.Importer"},
+		{"no API", func() error { _, err := new(client.Client).Import(ctx, app); return err }, client.ErrNoAPI, "Client.API"},
+		{"no store", func() error { _, err := client.New(nil, nil).Get(ctx, app); return err }, rest.ErrNoStore, "Store"},
+		{"tag without a name", func() error { _, err := streams.Tag(ctx, app, "", "quay.io/a", client.TagOptions{}); return err }, imagestream.ErrInvalid, "spec.tags[].name"},
+		{"tag with a blank", func() error { _, err := streams.Tag(ctx, app, "bad tag", "quay.io/a", client.TagOptions{}); return err }, imagestream.ErrInvalid, `"bad tag"`},
+		{"tag with a colon", func() error { _, err := streams.Alias(ctx, app, "a:b", "prod"); return err }, imagestream.ErrInvalid, `"a:b"`},
+		{"alias of no tag", func() error { _, err := streams.Alias(ctx, app, "y", "a/b"); return err }, imagestream.ErrInvalid, `"a/b"`},
+		{"pin in the past", func() error {
+			_, err := streams.Pin(ctx, app, "prod", "", client.PinOptions{Until: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)})
+			return err
+		}, imagestream.ErrInvalid, `"2025-01-01T00:00:00Z"`},
+		{"resume", func() error { _, err := streams.Resume(ctx, app, "prod"); return err }, imagestream.ErrInvalid, "not rolled back"},
 		{"copy of nothing", func() error { _, err := streams.Copy(ctx, app, "y", app, "x"); return err }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
 		{"copy from nowhere", func() error { _, err := streams.Copy(ctx, app, "y", none, "x"); return err }, imagestream.ErrNotFound, `"none" not found in namespace "shop"`},
 		{"alias of itself", func() error { _, err := streams.Alias(ctx, app, "y", "y"); return err }, imagestream.ErrInvalid, "spec.tags[y]"},
@@ -264,7 +281,8 @@ func TestErrorsSayWhat(t *testing.T) {
 		{"pin to no image", func() error { _, err := streams.Pin(ctx, app, "prod", "ffff", client.PinOptions{}); return err }, imagestream.ErrNotFound, "ffff"},
 		{"pin to several images", func() error { _, err := streams.Pin(ctx, app, "prod", "sha256:", client.PinOptions{}); return err }, imagestream.ErrInvalid, "several"},
 		{"unpin", func() error { _, err := streams.Unpin(ctx, app, "prod"); return err }, imagestream.ErrInvalid, "spec.tags[prod]"},
-		{"rollback", func() error { _, err := streams.Rollback(ctx, app, "x", 1); return err }, imagestream.ErrInvalid, "spec.tags[x]"},
+		{"rollback", func() error { _, err := streams.Rollback(ctx, app, "x", edit.Target{}); return err }, imagestream.ErrNotFound, `"app:x"`},
+		{"rollback too far", func() error { _, err := streams.Rollback(ctx, app, "prod", edit.Target{Events: 9}); return err }, imagestream.ErrInvalid, "9 events"},
 		{"history", func() error { _, err := streams.History(ctx, app, "x"); return err }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
 		{"history of no stream", func() error { _, err := streams.History(ctx, none, "x"); return err }, imagestream.ErrNotFound, `"none" not found in namespace "shop"`},
 		{"untag", func() error { return streams.Untag(ctx, app, "x") }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
@@ -298,5 +316,165 @@ func TestImportFollowsAliases(t *testing.T) {
 	}
 	if _, err := streams.Import(ctx, app, "lonely"); !errors.Is(err, imagestream.ErrInvalid) {
 		t.Errorf("an alias that ends nowhere: %v", err)
+	}
+}
+
+// TestWaitOptions: an alias fails with what it follows, a failed tag may recover, and what is not there may appear.
+func TestWaitOptions(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		tag  string
+		opts client.WaitOptions
+		want error // nil: it is imported in the end
+	}{
+		{"alias of a failed tag", "latest", client.WaitOptions{}, importer.ErrFailed},
+		{"alias of a tag that recovers", "latest", client.WaitOptions{Recover: true}, nil},
+		{"a tag that appears", "later", client.WaitOptions{Appear: true}, nil},
+		{"a tag that is not there", "later", client.WaitOptions{Recover: true}, imagestream.ErrNotFound},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				streams, registry := open()
+				streams.Tag(ctx, app, "v9", "quay.io/org/app:v9", client.TagOptions{})
+				streams.Alias(ctx, app, "latest", "v9")
+				streams.Import(ctx, app)
+				done := make(chan error, 1)
+				go func() {
+					events, err := streams.Wait(ctx, app, tc.opts, tc.tag)
+					if err == nil && events[tc.tag].Image == "" {
+						err = errors.New("it ended without an image")
+					}
+					done <- err
+				}()
+				synctest.Wait()
+				registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "nine"}, "v9") })
+				streams.Tag(ctx, app, "later", "quay.io/org/app:v1", client.TagOptions{})
+				streams.Import(ctx, app)
+				if err := <-done; !errors.Is(err, tc.want) {
+					t.Errorf("ended with %v, want %v", err, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// TestWaitForAStreamThatAppears waits for every tag of a stream that does not exist yet.
+func TestWaitForAStreamThatAppears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		streams, _ := open()
+		done := make(chan error, 1)
+		go func() {
+			events, err := streams.Wait(t.Context(), app, client.WaitOptions{Appear: true}, "v1", "v2")
+			if err == nil && len(events) != 2 {
+				err = fmt.Errorf("waited for two tags, got %v", events)
+			}
+			done <- err
+		}()
+		synctest.Wait()
+		streams.Tag(t.Context(), app, "v1", "quay.io/org/app:v1", client.TagOptions{})
+		streams.Import(t.Context(), app)
+		streams.Tag(t.Context(), app, "v2", "quay.io/org/app:v2", client.TagOptions{})
+		streams.Import(t.Context(), app)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestFollowersGoWithARollback: latest follows prod, which is rolled back, pinned and unpinned.
+func TestFollowersGoWithARollback(t *testing.T) {
+	streams := imported()
+	if _, err := streams.Alias(ctx, app, "latest", "prod"); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, s *imagestream.ImageStream, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if prod, follower := latest(s, "prod"), latest(s, "latest"); prod != follower {
+			t.Errorf("%s: prod is at %s, and latest, which follows it, at %s", what, prod, follower)
+		}
+	}
+	s, err := streams.Rollback(ctx, app, "prod", edit.Target{})
+	check("rollback", s, err)
+	s, err = streams.Resume(ctx, app, "prod")
+	check("resume", s, err)
+	h, _ := streams.History(ctx, app, "prod")
+	s, err = streams.Pin(ctx, app, "prod", h.Items[len(h.Items)-2].Image, client.PinOptions{})
+	check("pin", s, err)
+	s, err = streams.Unpin(ctx, app, "prod")
+	check("unpin", s, err)
+}
+
+// TestAliasesMakeNoCircle: no order of two aliases closes a circle.
+func TestAliasesMakeNoCircle(t *testing.T) {
+	streams := imported()
+	for tag, target := range map[string]string{"a": "b", "b": "c"} {
+		if _, err := streams.Alias(ctx, app, tag, target); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := streams.Alias(ctx, app, "c", "a"); !errors.Is(err, imagestream.ErrInvalid) || !strings.Contains(err.Error(), "c, a, b") {
+		t.Errorf("c follows a, which follows b, which follows c: %v", err)
+	}
+}
+
+// TestUntagRemovesWhatCannotBeSet: tags that an older version let through.
+func TestUntagRemovesWhatCannotBeSet(t *testing.T) {
+	streams, _ := open()
+	for _, tag := range []string{"", "bad tag", "a:b"} {
+		if _, err := storeOf(streams).CreateImageStream(ctx, &imagestream.ImageStream{
+			Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"},
+			Spec: imagestream.ImageStreamSpec{Tags: []imagestream.TagReference{{
+				Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:v1"},
+			}}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := streams.Untag(ctx, app, tag); err != nil {
+			t.Errorf("%q cannot be removed: %v", tag, err)
+		}
+		if s, err := streams.Get(ctx, app); err != nil || len(s.Spec.Tags) != 0 {
+			t.Errorf("%q: left %+v, %v", tag, s.Spec.Tags, err)
+		}
+		if err := streams.Delete(ctx, app); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestTagBesideADelete: a tag that is set while its stream is deleted is there in the end.
+func TestTagBesideADelete(t *testing.T) {
+	streams, _ := open()
+	store := storeOf(streams)
+	if _, err := streams.Create(ctx, &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}}); err != nil {
+		t.Fatal(err)
+	}
+	deleted := false
+	store.Fail = func(op string, key imagestream.Key) error {
+		if op == "UpdateImageStream" && !deleted {
+			deleted = true
+			return store.DeleteImageStream(ctx, key, imagestream.Preconditions{})
+		}
+		return nil
+	}
+	if s, err := streams.Tag(ctx, app, "v1", "quay.io/org/app:v1", client.TagOptions{}); err != nil || !deleted || len(s.Spec.Tags) != 1 {
+		t.Errorf("deleted %t, then %+v, %v", deleted, s, err)
+	}
+}
+
+// TestInsecureRepositoryIsHonoured: a stream with the annotation is imported over plain HTTP.
+func TestInsecureRepositoryIsHonoured(t *testing.T) {
+	streams, _ := open()
+	s := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{
+		Namespace: "shop", Name: "app", Annotations: map[string]string{imagestream.InsecureRepositoryAnnotation: "true"},
+	}}
+	streams.Create(ctx, s)
+	streams.Tag(ctx, app, "v1", "quay.io/org/app:v1", client.TagOptions{})
+	done, err := streams.Import(ctx, app)
+	if err != nil || !done.Spec.Images[0].ImportPolicy.Insecure {
+		t.Errorf("imported %+v, %v", done.Spec.Images, err)
 	}
 }

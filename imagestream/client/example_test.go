@@ -9,6 +9,8 @@ import (
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/client"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/importer"
 )
 
@@ -25,8 +27,21 @@ func open() (*client.Client, *fakes.Registry) {
 		c.Push("org/app", fakes.Image{Layer: "two"}, "v2")
 	})
 	clock := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	writer := imagestream.Writer{Store: &fakes.Store{}, Now: func() time.Time { return clock }, Settings: imagestream.Settings{InternalRegistry: "registry.local"}}
-	return &client.Client{Writer: writer, Registry: registry}, registry
+	streams := on(&fakes.Store{}, registry)
+	streams.API.(*rest.Server).Engine.Now = func() time.Time { return clock }
+	streams.Now = func() time.Time { return clock }
+	return streams, registry
+}
+
+// on returns a client on a store, with an internal registry.
+func on(store imagestream.Store, registry importer.Registry) *client.Client {
+	streams := client.New(store, registry)
+	streams.API.(*rest.Server).Engine.Settings.InternalRegistry = "registry.local"
+	return streams
+}
+
+func storeOf(streams *client.Client) *fakes.Store {
+	return streams.API.(*rest.Server).Engine.Store.(*fakes.Store)
 }
 
 // imported is open, with stream shop/app, whose tag prod pointed at v1 first and points at v2 now.
@@ -61,7 +76,7 @@ func Example() {
 	for _, event := range history.Items {
 		fmt.Println(short(event.Image))
 	}
-	s, err := streams.Rollback(ctx, app, "prod", 1)
+	s, err := streams.Rollback(ctx, app, "prod", edit.Target{Events: 1})
 	fmt.Println(latest(s, "prod"), err)
 	// Output:
 	// sha256:5638ee9
@@ -91,7 +106,7 @@ func ExampleClient_Get() {
 func ExampleClient_List() {
 	streams := imported()
 	streams.Tag(ctx, imagestream.Key{Namespace: "shop", Name: "db"}, "v1", "quay.io/org/app:v1", client.TagOptions{})
-	for s, err := range streams.List(ctx, imagestream.ListOptions{Namespace: "shop"}) {
+	for s, err := range streams.List(ctx, rest.ListOptions{Namespace: "shop"}) {
 		fmt.Println(s.Key(), err)
 	}
 	// Output:
@@ -101,7 +116,7 @@ func ExampleClient_List() {
 
 func ExampleClient_Watch() {
 	streams := imported()
-	for change, err := range streams.Watch(ctx, imagestream.WatchOptions{}) {
+	for change, err := range streams.Watch(ctx, rest.WatchOptions{}) {
 		fmt.Println(change.Type, change.Object.Key(), err)
 		break
 	}
@@ -192,25 +207,29 @@ func ExampleClient_Import() {
 	// <nil>
 }
 
-func ExampleClient_Importer() {
-	streams, _ := open()
-	images, err := streams.Importer()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	look := &imagestream.ImageStreamImport{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}}
-	look.Spec.Images = []imagestream.ImageImportSpec{{From: imagestream.ObjectReference{Kind: "DockerImage", Name: "quay.io/org/app:v1"}}}
-	answer, err := images.Import(ctx, look) // spec.import is false: nothing is stored
-	fmt.Println(short(answer.Status.Images[0].Image.Metadata.Name), err)
-	// Output: sha256:55ff6b9 <nil>
+func ExampleNew() {
+	registry := &fakes.Registry{}
+	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "one"}, "v1") })
+	streams := client.New(&fakes.Store{}, registry)
+	streams.Tag(ctx, app, "v1", "quay.io/org/app:v1", client.TagOptions{})
+	done, err := streams.Import(ctx, app, "v1")
+	fmt.Println(done.Status.Images[0].Tag, short(done.Status.Images[0].Image.Metadata.Name), err)
+	// Output: v1 sha256:55ff6b9 <nil>
+}
+
+func ExampleClient_Resume() {
+	streams := imported()
+	streams.Rollback(ctx, app, "prod", edit.Target{})
+	s, err := streams.Resume(ctx, app, "prod")
+	fmt.Println(s.Spec.Tags[0].From.Name, err)
+	// Output: quay.io/org/app:v2 <nil>
 }
 
 func ExampleClient_Rollback() {
 	streams := imported()
-	s, err := streams.Rollback(ctx, app, "prod", 1)
+	s, err := streams.Rollback(ctx, app, "prod", edit.Target{Events: 1})
 	fmt.Println(latest(s, "prod"), err)
-	_, err = streams.Rollback(ctx, app, "prod", 9)
+	_, err = streams.Rollback(ctx, app, "prod", edit.Target{Events: 9})
 	fmt.Println(errors.Is(err, imagestream.ErrInvalid))
 	// Output:
 	// sha256:55ff6b9 <nil>
@@ -261,7 +280,7 @@ func ExampleClient_Wait() {
 	streams, _ := open()
 	streams.Tag(ctx, app, "v1", "quay.io/org/app:v1", client.TagOptions{})
 	go streams.Import(ctx, app)
-	event, err := streams.Wait(ctx, app, "v1")
-	fmt.Println(short(event.Image), err)
+	events, err := streams.Wait(ctx, app, client.WaitOptions{}, "v1")
+	fmt.Println(short(events["v1"].Image), err)
 	// Output: sha256:55ff6b9 <nil>
 }

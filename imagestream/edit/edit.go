@@ -2,8 +2,9 @@
 // return shares with the argument what did not change, and is meant to be stored by a transition of package
 // imagestream, as package write does.
 //
-// [WithTag], [WithoutTag] and [WithoutSource] change one tag, [Merge] brings a desired stream into a stored one, [Rollback] and
-// [RollbackTo] move a tag back, [Snapshot] ties every tag to a digest, [Trim] shortens histories.
+// [WithTag], [WithoutTag] and [WithoutSource] change one tag, [Merge] brings a desired stream into a stored one,
+// [Rollback] moves a tag back and [Resume] lets it go on, [Snapshot] ties every tag to a digest,
+// [Trim] shortens histories.
 //
 // # Differences from OpenShift
 //
@@ -16,6 +17,7 @@ import (
 	"slices"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -65,6 +67,21 @@ func withTags(s *imagestream.ImageStream, drop func(imagestream.TagReference) bo
 		c.Spec.Tags = append(c.Spec.Tags, *t)
 	}
 	return &c
+}
+
+// Circle returns the tags that would be followed in a circle if tag followed target, beginning with tag; nil if
+// there would be an end. S may be nil.
+func Circle(s *imagestream.ImageStream, tag, target string) []string {
+	if s == nil {
+		s = &imagestream.ImageStream{}
+	}
+	chain := inspect.Follow(WithTag(s, imagestream.TagReference{
+		Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: target},
+	}), tag)
+	if chain.End != inspect.EndsInCircle {
+		return nil
+	}
+	return chain.Path
 }
 
 // Merge returns stored with what desired asks for: its labels and annotations over those that are there, its

@@ -1,6 +1,7 @@
 package edit_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -39,48 +40,107 @@ func tracker(tag, from string) imagestream.TagReference {
 	return imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: from}}
 }
 
-func ExampleRollback() {
-	env := imagestream.Env{Now: now.Add(24 * time.Hour)}
-	s, _ := imagestream.PrepareCreateInternal(stream(), env)
-	back, err := edit.Rollback(s, "v1", 2)
-	if err != nil {
-		fmt.Println(err)
-		return
+// store is what comes of a changed stream when a tag is written.
+func store(t testing.TB, old, next *imagestream.ImageStream) *imagestream.ImageStream {
+	t.Helper()
+	stored, errs := imagestream.PrepareUpdateInternal(old, next, imagestream.Env{Now: now.Add(24 * time.Hour)})
+	if len(errs) > 0 {
+		t.Fatal(errs)
 	}
-	stored, errs := imagestream.PrepareUpdate(s, back, env)
-	h, _ := stored.History("v1")
-	fmt.Println(len(h.Items), h.Items[0].Image == h.Items[3].Image, stored.Spec.Tags[0].From.Kind, len(errs))
-
-	_, err = edit.Rollback(s, "v1", 3)
-	fmt.Println(err)
-	// Output:
-	// 4 true ImageStreamImage 0
-	// shop/app: the tag v1 can go back 1 to 2 events, not 3
+	return stored
 }
 
-func ExampleRollbackTo() {
-	back, err := edit.RollbackTo(stream(), "v1", event(1).Image)
-	fmt.Println(strings.HasPrefix(back.Spec.Tags[0].From.Name, "app@sha256:0"), err)
-	_, err = edit.RollbackTo(stream(), "v1", "sha256:ff")
+func ExampleRollback() {
+	s, _ := imagestream.PrepareCreateInternal(stream(), imagestream.Env{Now: now})
+	back, err := edit.Rollback(s, "v1", edit.Target{})
+	fmt.Println(err)
+	stored := store(&testing.T{}, s, back)
+	h, _ := stored.History("v1")
+	fmt.Println(len(h.Items), h.Items[0].Image == event(1).Image, stored.Spec.Tags[0].From.Kind)
+
+	further, _ := edit.Rollback(stored, "v1", edit.Target{})
+	h, _ = store(&testing.T{}, stored, further).History("v1")
+	fmt.Println(h.Items[0].Image == event(0).Image)
+
+	_, err = edit.Rollback(s, "v1", edit.Target{Events: 3})
 	fmt.Println(err)
 	// Output:
+	// <nil>
+	// 4 true ImageStreamImage
+	// true
+	// ImageStreamTag.image.openshift.io "app:v1" is invalid in namespace "shop": tag.from: it cannot go back 3 events: its history has 3
+}
+
+func ExampleRolledBackTag() {
+	s := stream()
+	h, _ := s.History("v1")
+	t, err := edit.RolledBackTag(s.Key(), "v1", &s.Spec.Tags[0], h, edit.Target{At: event(0).Created})
+	fmt.Println(t.From.Name == "app@"+event(0).Image, err)
+	resumed, err := edit.ResumedTag(s.Key(), t)
+	fmt.Println(resumed.From.Name, err)
+	// Output:
 	// true <nil>
-	// shop/app: the tag v1 never held the image sha256:ff
+	// quay.io/org/app:v1 <nil>
+}
+
+func ExampleResume() {
+	s, _ := imagestream.PrepareCreateInternal(stream(), imagestream.Env{Now: now})
+	back, _ := edit.Rollback(s, "v1", edit.Target{Image: event(0).Image})
+	resumed, err := edit.Resume(back, "v1")
+	fmt.Println(resumed.Spec.Tags[0].From.Name, *resumed.Spec.Tags[0].Generation, err)
+	_, err = edit.Resume(s, "v1")
+	fmt.Println(err)
+	// Output:
+	// quay.io/org/app:v1 0 <nil>
+	// ImageStreamTag.image.openshift.io "app:v1" is invalid in namespace "shop": tag.from: it was not rolled back from a source that it could go on with: set one
 }
 
 func TestRollbackRefuses(t *testing.T) {
 	s := stream()
 	s, _ = imagestream.Push(s, "ref", tagevent.Event{DockerImageReference: "quay.io/a"})
 	s, _ = imagestream.Push(s, "ref", event(1))
-	for name, ask := range map[string]func() (*imagestream.ImageStream, error){
-		"0":         func() (*imagestream.ImageStream, error) { return edit.Rollback(s, "v1", 0) },
-		"no tag":    func() (*imagestream.ImageStream, error) { return edit.Rollback(s, "none", 1) },
-		"no image":  func() (*imagestream.ImageStream, error) { return edit.Rollback(s, "ref", 1) },
-		"ambiguous": func() (*imagestream.ImageStream, error) { return edit.RollbackTo(s, "v1", "sha256:0") },
+	s, _ = imagestream.Push(s, "once", event(1))
+	for name, tc := range map[string]struct {
+		tag   string
+		to    edit.Target
+		class error
+	}{
+		"no tag":             {"none", edit.Target{}, imagestream.ErrNotFound},
+		"less than 1":        {"v1", edit.Target{Events: -1}, imagestream.ErrInvalid},
+		"too far":            {"v1", edit.Target{Events: 3}, imagestream.ErrInvalid},
+		"no image":           {"ref", edit.Target{Events: 1}, imagestream.ErrInvalid},
+		"nothing else":       {"once", edit.Target{}, imagestream.ErrInvalid},
+		"ambiguous":          {"v1", edit.Target{Image: "sha256:0"}, imagestream.ErrInvalid},
+		"never held":         {"v1", edit.Target{Image: "sha256:f"}, imagestream.ErrInvalid},
+		"before its history": {"v1", edit.Target{At: 1}, imagestream.ErrInvalid},
+		"two targets":        {"v1", edit.Target{Events: 1, Image: "sha256:0"}, imagestream.ErrInvalid},
 	} {
-		if got, err := ask(); err == nil {
-			t.Errorf("%s: rolled back to %+v", name, got.Spec.Tags)
+		if got, err := edit.Rollback(s, tc.tag, tc.to); !errors.Is(err, tc.class) {
+			t.Errorf("%s: rolled back to %+v, %v; want %v", name, got, err, tc.class)
 		}
+	}
+}
+
+// TestRollbackDoesNotToggle: a second rollback goes further back, not to the image that was bad.
+func TestRollbackDoesNotToggle(t *testing.T) {
+	s, _ := imagestream.PrepareCreateInternal(stream(), imagestream.Env{Now: now})
+	want := []int{1, 0}
+	for _, n := range want {
+		back, err := edit.Rollback(s, "v1", edit.Target{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = store(t, s, back)
+		if latest, _ := s.LatestEvent("v1"); latest.Image != event(n).Image {
+			t.Fatalf("rolled back to %s, want image %d", latest.Image, n)
+		}
+	}
+	if _, err := edit.Rollback(s, "v1", edit.Target{}); !errors.Is(err, imagestream.ErrInvalid) {
+		t.Errorf("there is nothing left to go back to: %v", err)
+	}
+	resumed, err := edit.Resume(s, "v1")
+	if err != nil || resumed.Spec.Tags[0].From.Name != "quay.io/org/app:v1" {
+		t.Errorf("resumed %+v, %v: want the source before the first rollback", resumed.Spec.Tags, err)
 	}
 }
 

@@ -19,8 +19,10 @@ import (
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/client"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/internal/vectors"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
@@ -45,7 +47,8 @@ func ExampleExplain() {
 // A roll-back sticks, though its source moves and is imported again ten times.
 func ExampleExplain_rollback() {
 	ctx, registry := context.Background(), &fakes.Registry{}
-	streams := &client.Client{Writer: imagestream.Writer{Store: &fakes.Store{}, Now: clock()}, Registry: registry}
+	streams := client.New(&fakes.Store{}, registry)
+	streams.API.(*rest.Server).Engine.Now = clock()
 	app := imagestream.Key{Namespace: "shop", Name: "app"}
 	push := func(layer string) {
 		registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: layer}, "v1") })
@@ -54,7 +57,7 @@ func ExampleExplain_rollback() {
 	streams.Tag(ctx, app, "v1", "quay.io/org/app:v1", client.TagOptions{Scheduled: true})
 	push("good")
 	push("bad")
-	streams.Rollback(ctx, app, "v1", 1)
+	streams.Rollback(ctx, app, "v1", edit.Target{})
 	for n := range 10 {
 		push(fmt.Sprint("bad again ", n))
 	}
@@ -355,7 +358,8 @@ func importAll(t *testing.T, s *imagestream.ImageStream) *imagestream.ImageStrea
 		r = r.AsV2().DockerClientDefaults()
 		registry.Edit(r.Registry, func(c fakes.Contents) { c.Push(r.RepositoryName(), fakes.Image{Layer: tag.Name}, r.Tag) })
 	}
-	streams := &client.Client{Writer: imagestream.Writer{Store: store, Now: clock()}, Registry: registry}
+	streams := client.New(store, registry)
+	streams.API.(*rest.Server).Engine.Now = clock()
 	ctx := t.Context()
 	stored, err := streams.Create(ctx, s)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/client"
 	"github.com/imagestreams/imagestreams/imagestream/oc"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
 var ctx = context.Background()
@@ -20,8 +21,9 @@ func commands() (*oc.Commands, *client.Client) {
 	registry := &fakes.Registry{}
 	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "one"}, "v1") })
 	now := func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
-	streams := &client.Client{Writer: imagestream.Writer{Store: &fakes.Store{}, Now: now}, Registry: registry}
-	return &oc.Commands{Server: oc.Local{Client: streams}, Out: os.Stdout, Now: now}, streams
+	streams := client.New(&fakes.Store{}, registry)
+	streams.API.(*rest.Server).Engine.Now = now
+	return &oc.Commands{Server: oc.Local{API: streams.API}, Out: os.Stdout, Now: now}, streams
 }
 
 func in(namespace string, args ...string) oc.Command {
@@ -46,7 +48,7 @@ func Example() {
 	// Output:
 	// imagestream.image.openshift.io/app created
 	// Tag app:v1 set to quay.io/org/app:v1.
-	// error: "app:v1" has no image yet: import it first, or use --alias to follow it
+	// error: source "app:v1" has no image yet: import it first, or use --alias to follow it
 	// Tag app:latest set up to track app:v1.
 	// imagestream.image.openshift.io/app image lookup updated
 	// NAME  LOCAL
@@ -142,7 +144,7 @@ func ExamplePlanTag() {
 	fmt.Println(err)
 	// Output:
 	// shop/app true
-	// "app:v1" has no image yet: import it first, or use --alias to follow it
+	// source "app:v1" has no image yet: import it first, or use --alias to follow it
 }
 
 func ExampleTagPlan_Steps() {
@@ -244,7 +246,7 @@ func ExampleResources() {
 
 func ExampleLocal() {
 	_, streams := commands()
-	_, err := oc.Local{Client: streams}.Do(ctx, oc.Request{Verb: oc.Get, Resource: "pods", Namespace: "shop", Name: "web"})
+	_, err := oc.Local{API: streams.API}.Do(ctx, oc.Request{Verb: oc.Get, Resource: "pods", Namespace: "shop", Name: "web"})
 	fmt.Println(err)
-	// Output: pods "web" not found in namespace "shop": this store does not know how to get pods
+	// Output: pods "web" not found in namespace "shop": this server cannot get pods
 }

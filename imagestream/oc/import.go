@@ -38,7 +38,7 @@ func PlanImport(cmd Command) (*ImportPlan, error) {
 		return nil, err
 	}
 	if len(cmd.Args) == 0 {
-		return nil, usage("a target is wanted: import-image STREAM[:TAG]")
+		return nil, usage("a target is required: import-image STREAM[:TAG]")
 	}
 	p := &ImportPlan{namespace: cmd.Namespace, target: cmd.Args[0], flags: f}
 	target, err := pullspec.Parse(p.target)
@@ -113,7 +113,7 @@ func (p *ImportPlan) Import(stream *imagestream.ImageStream) (*imagestream.Image
 	}
 	switch {
 	case spec.From == nil:
-		return nil, fmt.Errorf("tag %q of image stream %q comes from nowhere: set its source with the command tag", tag, p.name)
+		return nil, fmt.Errorf("tag %q of image stream %q has no source: set one with the command tag", tag, p.name)
 	case spec.From.Kind != "" && spec.From.Kind != imagestream.KindDockerImage:
 		return nil, fmt.Errorf("tag %q of image stream %q is an %s, which is not imported", tag, p.name, spec.From.Kind)
 	case from != "" && from != spec.From.Name:

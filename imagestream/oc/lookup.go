@@ -245,8 +245,21 @@ func (c *Commands) SetImageLookup(ctx context.Context, cmd Command) error {
 		if err := c.print(change.Message); err != nil {
 			return err
 		}
+		if err := c.warnOfDots(plan, change); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// warnOfDots tells that turning the lookup of a stream on does nothing if its name has a dot.
+func (c *Commands) warnOfDots(plan *LookupPlan, change LookupChange) error {
+	name := change.Request.Name
+	if c.Warnings == nil || !plan.enabled || change.Request.Resource != imageStreams || !strings.Contains(name, ".") {
+		return nil
+	}
+	_, err := fmt.Fprintf(c.Warnings, "warning: image stream %q is never looked up: a short name with a dot is taken for the host of a registry\n", name)
+	return err
 }
 
 // read reads every object, also after one that the server does not give.

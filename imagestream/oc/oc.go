@@ -165,6 +165,10 @@ type Commands struct {
 	Server Server
 	// Out gets what the command prints. Nil prints nothing.
 	Out io.Writer
+	// Warnings gets what the real client does not say, a line each. Nil prints nothing.
+	Warnings io.Writer
+	// NoCircles refuses to let a tag follow itself, by way of others or not. The real client lets it.
+	NoCircles bool
 	// Resources are the kinds of object that the server knows; nil is [Resources].
 	Resources []Resource
 	// Now is the clock for what import-image describes; nil is time.Now.

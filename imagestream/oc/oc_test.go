@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/client"
 	"github.com/imagestreams/imagestreams/imagestream/oc"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
 // serverFunc is a server in a function.
@@ -102,7 +104,7 @@ func TestUsage(t *testing.T) {
 // TestLocalServer is what the commands do not ask of a Local.
 func TestLocalServer(t *testing.T) {
 	_, streams := commands()
-	l := oc.Local{Client: streams}
+	l := oc.Local{API: streams.API}
 	app := imagestream.Key{Namespace: "shop", Name: "app"}
 	do := func(r oc.Request) error {
 		r.Namespace = "shop"
@@ -136,6 +138,22 @@ func TestLocalServer(t *testing.T) {
 	if err != nil || len(s.Metadata.Annotations) != 1 || s.Metadata.Annotations["b"] != "2" || len(s.Spec.Tags) != 1 {
 		t.Errorf("patched: %+v, %v", s, err)
 	}
+	if err := patch(`{"spec":{"tags":[{"name":"v1","importPolicy":{"scheduled":true}},{"name":"v2","from":{"kind":"DockerImage","name":"quay.io/org/app:v2"}}]}}`); err != nil {
+		t.Fatal(err)
+	}
+	s, err = streams.Get(t.Context(), app)
+	if err != nil || len(s.Spec.Tags) != 2 || !s.Spec.Tags[0].ImportPolicy.Scheduled || s.Spec.Tags[0].From.Name != "quay.io/org/app:v1" {
+		t.Errorf("a patch of tags is not merged by name: %+v, %v", s.Spec.Tags, err)
+	}
+	for _, text := range []string{
+		`{"spec":{"tags":[{"from":null}]}}`, `{"metadata":{"finalizers":["a/b"]}}`, `{"spec":{"$patch":"replace"}}`,
+		`{"spec":{"tags":[{"name":"v1","$patch":"delete"}]}}`,
+	} {
+		var status *imagestream.StatusError
+		if err := patch(text); !errors.As(err, &status) || status.Reason != imagestream.ReasonBadRequest {
+			t.Errorf("patch %s: %v; want BadRequest", text, err)
+		}
+	}
 	if err := patch("{"); err == nil {
 		t.Error("half a patch was taken")
 	}
@@ -151,8 +169,8 @@ func TestLocalServer(t *testing.T) {
 	if !errors.Is(err, imagestream.ErrNotFound) {
 		t.Errorf("deleted twice: %v", err)
 	}
-	without := oc.Local{Client: &client.Client{Writer: imagestream.Writer{Store: &fakes.Store{}}}}
-	if _, err := without.Do(t.Context(), oc.Request{Verb: oc.Create, Resource: "imagestreamimports", Object: &imagestream.ImageStreamImport{}}); !errors.Is(err, client.ErrNoRegistry) {
+	without := oc.Local{API: rest.New(&fakes.Store{}, nil)}
+	if _, err := without.Do(t.Context(), oc.Request{Verb: oc.Create, Resource: "imagestreamimports", Object: &imagestream.ImageStreamImport{}}); !errors.Is(err, rest.ErrNoImporter) {
 		t.Errorf("an import without a registry: %v", err)
 	}
 }
@@ -265,7 +283,7 @@ func FuzzPlanTag(f *testing.F) {
 // TestImportAllOfARepository imports a repository that the stream does not have yet, with all of its tags.
 func TestImportAllOfARepository(t *testing.T) {
 	c, streams := commands()
-	registry := streams.Registry.(*fakes.Registry)
+	registry := streams.API.(*rest.Server).Importer.Registry.(*fakes.Registry)
 	registry.Edit("quay.io", func(contents fakes.Contents) { contents.Push("org/app", fakes.Image{Layer: "two"}, "v2", "latest") })
 	var out strings.Builder
 	c.Out = &out
@@ -282,5 +300,60 @@ func TestImportAllOfARepository(t *testing.T) {
 		if latest, ok := stream.LatestEvent(tag); !ok || latest.Image == "" {
 			t.Errorf("%s has no image:\n%s", tag, out.String())
 		}
+	}
+}
+
+// TestNoCircles: with the option, no alias closes a circle; without it, as with the real client, it does.
+func TestNoCircles(t *testing.T) {
+	for _, noCircles := range []bool{true, false} {
+		c, streams := commands()
+		c.Out, c.NoCircles = nil, noCircles
+		app := imagestream.Key{Namespace: "shop", Name: "app"}
+		if _, err := streams.Tag(t.Context(), app, "v1", "quay.io/org/app:v1", client.TagOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		alias := func(source, dest string) error {
+			cmd := in("shop", source, dest)
+			cmd.Flags["alias"] = []string{"true"}
+			return c.Tag(t.Context(), cmd)
+		}
+		if err := alias("app:v1", "app:a"); err != nil {
+			t.Fatal(err)
+		}
+		for _, tc := range [][2]string{{"app:b", "app:b"}, {"app:a", "app:v1"}} {
+			if err := alias(tc[0], tc[1]); errors.Is(err, oc.ErrUsage) != noCircles {
+				t.Errorf("NoCircles %t: %s to follow %s: %v", noCircles, tc[1], tc[0], err)
+			}
+		}
+	}
+}
+
+// TestMessagesQuoteWhatWasTyped: the source as it was typed, not as it was read.
+func TestMessagesQuoteWhatWasTyped(t *testing.T) {
+	c, _ := commands()
+	for _, source := range []string{"quay.io/org/app:v1", "library/app"} {
+		cmd := in("shop", source, "app:x")
+		cmd.Flags["source"] = []string{"istag"}
+		if err := c.Tag(t.Context(), cmd); !errors.Is(err, oc.ErrUsage) || !strings.Contains(err.Error(), strconv.Quote(source)) {
+			t.Errorf("source %s: %v", source, err)
+		}
+	}
+}
+
+// TestLookupOfANameWithADotIsWarnedOf: turning it on says that it does nothing.
+func TestLookupOfANameWithADotIsWarnedOf(t *testing.T) {
+	c, streams := commands()
+	var warnings strings.Builder
+	c.Out, c.Warnings = nil, &warnings
+	for _, name := range []string{"my.app", "app"} {
+		if _, err := streams.Create(t.Context(), &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: name}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SetImageLookup(t.Context(), in("shop", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := warnings.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"my.app"`) {
+		t.Errorf("warnings %q, want one about my.app", got)
 	}
 }

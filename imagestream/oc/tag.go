@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
@@ -21,6 +22,7 @@ type TagPlan struct {
 	namespace string
 	flags     flags
 	kind      string
+	typed     string // the source as it was typed
 	source    pullspec.Reference
 	dests     []string
 }
@@ -36,10 +38,10 @@ func PlanTag(cmd Command, resources []Resource) (*TagPlan, error) {
 		return p, nil
 	}
 	if len(cmd.Args) == 0 {
-		return nil, usage("a source and at least one destination are wanted: tag SOURCE DEST [DEST...]")
+		return nil, usage("a source and at least one destination are required: tag SOURCE DEST [DEST...]")
 	}
-	p.dests = cmd.Args[1:]
-	if p.source, err = pullspec.Parse(cmd.Args[0]); err != nil {
+	p.typed, p.dests = cmd.Args[0], cmd.Args[1:]
+	if p.source, err = pullspec.Parse(p.typed); err != nil {
 		return nil, usage("source %v", err)
 	}
 	if f.given("source") {
@@ -80,11 +82,11 @@ func (p *TagPlan) takeKind(word string, resources []Resource) error {
 	}
 	switch {
 	case p.source.Registry != "":
-		return usage("source %q: a %s has no registry", p.source.Exact(), p.kind)
+		return usage("source %q: an %s has no registry: leave %q out, or use --source=docker", p.typed, p.kind, p.source.Registry)
 	case p.kind == imagestream.KindImageStreamTag && p.source.Tag == "":
-		return usage("source %q: --source=%s wants a tag: %s:TAG", p.source.Exact(), word, p.source.Exact())
+		return usage("source %q: --source=%s requires a tag: %s:TAG", p.typed, word, p.typed)
 	case p.kind == imagestream.KindImageStreamImage && p.source.ID == "":
-		return usage("source %q: --source=%s wants an image: %s@ID", p.source.Exact(), word, p.source.NameString())
+		return usage("source %q: --source=%s requires an image: %s@ID", p.typed, word, p.source.NameString())
 	}
 	return nil
 }
@@ -145,7 +147,7 @@ func (p *TagPlan) resolve(stream *imagestream.ImageStream) (kind string, source 
 	source = p.source
 	event, ok := stream.LatestEvent(source.Tag)
 	if !ok {
-		return "", source, fmt.Errorf("%q has no image yet: import it first, or use --alias to follow it", source.Exact())
+		return "", source, fmt.Errorf("source %q has no image yet: import it first, or use --alias to follow it", p.typed)
 	}
 	if event.Image != "" {
 		source.ID, source.Tag = event.Image, ""
@@ -153,7 +155,7 @@ func (p *TagPlan) resolve(stream *imagestream.ImageStream) (kind string, source 
 	}
 	from, err := pullspec.Parse(event.DockerImageReference)
 	if err != nil {
-		return "", source, fmt.Errorf("the image of %q: %w", source.Exact(), err)
+		return "", source, fmt.Errorf("the image of %q: %w", p.typed, err)
 	}
 	return imagestream.KindDockerImage, from, nil
 }
@@ -174,7 +176,7 @@ func (p *TagPlan) validate(kind string, source pullspec.Reference, dests []image
 	policy, mode := f.text("reference-policy"), f.text("import-mode")
 	switch {
 	case len(dests) == 0:
-		return usage("at least one destination is wanted: STREAM:TAG")
+		return usage("at least one destination is required: STREAM:TAG")
 	case f.bool("delete") && f.bool("alias"):
 		return usage("--alias and --delete exclude each other")
 	case f.given("reference-policy") && policy != "source" && policy != "local":
@@ -201,7 +203,7 @@ func (p *TagPlan) validate(kind string, source pullspec.Reference, dests []image
 		for _, dest := range dests {
 			switch stream, _, ok := strings.Cut(dest.Name, ":"); {
 			case dest.Namespace != p.namespace:
-				return usage("destination %q: --alias follows a tag of the same stream; the project is %q", dest, p.namespace)
+				return usage("destination %q: --alias follows a tag of the same stream, and the project is %q", dest, p.namespace)
 			case !ok:
 				return usage("destination %q: want STREAM:TAG", dest.Name)
 			case stream != source.Name:
@@ -303,6 +305,9 @@ func (c *Commands) Tag(ctx context.Context, cmd Command) error {
 		if s.Err != nil {
 			return s.Err
 		}
+		if err := c.checkCircle(ctx, s); err != nil {
+			return err
+		}
 		message := s.Message
 		err := retryOnConflict(ctx, func() error {
 			if s.Object != nil {
@@ -318,6 +323,22 @@ func (c *Commands) Tag(ctx context.Context, cmd Command) error {
 		if err := c.print(message); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkCircle refuses a step that would let a tag follow itself, by way of others or not, if that is asked for.
+func (c *Commands) checkCircle(ctx context.Context, s TagStep) error {
+	if !c.NoCircles || s.Object == nil || s.Object.Tag.From.Kind != imagestream.KindImageStreamTag {
+		return nil
+	}
+	stream, err := c.stream(ctx, imagestream.Key{Namespace: s.Namespace, Name: s.Stream})
+	if err != nil {
+		return err
+	}
+	_, target, _ := pullspec.SplitTag(s.Object.Tag.From.Name)
+	if path := edit.Circle(stream, s.Tag, target); path != nil {
+		return usage("destination %q: these tags would follow each other in a circle: %s", s.Name, strings.Join(path, ", "))
 	}
 	return nil
 }

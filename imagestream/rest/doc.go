@@ -1,7 +1,6 @@
 // Package rest is the verbs of image.openshift.io/v1, resource by resource, as a server answers them.
 //
-//	engine := &write.Engine{Store: store}
-//	api := &rest.Server{Engine: engine, Importer: &importer.Importer{Engine: engine, Registry: registry}}
+//	api := rest.New(store, registry)
 //	tag, err := api.ImageStreamTags().Get(ctx, imagestream.Key{Namespace: "shop", Name: "app:v1"})
 //
 // [API] is the contract. [Server] keeps it on a Store, by the transitions of package imagestream and the engine

@@ -28,6 +28,16 @@ type Server struct {
 
 var _ API = (*Server)(nil)
 
+// New returns a Server that keeps streams in store and imports from registry, with the real system's answers. A nil
+// registry imports nothing.
+func New(store imagestream.Store, registry importer.Registry) *Server {
+	s := &Server{Engine: &write.Engine{Store: store}}
+	if registry != nil {
+		s.Importer = &importer.Importer{Engine: s.Engine, Registry: registry}
+	}
+	return s
+}
+
 var (
 	// ErrNoStore means that a server without a Store was asked for something.
 	ErrNoStore = errors.New("there is no store to keep image streams in: set Server.Engine to a write.Engine with a Store")

@@ -1,9 +1,9 @@
 // Package view makes what is derived from an image stream: image stream tags, image tags, image stream images
 // and layers. Nothing of it is stored; it comes and goes with the stream.
 //
-// The functions that make views are pure: they take a stream and its images. A [Reader] gets these from
-// wherever streams are kept; a [Writer] writes through them. A stream is seen as the API shows it: with the
-// repositories of its status computed anew.
+// The functions are pure: they take a stream and its images. Package rest gets these from a Store, and writes
+// streams through their tags. A stream is seen as the API shows it: with the repositories of its status computed
+// anew.
 //
 // # Image stream tags
 //
@@ -17,13 +17,6 @@
 // [NewImageTag] has spec and status of a tag side by side, with the image of the newest event, if it exists.
 // Source: op imagetag.get.
 //
-// # Writes
-//
-// A [Writer] creates, updates and deletes tags by writing their stream, and records what was pushed to a
-// registry. An update without a resource version is applied to whatever is stored. [manifest.PrepareImageCreate] and
-// [manifest.PrepareImageUpdate] are the transitions of images. Source: ops istag.create, istag.update, istag.delete,
-// those of imagetag, mapping.create, image.create and image.update.
-//
 // # Layers
 //
 // [Layers] has every image that the stream's histories name, and the images of manifest lists, with their
@@ -32,9 +25,7 @@
 // # Differences from OpenShift
 //
 // An image that several images of a stream could be meant by, by a prefix of their names, is the first in
-// name order; the real system answers with any of them. A write is tried again as long as the context lasts,
-// where the real system gives up after a few attempts: [RealAttempts] are its counts. A dry run gives what it
-// would create the uid [DryRunUID].
+// name order; the real system answers with any of them.
 package view
 
 import (

@@ -1,12 +1,10 @@
 package view_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/view"
 	"github.com/imagestreams/imagestreams/tagevent"
@@ -33,72 +31,6 @@ func image() *imagestream.Image {
 		Metadata:          imagestream.ObjectMeta{Name: digestOf(1), Annotations: map[string]string{"from": "image", "supports": "c"}},
 		DockerImageLayers: []imagestream.ImageLayer{{Name: "sha256:layer", LayerSize: 7, MediaType: "l"}},
 	}
-}
-
-func reader(t testing.TB) *view.Reader {
-	t.Helper()
-	store := &fakes.Store{}
-	if _, err := store.CreateImageStream(context.Background(), stream()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.CreateImage(context.Background(), image()); err != nil {
-		t.Fatal(err)
-	}
-	return &view.Reader{Source: store, Now: func() time.Time { return now }}
-}
-
-func ExampleReader_ImageStreamTag() {
-	tag, err := reader(&testing.T{}).ImageStreamTag(context.Background(), "shop", "app:v1")
-	fmt.Println(tag.Metadata.Name, tag.Generation, tag.Image.Metadata.Annotations, err)
-	_, err = reader(&testing.T{}).ImageStreamTag(context.Background(), "shop", "app:new")
-	fmt.Println(err)
-	_, err = reader(&testing.T{}).ImageStreamTag(context.Background(), "shop", "app")
-	fmt.Println(err)
-	// Output:
-	// app:v1 2 map[from:image supports:go] <nil>
-	// imagestreamtags.image.openshift.io "app:new" not found in namespace "shop": the tag points at no image
-	// imagestreamtags.image.openshift.io "app" in namespace "shop": "app": the name of an image stream tag is <image stream>:<tag>, with one colon and no @
-}
-
-func ExampleReader_ImageTag() {
-	tag, err := reader(&testing.T{}).ImageTag(context.Background(), "shop", "app:new")
-	fmt.Println(tag.Spec.Name, tag.Status == nil, tag.Image == nil, err)
-	// Output: new true true <nil>
-}
-
-func ExampleReader_ImageStreamTags() {
-	team, _ := imagestream.ParseSelector("team=web")
-	list, err := reader(&testing.T{}).ImageStreamTags(context.Background(), view.ListOptions{Namespace: "shop", Labels: team})
-	for _, tag := range list.Items {
-		fmt.Println(tag.Metadata.Name, tag.Image.DockerImageReference[:16], err)
-	}
-	_, err = reader(&testing.T{}).ImageStreamTags(context.Background(), view.ListOptions{Fields: "spec.x=1"})
-	fmt.Println(err)
-	// Output:
-	// app:v1 quay.io/org/app@ <nil>
-	// imagestreamtags.image.openshift.io "": field selector "spec.x=1": there is no field "spec.x": choose by metadata.name and metadata.namespace
-}
-
-func ExampleReader_ImageTags() {
-	list, err := reader(&testing.T{}).ImageTags(context.Background(), view.ListOptions{})
-	for _, tag := range list.Items {
-		fmt.Println(tag.Metadata.Name, err)
-	}
-	// Output:
-	// app:new <nil>
-	// app:v1 <nil>
-}
-
-func ExampleReader_ImageStreamImage() {
-	image, err := reader(&testing.T{}).ImageStreamImage(context.Background(), "shop", "app@sha256:0000")
-	fmt.Println(image.Metadata.Name, image.Image.Metadata.Name == digestOf(1), err)
-	// Output: app@sha256:0000 true <nil>
-}
-
-func ExampleReader_Layers() {
-	l, err := reader(&testing.T{}).Layers(context.Background(), imagestream.Key{Namespace: "shop", Name: "app"})
-	fmt.Println(l.Images[digestOf(1)].Layers, *l.Blobs["sha256:layer"].LayerSize, err)
-	// Output: [sha256:layer] 7 <nil>
 }
 
 func ExampleLayers() {

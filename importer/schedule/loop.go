@@ -129,8 +129,10 @@ func (r *running) watch(ctx context.Context) error {
 				break
 			}
 		}
-		if err := imagestream.Pause(ctx, 1, nil); err != nil {
-			return err
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package view_test
+package rest_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
-	"github.com/imagestreams/imagestreams/imagestream/view"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
 // outcome is an error as the vectors show it: its wrong fields, or its reason.
@@ -65,7 +65,7 @@ func TestUpdateUnderAnotherName(t *testing.T) {
 				m = imagestream.ObjectMeta{}
 			}
 			m.Name = tc.object
-			_, _, err = writer(store).UpdateImageTag(ctx, "shop", tc.url, &imagestream.ImageTag{Metadata: m, Spec: tc.spec}, view.WriteOptions{})
+			_, _, err = server(store).ImageTags().Update(ctx, shop(tc.url), rest.Replace(&imagestream.ImageTag{Metadata: m, Spec: tc.spec}), rest.UpdateOptions{})
 			if got := outcome(err); got != tc.imageTag {
 				t.Errorf("image tag: %s, want %s", got, tc.imageTag)
 			}
@@ -79,9 +79,9 @@ func TestUpdateUnderAnotherName(t *testing.T) {
 			if _, err := store.CreateImageStream(ctx, stream()); err != nil {
 				t.Fatal(err)
 			}
-			_, _, err = writer(store).UpdateImageStreamTag(ctx, "shop", tc.url, &imagestream.ImageStreamTag{
+			_, _, err = server(store).ImageStreamTags().Update(ctx, shop(tc.url), rest.Replace(&imagestream.ImageStreamTag{
 				Metadata: imagestream.ObjectMeta{Name: tc.object}, Tag: tc.spec,
-			}, view.WriteOptions{})
+			}), rest.UpdateOptions{})
 			if got := outcome(err); got != tc.tag {
 				t.Errorf("image stream tag: %s, want %s", got, tc.tag)
 			}

@@ -1,0 +1,222 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
+	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+// TagOptions are how a tag that comes from a registry is imported and referred to. The zero value is what the
+// API takes: imported once, mode Legacy, referred to by its source.
+type TagOptions struct {
+	// Scheduled imports it again and again, if something does that.
+	Scheduled bool
+	// Insecure allows plain HTTP and TLS without a valid certificate.
+	Insecure bool
+	// Reference never imports it: the pull spec stands for itself.
+	Reference       bool
+	ImportMode      imagestream.ImportModeType
+	ReferencePolicy imagestream.TagReferencePolicyType
+	Annotations     map[string]string
+}
+
+// Tag lets a tag come from an image of a registry. A stream that does not exist is created. Nothing is
+// imported yet: [Client.Import] does it.
+func (c *Client) Tag(ctx context.Context, stream imagestream.Key, tag, pullSpec string, opts TagOptions) (*imagestream.ImageStream, error) {
+	if _, err := pullspec.Parse(pullSpec); err != nil {
+		return nil, invalidTag(stream, tag, "from.name", pullSpec, pullspec.Reason(err))
+	}
+	asksForImport := int64(0)
+	return c.setTag(ctx, stream, imagestream.TagReference{
+		Name: tag, Annotations: opts.Annotations, Reference: opts.Reference, Generation: &asksForImport,
+		From:            &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: pullSpec},
+		ImportPolicy:    imagestream.TagImportPolicy{Insecure: opts.Insecure, Scheduled: opts.Scheduled, ImportMode: opts.ImportMode},
+		ReferencePolicy: imagestream.TagReferencePolicy{Type: opts.ReferencePolicy},
+	})
+}
+
+// Copy lets a tag be the image that a tag, of this or another stream, has now; it stays there when that one
+// moves. A stream that does not exist is created. A tag without an image to copy is an error of class
+// [imagestream.ErrNotFound].
+func (c *Client) Copy(ctx context.Context, stream imagestream.Key, tag string, from imagestream.Key, fromTag string) (*imagestream.ImageStream, error) {
+	source, err := c.Get(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	event, ok := source.LatestEvent(fromTag)
+	if !ok {
+		return nil, tagNotFound(from, fromTag, "it has no image yet: import it, or push to it")
+	}
+	ref := &imagestream.ObjectReference{Kind: imagestream.KindImageStreamImage, Name: pullspec.JoinImage(from.Name, event.Image)}
+	var generation *int64
+	if event.Image == "" {
+		ref, generation = &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: event.DockerImageReference}, new(int64)
+	} else if from.Namespace != stream.Namespace {
+		ref.Namespace = from.Namespace
+	}
+	return c.setTag(ctx, stream, imagestream.TagReference{Name: tag, From: ref, Generation: generation})
+}
+
+// Alias lets a tag follow another tag of the same stream: whatever that one points at, it points at. A tag that
+// would follow itself, by way of others or not, is of class [imagestream.ErrInvalid].
+func (c *Client) Alias(ctx context.Context, stream imagestream.Key, tag, target string) (*imagestream.ImageStream, error) {
+	if !pullspec.IsTag(target) {
+		return nil, invalidTag(stream, tag, "from.name", target, wantTag)
+	}
+	s, err := c.Get(ctx, stream)
+	if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
+		return nil, err
+	}
+	if path := edit.Circle(s, tag, target); path != nil {
+		return nil, invalidTag(stream, tag, "from.name", target, "these tags would follow each other in a circle: "+strings.Join(path, ", "))
+	}
+	return c.setTag(ctx, stream, imagestream.TagReference{
+		Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: pullspec.JoinTag(stream.Name, target)},
+	})
+}
+
+// Track lets a tag follow a tag of another stream. Permission to get imagestreams/layers of that stream is
+// required if it is in another namespace. A stream that does not exist is created.
+func (c *Client) Track(ctx context.Context, stream imagestream.Key, tag string, from imagestream.Key, fromTag string) (*imagestream.ImageStream, error) {
+	if !pullspec.IsTag(fromTag) {
+		return nil, invalidTag(stream, tag, "from.name", pullspec.JoinTag(from.Name, fromTag), wantTag)
+	}
+	ref := &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: pullspec.JoinTag(from.Name, fromTag)}
+	if from.Namespace != stream.Namespace {
+		ref.Namespace = from.Namespace
+	}
+	return c.setTag(ctx, stream, imagestream.TagReference{Name: tag, From: ref})
+}
+
+// Rollback lets a tag ask for what it pointed at before; see [edit.Target] for what that is. It does not follow
+// its source any more until [Client.Resume]. Tags that follow it go with it. A target that the tag's history does
+// not have is of class [imagestream.ErrInvalid].
+func (c *Client) Rollback(ctx context.Context, stream imagestream.Key, tag string, to edit.Target) (*imagestream.ImageStream, error) {
+	return c.changeTag(ctx, stream, tag, func(t *imagestream.ImageTag) (imagestream.TagReference, error) {
+		var history tagevent.History
+		if t.Status != nil {
+			history = *t.Status
+		}
+		return edit.RolledBackTag(stream, tag, t.Spec, history, to)
+	})
+}
+
+// Resume lets a tag that was rolled back come from its source again. [Client.Import] fetches it. A tag that was
+// not rolled back is of class [imagestream.ErrInvalid].
+func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string) (*imagestream.ImageStream, error) {
+	return c.changeTag(ctx, stream, tag, func(t *imagestream.ImageTag) (imagestream.TagReference, error) {
+		if t.Spec == nil {
+			return imagestream.TagReference{}, tagNotFound(stream, tag, "its spec has no source")
+		}
+		return edit.ResumedTag(stream, *t.Spec)
+	})
+}
+
+// changeTag replaces the spec of a tag that the stream has by what change makes of the tag.
+func (c *Client) changeTag(ctx context.Context, stream imagestream.Key, tag string, change func(*imagestream.ImageTag) (imagestream.TagReference, error)) (*imagestream.ImageStream, error) {
+	if c.API == nil {
+		return nil, ErrNoAPI
+	}
+	if !pullspec.IsTag(tag) {
+		return nil, invalidTag(stream, tag, "name", tag, wantTag)
+	}
+	_, _, err := c.API.ImageTags().Update(ctx, tagKey(stream, tag), func(old *imagestream.ImageTag) (*imagestream.ImageTag, error) {
+		switch {
+		case old == nil:
+			return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, stream, "")
+		case old.Spec == nil && old.Status == nil:
+			return nil, tagNotFound(stream, tag, "")
+		}
+		t, err := change(old)
+		if err != nil {
+			return nil, err
+		}
+		next := *old
+		next.Spec = &t
+		return &next, nil
+	}, rest.UpdateOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return c.Get(ctx, stream)
+}
+
+const wantTag = "a tag has letters, digits, \"_\", \".\" and \"-\", 128 at most, and neither \".\" nor \"-\" first"
+
+// setTag stores a spec tag. If the stream is deleted meanwhile, it is created anew.
+func (c *Client) setTag(ctx context.Context, stream imagestream.Key, t imagestream.TagReference) (*imagestream.ImageStream, error) {
+	if c.API == nil {
+		return nil, ErrNoAPI
+	}
+	if !pullspec.IsTag(t.Name) {
+		return nil, invalidTag(stream, t.Name, "name", t.Name, wantTag)
+	}
+	key := tagKey(stream, t.Name)
+	object := &imagestream.ImageStreamTag{
+		TypeMeta: imagestream.TypeMeta{Kind: imagestream.KindImageStreamTag, APIVersion: imagestream.APIVersion},
+		Metadata: imagestream.ObjectMeta{Namespace: key.Namespace, Name: key.Name, Annotations: maps.Clone(t.Annotations)},
+		Tag:      &t,
+	}
+	for {
+		_, _, err := c.API.ImageStreamTags().Update(ctx, key, rest.Replace(object), rest.UpdateOptions{})
+		if errors.Is(err, imagestream.ErrNotFound) && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		s, err := c.Get(ctx, stream)
+		if !errors.Is(err, imagestream.ErrNotFound) || ctx.Err() != nil {
+			return s, err
+		}
+	}
+}
+
+// Push records that an image was pushed to a tag, as a registry does: the tag points at it now, and so does
+// what follows the tag. A stream that does not exist is created. The image is named by its digest and has a
+// pull spec, or gets one in the internal registry.
+func (c *Client) Push(ctx context.Context, stream imagestream.Key, tag string, image *imagestream.Image) (*imagestream.ImageStream, error) {
+	if c.API == nil {
+		return nil, ErrNoAPI
+	}
+	if !pullspec.IsTag(tag) {
+		return nil, invalidTag(stream, tag, "name", tag, wantTag)
+	}
+	mapping := &imagestream.ImageStreamMapping{
+		Metadata: imagestream.ObjectMeta{Namespace: stream.Namespace, Name: stream.Name}, Image: *image, Tag: tag,
+	}
+	for ctx.Err() == nil {
+		err := c.API.ImageStreamMappings().Create(ctx, stream.Namespace, mapping, rest.CreateOptions{})
+		switch {
+		case err == nil:
+			return c.Get(ctx, stream)
+		case errors.Is(err, imagestream.ErrNotFound):
+			if _, err := c.Create(ctx, newStream(stream)); err != nil && !errors.Is(err, imagestream.ErrAlreadyExists) {
+				return nil, err
+			}
+		case !wasMoved(err):
+			return nil, err
+		}
+	}
+	return nil, ctx.Err()
+}
+
+// wasMoved reports whether err says that the tag of a push was moved meanwhile: it is pushed over then.
+func wasMoved(err error) bool {
+	var status *imagestream.StatusError
+	return errors.As(err, &status) && status.Reason == imagestream.ReasonConflict
+}
+
+func newStream(key imagestream.Key) *imagestream.ImageStream {
+	return &imagestream.ImageStream{
+		TypeMeta: imagestream.TypeMeta{Kind: "ImageStream", APIVersion: imagestream.APIVersion},
+		Metadata: imagestream.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+	}
+}
