@@ -25,7 +25,9 @@ func (e *RegistryError) Answered(status int, header http.Header, body []byte, no
 	e.RetryAfter = retryAfter(header.Get("Retry-After"), now)
 	if status == http.StatusUnauthorized && e.Operation != OperationToken {
 		scheme, _, _ := strings.Cut(strings.TrimSpace(header.Get("WWW-Authenticate")), " ")
-		e.Challenge = foreign.Text(strings.ToLower(scheme), foreign.MaxCode, secrets...)
+		if scheme = strings.ToLower(strings.TrimSuffix(scheme, ",")); slices.Contains(schemes, scheme) {
+			e.Challenge = scheme
+		}
 	}
 	var answer struct {
 		Errors []struct {
@@ -56,6 +58,12 @@ func (e *RegistryError) Answered(status int, header http.Header, body []byte, no
 	e.Class = classOf(e)
 }
 
+// schemes are those of the registry that RFC 9110 has made for them, and what servers use besides.
+var schemes = []string{
+	"basic", "bearer", "concealed", "digest", "dpop", "gnap", "hoba", "mutual", "negotiate", "ntlm", "oauth", "privatetoken",
+	"scram-sha-1", "scram-sha-256", "vapid",
+}
+
 // codeOf returns a code as it is kept. One that is known tells no secret, even if it is also somebody's password.
 func codeOf(code string, secrets []string) string {
 	if codeClasses[code] != "" {
@@ -84,7 +92,10 @@ var (
 		http.StatusUnauthorized: ClassUnauthorized, http.StatusForbidden: ClassForbidden,
 		http.StatusNotFound: ClassNotFound, http.StatusTooManyRequests: ClassTooManyRequests,
 		http.StatusMethodNotAllowed: ClassUnsupported, http.StatusNotImplemented: ClassUnsupported,
-		http.StatusRequestTimeout: ClassUnavailable,
+		http.StatusRequestTimeout: ClassUnavailable, http.StatusTooEarly: ClassUnavailable,
+		// Harbor says 412 of an image that a policy keeps back.
+		http.StatusPreconditionFailed: ClassForbidden, http.StatusUnavailableForLegalReasons: ClassForbidden,
+		http.StatusPaymentRequired: ClassForbidden, http.StatusGone: ClassNotFound,
 	}
 )
 

@@ -15,7 +15,8 @@ import (
 func ExampleRegistryError_Answered_secrets() {
 	e := &importer.RegistryError{Operation: importer.OperationManifest, Repository: "quay.io/org/app", Reference: "v1"}
 	body := `{"errors":[{"code":"UNAUTHORIZED","message":"incorrect username or password:\n bob with hunter2"}]}`
-	e.Answered(http.StatusUnauthorized, http.Header{"Www-Authenticate": {"Basic realm=x"}}, []byte(body), time.Time{}, "hunter2")
+	e.Answered(http.StatusUnauthorized, http.Header{"Www-Authenticate": {"Basic realm=x"}}, []byte(body), time.Time{},
+		"hunter2")
 	fmt.Println(e)
 	fmt.Println(e.Class, e.Challenge, e.WrongPassword)
 	// Output:
@@ -59,7 +60,7 @@ func TestAnswersAreBounded(t *testing.T) {
 				t.Errorf("%s: a code of %d bytes", name, len(code))
 			}
 		}
-		if strings.ContainsAny(e.Error()+e.Challenge, "\x1b\u202e\r\n") {
+		if strings.ContainsAny(e.Error(), "\x1b\u202e\r\n") || e.Challenge != "" {
 			t.Errorf("%s: %q", name, e.Error())
 		}
 	}
@@ -69,7 +70,8 @@ func TestAnswersAreBounded(t *testing.T) {
 func TestAnswersTellNoSecrets(t *testing.T) {
 	const password = "hunter2"
 	basic := base64.StdEncoding.EncodeToString([]byte("bob:" + password))
-	for _, echo := range []string{password, "Authorization: Basic " + basic, strings.Repeat("x", 1018) + password, "a\x00" + password} {
+	for _, echo := range []string{password, "Authorization: Basic " + basic, strings.Repeat("x", 1018) + password,
+		"a\x00" + password} {
 		for _, format := range []string{`{"errors":[{"code":%q,"message":%q}]}`, `{"details":%q}`, "%s", `{"details":%q`} {
 			e := &importer.RegistryError{Operation: importer.OperationToken, Repository: "quay.io/org/app"}
 			quoted, err := json.Marshal(echo)

@@ -167,8 +167,8 @@ type RegistryError struct {
 	Details string
 	// Text is the message of the answer, or the beginning of a plain one.
 	Text string
-	// Challenge is the scheme, in lower case, by which a 401 wants credentials: "basic" or "bearer"; empty if
-	// it does not say.
+	// Challenge is the scheme, in lower case, by which a 401 wants credentials: "basic", "bearer" or another that there is;
+	// empty if it does not say.
 	Challenge string
 	// RetryAfter is how long the registry asks to be left alone; 0 if it does not say.
 	RetryAfter time.Duration

@@ -17,12 +17,16 @@ import (
 // doubt is for how long an authorization is kept that is new and refused: it has not expired, it is not enough.
 const doubt = time.Minute
 
+// maxRealms is how many token servers of one answer are tried, until one may be asked.
+const maxRealms = 3
+
 // maxAuthorizations is how many one Registry remembers, one for each repository.
 const maxAuthorizations = 1000
 
 // authorization is what a repository is asked with.
 type authorization struct {
 	scheme, header string
+	secrets        []string // that the header shows
 	doubtedUntil   time.Time
 }
 
@@ -67,9 +71,11 @@ func (a *authorizations) drop(key string, refused *authorization) {
 
 func (r *repository) key(base *url.URL) string { return base.String() + "/" + r.path }
 
-// asked sends q with what there is to show, and again with something new if the registry refuses that. Scheme is the one
-// that the registry wants credentials by, if the answer is still a 401.
-func (r *repository) asked(ctx context.Context, q question, u *url.URL) (answer *http.Response, scheme string, err error) {
+// asked sends q with what there is to show, and again with something new if the registry refuses that. Scheme is the
+// one that the registry wants credentials by, if the answer is still a 401.
+func (r *repository) asked(
+	ctx context.Context, q question, u *url.URL,
+) (answer *http.Response, scheme string, err error) {
 	key := r.key(q.base)
 	used := r.tokens.get(key)
 	answer, err = r.send(ctx, q, u, used)
@@ -100,13 +106,13 @@ func (r *repository) asked(ctx context.Context, q question, u *url.URL) (answer 
 	case answer.StatusCode == http.StatusUnauthorized:
 		r.tokens.drop(key, fresh)
 	default:
-		r.tokens.set(key, &authorization{fresh.scheme, fresh.header, time.Now().Add(doubt)})
+		r.tokens.set(key, &authorization{fresh.scheme, fresh.header, fresh.secrets, time.Now().Add(doubt)})
 	}
 	return answer, scheme, err
 }
 
-// refuses reports whether an answer means that the registry wants something else than what it was asked with. What another
-// server says, which the registry led to, does not count.
+// refuses reports whether an answer means that the registry wants something else than what it was asked with. What
+// another server says, which the registry led to, does not count.
 func refuses(q question, answer *http.Response, used *authorization) bool {
 	if !sameOrigin(answer.Request.URL, q.base) || used != nil && answer.Request.Header.Get("Authorization") == "" {
 		return false
@@ -120,8 +126,8 @@ func refuses(q question, answer *http.Response, used *authorization) bool {
 	return false
 }
 
-// authorize returns something new to ask with, as one of the challenges of an answer wants it: a token before a password.
-// It is nil if there is nothing new to show. The errors are whole RegistryErrors, or ctx's.
+// authorize returns something new to ask with, as one of the challenges of an answer wants it: a token before a
+// password. It is nil if there is nothing new to show. The errors are whole RegistryErrors, or ctx's.
 func (r *repository) authorize(
 	ctx context.Context, q question, answer *http.Response, used *authorization,
 ) (fresh *authorization, scheme string, err error) {
@@ -137,10 +143,7 @@ func (r *repository) authorize(
 	challenges := challengesOf(answer.Header)
 	bearer, basic := ofScheme(challenges, schemeBearer), ofScheme(challenges, schemeBasic)
 	if len(bearer)+len(basic) == 0 {
-		if len(challenges) > 0 {
-			scheme = challenges[0].scheme
-		}
-		return nil, scheme, nil
+		return nil, "", nil
 	}
 	c, err := r.credentials(ctx)
 	if err != nil {
@@ -170,22 +173,20 @@ func (r *repository) meet(
 	ctx context.Context, q question, bearer, basic []challenge, c importer.Credentials,
 ) (fresh *authorization, scheme string, err error) {
 	var unusable error
-	for _, one := range bearer {
+	for _, one := range bearer[:min(len(bearer), maxRealms)] {
 		token, err := r.token(ctx, q, one, c)
 		var refused *refusedError
 		switch {
 		case err == nil:
-			r.secrets.add(token)
-			return &authorization{scheme: schemeBearer, header: "Bearer " + token}, schemeBearer, nil
+			return &authorization{scheme: schemeBearer, header: "Bearer " + token, secrets: []string{token}}, schemeBearer, nil
 		case !errors.As(err, &refused):
 			return nil, schemeBearer, err
 		}
 		unusable = err
 	}
 	if len(basic) > 0 && (c.Username != "" || c.Password != "") {
-		text := base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password))
-		r.secrets.add(c.Username + ":" + c.Password)
-		return &authorization{scheme: schemeBasic, header: "Basic " + text}, schemeBasic, nil
+		header, shows := basicHeader(c)
+		return &authorization{scheme: schemeBasic, header: header, secrets: shows}, schemeBasic, nil
 	}
 	if unusable != nil {
 		return nil, schemeBearer, r.failToken(q, importer.ClassInvalid, unusable)
@@ -193,6 +194,12 @@ func (r *repository) meet(
 	f := r.fail(q, importer.ClassUnauthorized, errors.New("the registry wants a user name and a password"))
 	f.StatusCode, f.Challenge = http.StatusUnauthorized, schemeBasic
 	return nil, schemeBasic, f
+}
+
+// basicHeader returns the header that shows a user name and a password, and the secrets in it.
+func basicHeader(c importer.Credentials) (header string, secrets []string) {
+	pair := c.Username + ":" + c.Password
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair)), []string{c.Password, pair}
 }
 
 // credentials returns what there is for the repository.

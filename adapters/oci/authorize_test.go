@@ -78,15 +78,19 @@ func TestChallenges(t *testing.T) {
 		{"bearer before basic, several headers", []string{`Basic realm="x"`, "bearer " + realm}, bob, "Bearer t1", ""},
 		{"bearer for nobody", []string{`Basic realm="x"`, "Bearer " + realm}, importer.Credentials{}, "Bearer t1", ""},
 		{"capitals, no quotation marks", []string{"BEARER REALM=https://HOST/token,SERVICE=s"}, bob, "Bearer t1", ""},
-		{"basic where the realm is refused", []string{`Bearer realm="https://169.254.169.254/t", Basic realm="x"`}, bob, basic, ""},
+		{"basic where the realm is refused", []string{`Bearer realm="https://169.254.169.254/t", Basic realm="x"`}, bob,
+			basic, ""},
 		{"the second token server", []string{`Bearer realm="https://10.0.0.1/t", Bearer ` + realm}, bob, "Bearer t1", ""},
-		{"a password of somebody without a name", []string{"Basic"}, importer.Credentials{Password: "x"}, basicOf("", "x"), ""},
+		{"a password of somebody without a name", []string{"Basic"}, importer.Credentials{Password: "x"}, basicOf("", "x"),
+			""},
 		{"an identity token", []string{"Bearer " + realm}, importer.Credentials{IdentityToken: "it"}, "Bearer t1", ""},
-		{"a ready token", []string{`Bearer realm="https://10.0.0.1/t"`}, importer.Credentials{RegistryToken: "rt"}, "Bearer rt", ""},
+		{"a ready token", []string{`Bearer realm="https://10.0.0.1/t"`}, importer.Credentials{RegistryToken: "rt"},
+			"Bearer rt", ""},
 		{"a ready token, no realm", []string{"Bearer"}, importer.Credentials{RegistryToken: "rt"}, "Bearer rt", ""},
 		{"only what nobody can", []string{"Negotiate", "NTLM"}, bob, "", "negotiate"},
 		{"basic for nobody", []string{`Negotiate, Basic realm="x"`}, importer.Credentials{}, "", "basic"},
-		{"a wrong password", []string{`Negotiate, Basic realm="x"`}, importer.Credentials{Username: "eve", Password: "x"}, "", "basic"},
+		{"a wrong password", []string{`Negotiate, Basic realm="x"`}, importer.Credentials{Username: "eve", Password: "x"},
+			"", "basic"},
 		{"none", nil, bob, "", ""},
 	} {
 		g := &guarded{challenges: tc.challenges, keys: []string{tc.key}}
@@ -94,7 +98,7 @@ func TestChallenges(t *testing.T) {
 			g.keys = nil
 		}
 		server, _ := serve(t, g.ServeHTTP)
-		_, err := open(t, server, oci.Options{}, importer.Access{Credentials: &tc.c}, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
+		_, err := pull(t, server, oci.Options{}, importer.Access{Credentials: &tc.c})
 		if tc.key != "" {
 			if err != nil {
 				t.Errorf("%s: %v, shown %q", tc.name, err, g.shown)
@@ -125,11 +129,12 @@ func TestTokenRequests(t *testing.T) {
 		{"a huge scope", `scope="` + strings.Repeat("x", 5000) + `"`, importer.Credentials{},
 			"GET  scope=repository%3Aorg%2Fapp%3Apull"},
 		{"an identity token", `service="s"`, importer.Credentials{Username: "0000", IdentityToken: "it"},
-			"POST  client_id=imagestreams&grant_type=refresh_token&refresh_token=it&scope=repository%3Aorg%2Fapp%3Apull&service=s"},
+			"POST  client_id=imagestreams&grant_type=refresh_token&refresh_token=it" +
+				"&scope=repository%3Aorg%2Fapp%3Apull&service=s"},
 	} {
 		g := &guarded{challenges: []string{`Bearer realm="https://HOST/v2/auth",` + tc.params}, keys: []string{"Bearer t1"}}
 		server, _ := serve(t, g.ServeHTTP)
-		_, err := open(t, server, oci.Options{}, importer.Access{Credentials: &tc.c}, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
+		_, err := pull(t, server, oci.Options{}, importer.Access{Credentials: &tc.c})
 		if err != nil || len(g.asked) != 1 || g.asked[0] != tc.want {
 			t.Errorf("%s: %v\n asked %q\n want  %q", tc.name, err, g.asked, tc.want)
 		}
@@ -141,18 +146,21 @@ func TestTokenServersBelowV2(t *testing.T) {
 	for _, path := range []string{"/v2/auth", "/v2/token", "/token", "/jwt/auth", "/v2/"} {
 		for status, class := range map[int]importer.Class{
 			401: importer.ClassUnauthorized, 403: importer.ClassForbidden, 429: importer.ClassTooManyRequests,
-			500: importer.ClassUnavailable, 503: importer.ClassUnavailable, 404: importer.ClassNotFound, 302: importer.ClassInvalid,
+			500: importer.ClassUnavailable, 503: importer.ClassUnavailable, 404: importer.ClassNotFound,
+			302: importer.ClassInvalid,
 		} {
-			g := &guarded{challenges: []string{`Bearer realm="https://HOST` + path + `"`}, token: func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Retry-After", "7")
-				w.WriteHeader(status)
-				fmt.Fprint(w, `{"details":"so it is"}`)
-			}}
+			g := &guarded{challenges: []string{`Bearer realm="https://HOST` + path + `"`},
+				token: func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Retry-After", "7")
+					w.WriteHeader(status)
+					fmt.Fprint(w, `{"details":"so it is"}`)
+				}}
 			server, _ := serve(t, g.ServeHTTP)
-			_, err := open(t, server, oci.Options{}, importer.Access{}, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
+			_, err := pull(t, server, oci.Options{}, importer.Access{})
 			f := failure(t, err)
 			temporary := status == 429 || status >= 500
-			if f.Operation != importer.OperationToken || f.Class != class || f.StatusCode != status || f.RetryAfter != 7*time.Second ||
+			if f.Operation != importer.OperationToken || f.Class != class || f.StatusCode != status ||
+				f.RetryAfter != 7*time.Second ||
 				f.Details != "so it is" || f.IsTemporary() != temporary || f.Reference != "v1" {
 				t.Errorf("%s, %d: %#v", path, status, f)
 			}
@@ -172,20 +180,23 @@ func TestBadTokens(t *testing.T) {
 		"a new line": {`{"token":"a\r\nX-Evil: 1"}`, "characters", importer.ClassInvalid},
 		"errors":     {`{"errors":[{"code":"DENIED","message":"no"}]}`, "DENIED", importer.ClassForbidden},
 	} {
-		g := &guarded{challenges: []string{`Bearer realm="https://HOST/token"`}, token: func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, tc.body)
-		}}
+		g := &guarded{challenges: []string{`Bearer realm="https://HOST/token"`},
+			token: func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprint(w, tc.body)
+			}}
 		server, _ := serve(t, g.ServeHTTP)
-		_, err := open(t, server, oci.Options{}, importer.Access{}, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
-		if f := failure(t, err); f.Operation != importer.OperationToken || f.Class != tc.class || !strings.Contains(f.Error(), tc.part) {
+		_, err := pull(t, server, oci.Options{}, importer.Access{})
+		if f := failure(t, err); f.Operation != importer.OperationToken || f.Class != tc.class ||
+			!strings.Contains(f.Error(), tc.part) {
 			t.Errorf("%s: %v", name, f)
 		}
 	}
-	g := &guarded{challenges: []string{`Bearer realm="https://HOST/token"`}, keys: []string{"Bearer at"}, token: func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"access_token":"at"}`)
-	}}
+	g := &guarded{challenges: []string{`Bearer realm="https://HOST/token"`}, keys: []string{"Bearer at"},
+		token: func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"access_token":"at"}`)
+		}}
 	server, _ := serve(t, g.ServeHTTP)
-	if _, err := open(t, server, oci.Options{}, importer.Access{}, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"}); err != nil {
+	if _, err := pull(t, server, oci.Options{}, importer.Access{}); err != nil {
 		t.Errorf("a token by its other name: %v", err)
 	}
 }
@@ -222,7 +233,8 @@ func TestExpiredTokens(t *testing.T) {
 	}
 }
 
-// TestExpiredPasswords are asked for again, as those of ECR, which last for hours; one that stays the same is not shown twice.
+// TestExpiredPasswords are asked for again, as those of ECR, which last for hours; one that stays the same is not
+// shown twice.
 func TestExpiredPasswords(t *testing.T) {
 	for _, status := range []int{401, 403, 400} {
 		password := "p1"
@@ -247,7 +259,8 @@ func TestExpiredPasswords(t *testing.T) {
 			t.Errorf("%d: %v", status, err)
 		}
 		g.keys, g.shown = nil, nil
-		if f := failure(t, ask()); f.IsTemporary() || slices.Equal(g.shown, []string{basicOf("AWS", "p2"), basicOf("AWS", "p2")}) {
+		if f := failure(t, ask()); f.IsTemporary() ||
+			slices.Equal(g.shown, []string{basicOf("AWS", "p2"), basicOf("AWS", "p2")}) {
 			t.Errorf("%d: %v, shown %q", status, f, g.shown)
 		}
 	}
@@ -264,20 +277,24 @@ func TestTokenHosts(t *testing.T) {
 			allowed []string
 			want    bool
 		}{
-			"by default": {nil, false}, "another host": {[]string{"gitlab.home"}, false}, "another port": {[]string{host + ":1"}, false},
-			"the host": {[]string{host}, host == "localhost"}, "host and port": {[]string{host + ":" + port}, host == "localhost"},
+			"by default": {nil, false}, "another host": {[]string{"gitlab.home"},
+				false}, "another port": {[]string{host + ":1"}, false},
+			"the host": {[]string{host}, host == "localhost"}, "host and port": {[]string{host + ":" + port},
+				host == "localhost"},
 		} {
-			g := &guarded{challenges: []string{`Bearer realm="https://` + host + ":" + port + `/jwt/auth"`}, keys: []string{"Bearer t1"}}
+			g := &guarded{challenges: []string{`Bearer realm="https://` + host + ":" + port + `/jwt/auth"`},
+				keys: []string{"Bearer t1"}}
 			server, _ := serve(t, g.ServeHTTP)
 			tokens.asked = nil
 			access := importer.Access{Insecure: true, Credentials: &importer.Credentials{Username: "u", Password: "p"}}
-			_, err := open(t, server, oci.Options{TokenHosts: tc.allowed}, access, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
+			_, err := pull(t, server, oci.Options{TokenHosts: tc.allowed}, access)
 			switch {
 			case tc.want && err != nil:
 				t.Errorf("%s, %s: %v", host, name, err)
 			case !tc.want && len(tc.allowed) == 0:
 				f := failure(t, err)
-				if f.Operation != importer.OperationToken || f.Class != importer.ClassInvalid || !strings.Contains(f.Error(), "internal address") ||
+				if f.Operation != importer.OperationToken || f.Class != importer.ClassInvalid ||
+					!strings.Contains(f.Error(), "internal address") ||
 					!strings.Contains(f.Error(), "TokenHosts") || f.IsTemporary() {
 					t.Errorf("%s, %s: %v", host, name, f)
 				}
@@ -291,7 +308,8 @@ func TestTokenHosts(t *testing.T) {
 
 // TestPathsHaveTheirOwnPasswords shows no repository the password of another.
 func TestPathsHaveTheirOwnPasswords(t *testing.T) {
-	g := &guarded{challenges: []string{`Basic realm="x"`}, keys: []string{basicOf("app", "p"), basicOf("other", "p"), basicOf("all", "p")}}
+	g := &guarded{challenges: []string{`Basic realm="x"`},
+		keys: []string{basicOf("app", "p"), basicOf("other", "p"), basicOf("all", "p")}}
 	server, host := serve(t, g.ServeHTTP)
 	find, err := oci.PullSecret(fmt.Appendf(nil, `{"auths": {
 		%[1]q: {"username": "all", "password": "p"},
@@ -304,7 +322,8 @@ func TestPathsHaveTheirOwnPasswords(t *testing.T) {
 	for path, user := range map[string]string{"org/app": "app", "org/other": "other", "org/third": "all"} {
 		g.shown = nil
 		opts := oci.Options{Credentials: find}
-		if _, err := open(t, server, opts, importer.Access{}, path).Manifest(t.Context(), importer.Ref{Tag: "v1"}); err != nil {
+		if _, err := open(t, server, opts, importer.Access{}, path).Manifest(t.Context(),
+			importer.Ref{Tag: "v1"}); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 		if !slices.Equal(g.shown, []string{"", basicOf(user, "p")}) {
@@ -321,9 +340,10 @@ func TestCredentialsThatCannotBeHad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = open(t, server, oci.Options{Credentials: find}, importer.Access{}, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
+	_, err = pull(t, server, oci.Options{Credentials: find}, importer.Access{})
 	f := failure(t, err)
-	if f.Class != importer.ClassUnauthorized || !strings.Contains(f.Error(), "has no colon") || strings.Contains(f.Error(), "ghp_") ||
+	if f.Class != importer.ClassUnauthorized || !strings.Contains(f.Error(), "has no colon") ||
+		strings.Contains(f.Error(), "ghp_") ||
 		!strings.Contains(f.Error(), host) {
 		t.Errorf("%v", f)
 	}

@@ -60,7 +60,8 @@ func TestChallengesAreBounded(t *testing.T) {
 	}
 }
 
-// TestChallengesAreReadBack reads challenges as they are drawn, in one header and in several, whatever the case of names.
+// TestChallengesAreReadBack reads challenges as they are drawn, in one header and in several, whatever the case of
+// names.
 func TestChallengesAreReadBack(t *testing.T) { rapid.Check(t, challengesAreReadBack) }
 
 func challengesAreReadBack(t *rapid.T) {
@@ -112,8 +113,8 @@ func drawCase(t *rapid.T, text string) string {
 	return text
 }
 
-// FuzzChallenges reads any header: schemes and names are in lower case, everything is bounded, and what was read is read
-// again from what it is written as.
+// FuzzChallenges reads any header: schemes and names are in lower case, everything is bounded, and what was read is
+// read again from what it is written as.
 func FuzzChallenges(f *testing.F) {
 	f.Add(`Negotiate YII==, Basic realm="a, b", Bearer realm=https://a/b,scope="repository:a/b:pull"`)
 	f.Add(`Bearer realm="a\"" service="b", =, "x`)

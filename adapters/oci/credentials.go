@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/importer/keyring"
@@ -21,7 +22,7 @@ import (
 // $DOCKER_CONFIG, or in .docker of the home directory; that one need not exist.
 //
 // An entry that cannot be read is an error for the repositories that it is for, and for no others.
-func DockerConfig(path string) (func(ctx context.Context, repository string) (importer.Credentials, error), error) {
+func DockerConfig(path string) (find func(context.Context, string) (importer.Credentials, error), err error) {
 	text, err := readDockerConfig(path)
 	if err != nil {
 		return nil, fmt.Errorf("read Docker's configuration: %w", err)
@@ -30,14 +31,14 @@ func DockerConfig(path string) (func(ctx context.Context, repository string) (im
 	if err = wholly(err); err != nil {
 		return nil, fmt.Errorf("read Docker's configuration: %w", err)
 	}
-	find := finder(config)
+	own := finder(config)
 	return func(ctx context.Context, repository string) (importer.Credentials, error) {
 		if program, server := config.Helper(repository); program != "" {
 			if c, err := fromHelper(ctx, program, server); err != nil || !c.IsAnonymous() {
 				return c, err
 			}
 		}
-		return find(repository)
+		return own(repository)
 	}, nil
 }
 
@@ -62,13 +63,14 @@ func readDockerConfig(path string) ([]byte, error) {
 
 // PullSecret returns the credentials of a pull secret, the JSON of a kubernetes.io/dockerconfigjson, for
 // [Options.Credentials]. Entries that cannot be read are errors as those of [DockerConfig] are.
-func PullSecret(dockerConfigJSON []byte) (func(ctx context.Context, repository string) (importer.Credentials, error), error) {
-	config, err := keyring.Parse(keyring.TypeDockerConfigJSON, map[string][]byte{keyring.KeyDockerConfigJSON: dockerConfigJSON})
+func PullSecret(dockerConfigJSON []byte) (find func(context.Context, string) (importer.Credentials, error), err error) {
+	data := map[string][]byte{keyring.KeyDockerConfigJSON: dockerConfigJSON}
+	config, err := keyring.Parse(keyring.TypeDockerConfigJSON, data)
 	if err = wholly(err); err != nil {
 		return nil, err
 	}
-	find := finder(config)
-	return func(_ context.Context, repository string) (importer.Credentials, error) { return find(repository) }, nil
+	own := finder(config)
+	return func(_ context.Context, repository string) (importer.Credentials, error) { return own(repository) }, nil
 }
 
 // wholly returns err unless it is that of single entries.
@@ -107,6 +109,7 @@ func fromHelper(ctx context.Context, program, server string) (importer.Credentia
 	}
 	name := "docker-credential-" + program
 	cmd := exec.CommandContext(ctx, name, "get")
+	cmd.WaitDelay = time.Second // for what it has started, and left
 	cmd.Stdin = strings.NewReader(server)
 	out := &limited{}
 	cmd.Stdout = out

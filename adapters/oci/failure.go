@@ -119,7 +119,7 @@ func (r *repository) refused(q question, answer *http.Response, scheme string, b
 	f := r.fail(q, "", nil)
 	f.Answered(answer.StatusCode, answer.Header, r.secrets.cut(body), time.Now(), r.secrets.all()...)
 	if scheme != "" {
-		f.Challenge = foreign.Text(scheme, foreign.MaxCode)
+		f.Challenge = scheme
 	}
 	return f
 }

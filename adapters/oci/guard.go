@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,11 +14,16 @@ import (
 )
 
 // refusedError is a URL that a registry named and that is not asked.
-type refusedError struct{ why string }
+type refusedError struct {
+	why      string
+	internal bool // because of its address, which an option could allow
+}
 
 func (e *refusedError) Error() string { return e.why }
 
-func refuse(format string, args ...any) error { return &refusedError{fmt.Sprintf(format, args...)} }
+func refuse(format string, args ...any) error {
+	return &refusedError{why: fmt.Sprintf(format, args...)}
+}
 
 // internal are the addresses, besides those that netip knows, that are nobody's on the internet.
 var internal = []netip.Prefix{
@@ -63,6 +69,16 @@ func isInternal(a netip.Addr) bool {
 type visit struct {
 	registry *url.URL // whose own host is always allowed
 	allowed  []string // hosts, with a port or without, that are
+	option   string   // that allows them
+}
+
+// explain adds to an error which option could allow what is refused.
+func (v visit) explain(err error) error {
+	var refused *refusedError
+	if errors.As(err, &refused) && refused.internal {
+		return fmt.Errorf("%w (%s can allow it)", err, v.option)
+	}
+	return err
 }
 
 // check returns a refusedError if u may not be asked, and otherwise whether its address is to be checked, too.
@@ -76,7 +92,7 @@ func (v visit) check(u *url.URL) (guarded bool, err error) {
 		return false, nil
 	}
 	if a, err := netip.ParseAddr(u.Hostname()); err == nil && isInternal(a) {
-		return false, refuse("%s is an internal address", u.Host)
+		return false, &refusedError{u.Host + " is an internal address", true}
 	}
 	return true, nil
 }
@@ -111,8 +127,8 @@ func withGuard(ctx context.Context) context.Context {
 	return context.WithValue(ctx, guardedKey{}, true)
 }
 
-// guard sends requests whose address is to be checked over connections of their own, all of which were checked. One that
-// goes through a proxy is not dialled here.
+// guard sends requests whose address is to be checked over connections of their own, all of which were checked. One
+// that goes through a proxy is not dialled here.
 type guard struct{ plain, checked *http.Transport }
 
 // newGuard returns a guard of transports like t.
@@ -149,7 +165,7 @@ func checkAddress(_, address string, _ syscall.RawConn) error {
 		return refuse("its address cannot be read")
 	}
 	if isInternal(a.Addr()) {
-		return refuse("its name leads to %s, an internal address", a.Addr())
+		return &refusedError{fmt.Sprintf("its name leads to %s, an internal address", a.Addr()), true}
 	}
 	return nil
 }

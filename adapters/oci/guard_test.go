@@ -8,9 +8,12 @@ import (
 
 func TestInternalAddresses(t *testing.T) {
 	for text, want := range map[string]bool{
-		"127.0.0.1": true, "127.9.9.9": true, "10.0.0.1": true, "172.16.0.1": true, "192.168.1.1": true, "169.254.169.254": true,
-		"100.100.100.200": true, "0.0.0.0": true, "0.1.2.3": true, "224.0.0.1": true, "255.255.255.255": true, "240.0.0.1": true,
-		"192.0.0.192": true, "198.18.0.1": true, "::1": true, "::": true, "fe80::1": true, "fe80::1%eth0": true, "fc00::1": true,
+		"127.0.0.1": true, "127.9.9.9": true, "10.0.0.1": true, "172.16.0.1": true, "192.168.1.1": true,
+		"169.254.169.254": true,
+		"100.100.100.200": true, "0.0.0.0": true, "0.1.2.3": true, "224.0.0.1": true, "255.255.255.255": true,
+		"240.0.0.1":   true,
+		"192.0.0.192": true, "198.18.0.1": true, "::1": true, "::": true, "fe80::1": true, "fe80::1%eth0": true,
+		"fc00::1":       true,
 		"fd00:ec2::254": true, "fec0::1": true, "ff02::1": true, "::ffff:10.0.0.1": true, "::ffff:127.0.0.1": true,
 		"64:ff9b::a00:1": true, "64:ff9b::7f00:1": true, "64:ff9b:1::1": true, "2002:7f00:1::": true, "2002:a00:1::1": true,
 		"::7f00:1": true, "2001:0:a00:1::1": true, "100::1": true,
@@ -20,7 +23,8 @@ func TestInternalAddresses(t *testing.T) {
 		if got := isInternal(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s: %v", text, got)
 		}
-		if err := checkAddress("tcp", netip.AddrPortFrom(netip.MustParseAddr(text), 443).String(), nil); (err != nil) != want {
+		if err := checkAddress("tcp", netip.AddrPortFrom(netip.MustParseAddr(text), 443).String(),
+			nil); (err != nil) != want {
 			t.Errorf("dialling %s: %v", text, err)
 		}
 	}
@@ -28,7 +32,7 @@ func TestInternalAddresses(t *testing.T) {
 
 func TestVisits(t *testing.T) {
 	base := &url.URL{Scheme: "https", Host: "registry.home:5000"}
-	v := visit{base, []string{"gitlab.home", "10.0.0.7:8443", "MinIO.home:443", "[fd00::1]:80"}}
+	v := visit{base, []string{"gitlab.home", "10.0.0.7:8443", "MinIO.home:443", "[fd00::1]:80"}, "x"}
 	for text, want := range map[string]string{
 		"https://registry.home:5000/x": "asked", "http://REGISTRY.home/x": "asked", "https://gitlab.home/x": "asked",
 		"https://gitlab.home:99/x": "asked", "https://10.0.0.7:8443/": "asked", "https://10.0.0.7/": "refused",

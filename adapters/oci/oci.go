@@ -3,24 +3,25 @@
 //
 // # What a registry may do
 //
-// It may want credentials by any number of challenges, in one header or in several, of which one that can be answered is
-// taken, Bearer before Basic. It may name a token server, redirect to where its blobs are, and name the next page of a
-// list of tags, of which path and query are followed. It may refuse a token that it gave with 401, 403 or 400: the token
-// is then dropped and the question asked once more. It may serve a manifest without a media type that tells something:
-// the manifest's own counts. Errors with status 200 are errors.
+// It may want credentials by any number of challenges, in one header or in several, of which one that can be answered
+// is taken, Bearer before Basic. It may name a token server, redirect to where its blobs are, and name the next page
+// of a list of tags, of which path and query are followed. It may refuse a token that it gave with 401, 403 or 400:
+// the token is then dropped and the question asked once more. It may serve a manifest without a media type that tells
+// something: the manifest's own counts. Errors with status 200 are errors.
 //
 // # What is refused
 //
-// Redirects after the fifth, from https to anything else, of a POST, and to internal addresses: of this machine, private,
-// link-local, shared or reserved, in IPv4, IPv6 and IPv4 within IPv6. Where a name leads is checked when it is dialled,
-// over connections that are used for nothing else; through a proxy only addresses in the URL can be checked. The
-// registry's own host is allowed, and what [Options.RedirectHosts] has. The same holds for token servers, with
-// [Options.TokenHosts], and they must speak https unless the registry itself does not. A redirect that is refused is of
-// class forbidden, a challenge that cannot be used of class invalid; neither is temporary.
+// Redirects after the fifth, from https to anything else, of a POST, and to internal addresses: of this machine,
+// private, link-local, shared or reserved, in IPv4, IPv6 and IPv4 within IPv6. Where a name leads is checked when it
+// is dialled, over connections that are used for nothing else; through a proxy only addresses in the URL can be
+// checked. The registry's own host is allowed, and what [Options.RedirectHosts] has. The same holds for token
+// servers, with [Options.TokenHosts], and they must speak https unless the registry itself does not. A redirect that
+// is refused is of class forbidden, a challenge that cannot be used of class invalid; neither is temporary.
 //
-// Credentials go to the registry, and to the token server that it names; they are left out once a redirect has left the
-// server that they were sent to. Certificates that cannot be checked, and plain HTTP where TLS cannot be had at all, are
-// accepted only where the access says insecure. Besides the system's authorities, [Options.RootCAs] are trusted.
+// Credentials go to the registry, and to the token server that it names; they are left out once a redirect has left
+// the server that they were sent to. Certificates that cannot be checked, and plain HTTP where TLS cannot be had at
+// all, are accepted only where the access says insecure. Besides the system's authorities, [Options.RootCAs] are
+// trusted.
 //
 // Credentials are those of the access, or of [Options.Credentials], such as [DockerConfig]; without any, pulls are
 // anonymous. What was sent as a secret is struck out of every text that comes back. Texts are short and printable, and
@@ -28,16 +29,16 @@
 //
 // # What it believes
 //
-// What is asked by digest must have that digest. Everything read is bounded: headers (64 KiB), a manifest and a page of
-// tags (4 MiB), a blob (the caller's limit), a list of tags ([Options.MaxTags], 16 MiB, 128 bytes for a tag, as many pages
-// as there are tags and 8 more), the texts of errors (1 KiB, codes 64 bytes), tokens (16 KiB; those of 1000 repositories
-// are kept), and the time for each question ([Options.Timeout]).
+// What is asked by digest must have that digest. Everything read is bounded: headers (64 KiB), a manifest and a page
+// of tags (4 MiB), a blob (the caller's limit), a list of tags ([Options.MaxTags], 16 MiB, 128 bytes for a tag, as
+// many pages as there are tags and 8 more), the texts of errors (1 KiB, codes 64 bytes), tokens (16 KiB; those of
+// 1000 repositories are kept), and the time for each question ([Options.Timeout]).
 //
 // # What it costs
 //
-// Connections are kept. A repository is asked once without a token, whatever the number of goroutines; the token is then
-// used until the registry refuses it. There is no ping, but for insecure access. Nothing is retried and no rate is kept:
-// wrap the registry for that. The class of an error says what may help, RetryAfter when.
+// Connections are kept. A repository is asked once without a token, whatever the number of goroutines; the token is
+// then used until the registry refuses it. There is no ping, but for insecure access. Nothing is retried and no rate
+// is kept: wrap the registry for that. The class of an error says what may help, RetryAfter when.
 package oci
 
 import (
@@ -78,8 +79,8 @@ type Options struct {
 	Timeout time.Duration
 	// MaxTags is how many tags a repository may have; 0 is 100,000.
 	MaxTags int
-	// TokenHosts are hosts, "gitlab.home" or "10.0.0.7:8443", whose token servers are asked although they are on an internal
-	// address. The registry's own host always is.
+	// TokenHosts are hosts, "gitlab.home" or "10.0.0.7:8443", whose token servers are asked although they are on an
+	// internal address. The registry's own host always is.
 	TokenHosts []string
 	// RedirectHosts are such hosts that registries may redirect to.
 	RedirectHosts []string
@@ -142,7 +143,9 @@ func newConnection(opts Options, config *tls.Config) connection {
 const dockerHubHost = "registry-1.docker.io"
 
 // Repository implements [importer.Registry]. It asks nothing: the first question does.
-func (r *Registry) Repository(ctx context.Context, name reference.Named, access importer.Access) (importer.Repository, error) {
+func (r *Registry) Repository(
+	ctx context.Context, name reference.Named, access importer.Access,
+) (importer.Repository, error) {
 	host := reference.Domain(name)
 	if host == "docker.io" || host == "index.docker.io" {
 		host = dockerHubHost

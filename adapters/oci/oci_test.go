@@ -34,7 +34,8 @@ func serve(t testing.TB, handler http.HandlerFunc) (*httptest.Server, string) {
 	return server, strings.TrimPrefix(server.URL, "https://")
 }
 
-func open(t testing.TB, server *httptest.Server, opts oci.Options, access importer.Access, path string) importer.Repository {
+func open(t testing.TB, server *httptest.Server, opts oci.Options, access importer.Access,
+	path string) importer.Repository {
 	t.Helper()
 	if server.Certificate() != nil {
 		opts.RootCAs = append(opts.RootCAs, server.Certificate())
@@ -44,15 +45,39 @@ func open(t testing.TB, server *httptest.Server, opts oci.Options, access import
 		t.Fatal(err)
 	}
 	_, host, _ := strings.Cut(server.URL, "://")
-	name, err := reference.ParseNormalizedNamed(host + "/" + path)
+	return openAt(t, registry, host+"/"+path, access)
+}
+
+// pull asks for org/app:v1.
+func pull(t testing.TB, server *httptest.Server, opts oci.Options, access importer.Access) (importer.Manifest, error) {
+	t.Helper()
+	return open(t, server, opts, access, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
+}
+
+func pullError(t testing.TB, server *httptest.Server, opts oci.Options, access importer.Access) error {
+	t.Helper()
+	_, err := pull(t, server, opts, access)
+	return err
+}
+
+// failer is what tests and properties have in common.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Context() context.Context
+}
+
+func openAt(t failer, registry *oci.Registry, repository string, access importer.Access) importer.Repository {
+	t.Helper()
+	name, err := reference.ParseNormalizedNamed(repository)
 	if err != nil {
 		t.Fatal(err)
 	}
-	repository, err := registry.Repository(t.Context(), name, access)
+	r, err := registry.Repository(t.Context(), name, access)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return repository
+	return r
 }
 
 func ExampleNew() {
@@ -92,15 +117,21 @@ func TestFailuresAreWhole(t *testing.T) {
 		want   importer.RegistryError
 	}{
 		{"code", 404, nil, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`,
-			importer.RegistryError{Class: importer.ClassNotFound, Codes: []string{"MANIFEST_UNKNOWN"}, Text: "manifest unknown"}},
+			importer.RegistryError{Class: importer.ClassNotFound, Codes: []string{"MANIFEST_UNKNOWN"},
+				Text: "manifest unknown"}},
 		{"code of another status", 400, nil, `{"errors":[{"code":"ODD"},{"code":"NAME_UNKNOWN"}]}`,
 			importer.RegistryError{Class: importer.ClassNotFound, Codes: []string{"ODD", "NAME_UNKNOWN"}}},
-		{"plain", 503, nil, "down\nfor  maintenance\x00", importer.RegistryError{Class: importer.ClassUnavailable, Text: "down for maintenance"}},
-		{"html", 502, nil, "<html>" + strings.Repeat("x", 2000), importer.RegistryError{Class: importer.ClassUnavailable, Text: "<html>" + strings.Repeat("x", 1015) + "..."}},
-		{"details", 403, nil, `{"details":"not for you"}`, importer.RegistryError{Class: importer.ClassForbidden, Details: "not for you"}},
+		{"plain", 503, nil, "down\nfor  maintenance\x00",
+			importer.RegistryError{Class: importer.ClassUnavailable, Text: "down for maintenance"}},
+		{"html", 502, nil, "<html>" + strings.Repeat("x", 2000),
+			importer.RegistryError{Class: importer.ClassUnavailable, Text: "<html>" + strings.Repeat("x", 1015) + "..."}},
+		{"details", 403, nil, `{"details":"not for you"}`,
+			importer.RegistryError{Class: importer.ClassForbidden, Details: "not for you"}},
 		{"slow down", 429, map[string]string{"Retry-After": "7"}, `{"errors":[{"code":"TOOMANYREQUESTS"}]}`,
-			importer.RegistryError{Class: importer.ClassTooManyRequests, Codes: []string{"TOOMANYREQUESTS"}, RetryAfter: 7 * time.Second}},
-		{"slow down for ever", 429, map[string]string{"Retry-After": "99999999999"}, "", importer.RegistryError{Class: importer.ClassTooManyRequests, RetryAfter: 24 * time.Hour}},
+			importer.RegistryError{Class: importer.ClassTooManyRequests, Codes: []string{"TOOMANYREQUESTS"},
+				RetryAfter: 7 * time.Second}},
+		{"slow down for ever", 429, map[string]string{"Retry-After": "99999999999"}, "",
+			importer.RegistryError{Class: importer.ClassTooManyRequests, RetryAfter: 24 * time.Hour}},
 		{"basic", 401, map[string]string{"WWW-Authenticate": `Basic realm="x"`}, "",
 			importer.RegistryError{Class: importer.ClassUnauthorized, Challenge: "basic"}},
 		{"unknown challenge", 401, map[string]string{"WWW-Authenticate": `Negotiate`}, `{"errors":[{"code":"UNAUTHORIZED"}]}`,
@@ -117,11 +148,13 @@ func TestFailuresAreWhole(t *testing.T) {
 				w.WriteHeader(tc.status)
 				fmt.Fprint(w, tc.body)
 			})
-			_, err := open(t, server, oci.Options{}, importer.Access{}, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
+			_, err := pull(t, server, oci.Options{}, importer.Access{})
 			got, want := *failure(t, err), tc.want
-			want.Operation, want.Repository, want.Reference, want.StatusCode = importer.OperationManifest, host+"/org/app", "v1", tc.status
+			want.Operation, want.Repository, want.Reference = importer.OperationManifest, host+"/org/app", "v1"
+			want.StatusCode = tc.status
 			got.Err = nil
-			if fmt.Sprintf("%+v", &got) != fmt.Sprintf("%+v", &want) || got.RetryAfter != want.RetryAfter || got.Challenge != want.Challenge || got.Class != want.Class {
+			if fmt.Sprintf("%+v", &got) != fmt.Sprintf("%+v", &want) || got.RetryAfter != want.RetryAfter ||
+				got.Challenge != want.Challenge || got.Class != want.Class {
 				t.Errorf("got  %#v\nwant %#v", got, want)
 			}
 		})
@@ -154,7 +187,8 @@ func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if realm == "" {
 			realm = "https://" + r.Host + "/token"
 		}
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm=%q,service="test",scope="repository:org/app:pull"`, realm))
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm=%q,service="test",scope="repository:org/app:pull"`,
+			realm))
 		w.WriteHeader(http.StatusUnauthorized)
 	}
 }
@@ -178,7 +212,8 @@ func TestOneChallengeAndOneToken(t *testing.T) {
 	}
 	wg.Wait()
 	if s.challenges.Load() != 1 || s.tokens.Load() != 1 || s.answers.Load() != 32 {
-		t.Errorf("%d challenges, %d tokens, %d answers, want 1, 1 and 32", s.challenges.Load(), s.tokens.Load(), s.answers.Load())
+		t.Errorf("%d challenges, %d tokens, %d answers, want 1, 1 and 32", s.challenges.Load(), s.tokens.Load(),
+			s.answers.Load())
 	}
 }
 
@@ -194,20 +229,24 @@ func TestTokenFailures(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			fmt.Fprint(w, `{"details":"incorrect username or password"}`)
 		}}, importer.ClassUnauthorized, "incorrect username or password"},
-		{"down", &tokenServer{token: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }}, importer.ClassUnavailable, "HTTP 502"},
-		{"no JSON", &tokenServer{token: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }}, importer.ClassInvalid, "decode"},
+		{"down", &tokenServer{token: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }},
+			importer.ClassUnavailable, "HTTP 502"},
+		{"no JSON", &tokenServer{token: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }},
+			importer.ClassInvalid, "decode"},
 		{"realm on plain HTTP", &tokenServer{realm: "http://localhost/token"}, importer.ClassInvalid, "http"},
-		{"realm on an internal address", &tokenServer{realm: "https://169.254.169.254/token"}, importer.ClassInvalid, "169.254.169.254"},
+		{"realm on an internal address", &tokenServer{realm: "https://169.254.169.254/token"}, importer.ClassInvalid,
+			"169.254.169.254"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			server, _ := serve(t, tc.s.ServeHTTP)
 			access := importer.Access{Credentials: &importer.Credentials{Username: "deploy", Password: secret}}
-			_, err := open(t, server, oci.Options{}, access, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
+			_, err := pull(t, server, oci.Options{}, access)
 			f := failure(t, err)
 			if f.Operation != importer.OperationToken || f.Class != tc.class || !strings.Contains(f.Error(), tc.part) {
 				t.Errorf("got %v, want a token failure of class %s with %q", f, tc.class, tc.part)
 			}
-			if strings.Contains(f.Error(), secret) || strings.Contains(f.Error(), base64.StdEncoding.EncodeToString([]byte("deploy:"+secret))) {
+			if strings.Contains(f.Error(), secret) ||
+				strings.Contains(f.Error(), base64.StdEncoding.EncodeToString([]byte("deploy:"+secret))) {
 				t.Errorf("the error tells the password: %v", f)
 			}
 		})
@@ -228,7 +267,8 @@ func TestCredentials(t *testing.T) {
 	})
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.json")
-	text := fmt.Sprintf(`{"auths":{%q:{"auth":%q},"other.example.com":{"auth":"eDp5"}}}`, host, base64.StdEncoding.EncodeToString([]byte("file:pw1")))
+	text := fmt.Sprintf(`{"auths":{%q:{"auth":%q},"other.example.com":{"auth":"eDp5"}}}`, host,
+		base64.StdEncoding.EncodeToString([]byte("file:pw1")))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -243,12 +283,13 @@ func TestCredentials(t *testing.T) {
 		want  string // "" fails
 	}{
 		{"of the file", oci.Options{Credentials: fromFile}, nil, "file:pw1"},
-		{"of the access", oci.Options{Credentials: fromFile}, &importer.Credentials{Username: "access", Password: "pw2"}, "access:pw2"},
+		{"of the access", oci.Options{Credentials: fromFile}, &importer.Credentials{Username: "access", Password: "pw2"},
+			"access:pw2"},
 		{"anonymous on purpose", oci.Options{Credentials: fromFile}, &importer.Credentials{}, ""},
 		{"none", oci.Options{}, nil, ""},
 	} {
 		used.Clear()
-		_, err := open(t, server, tc.opts, importer.Access{Credentials: tc.given}, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
+		_, err := pull(t, server, tc.opts, importer.Access{Credentials: tc.given})
 		if tc.want == "" {
 			if f := failure(t, err); f.Class != importer.ClassUnauthorized || f.Challenge != "basic" || f.StatusCode != 401 {
 				t.Errorf("%s: %v", tc.name, f)
@@ -414,54 +455,6 @@ func TestInsecureOnlyWhenAsked(t *testing.T) {
 	}
 }
 
-func TestTimeAndContext(t *testing.T) {
-	release := make(chan struct{})
-	server, _ := serve(t, func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	})
-	defer close(release)
-	_, err := open(t, server, oci.Options{Timeout: time.Millisecond}, importer.Access{}, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
-	if f := failure(t, err); f.Class != importer.ClassUnavailable || !strings.Contains(f.Error(), "within 1ms") {
-		t.Errorf("no answer in time: %v", f)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	opts := oci.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(r *http.Request) (*http.Response, error) { cancel(); return next.RoundTrip(r) })
-	}}
-	if _, err := open(t, server, opts, importer.Access{}, "org/app").Manifest(ctx, importer.Ref{Tag: "v1"}); !errors.Is(err, context.Canceled) {
-		t.Errorf("under a context that ends: %v", err)
-	}
-}
-
-// TestWaitingForTheFirstQuestionEnds asks a second question under a context that is over while the first is stuck.
-func TestWaitingForTheFirstQuestionEnds(t *testing.T) {
-	asked, release := make(chan struct{}), make(chan struct{})
-	server, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		close(asked)
-		<-release
-		ok(w, r)
-	})
-	repository := open(t, server, oci.Options{}, importer.Access{}, "org/app")
-	first := make(chan error)
-	go func() {
-		_, err := repository.Manifest(t.Context(), importer.Ref{Tag: "v1"})
-		first <- err
-	}()
-	<-asked
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := repository.Manifest(ctx, importer.Ref{Tag: "v1"}); !errors.Is(err, context.Canceled) {
-		t.Errorf("the second question ends with %v", err)
-	}
-	close(release)
-	if err := <-first; err != nil {
-		t.Errorf("the first question ends with %v", err)
-	}
-}
-
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -477,7 +470,8 @@ func TestUserAgentAndAccept(t *testing.T) {
 	if _, err := repository.Manifest(t.Context(), importer.Ref{Tag: "v1"}); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(agents, []string{"mine/1"}) || !strings.Contains(accepts[0], manifestType) || !strings.Contains(accepts[0], "manifest.list.v2+json") {
+	if !slices.Equal(agents, []string{"mine/1"}) || !strings.Contains(accepts[0], manifestType) ||
+		!strings.Contains(accepts[0], "manifest.list.v2+json") {
 		t.Errorf("agents %q, accept %q", agents, accepts)
 	}
 }

@@ -96,7 +96,8 @@ func (r *repository) read(ctx context.Context, q question) (*http.Response, []by
 	body, err := io.ReadAll(io.LimitReader(answer.Body, q.maxBytes+1))
 	switch {
 	case err != nil:
-		return nil, nil, r.fail(q, importer.ClassUnavailable, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err))
+		err = fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err)
+		return nil, nil, r.fail(q, importer.ClassUnavailable, err)
 	case int64(len(body)) > q.maxBytes:
 		return nil, nil, r.fail(q, importer.ClassInvalid, fmt.Errorf("the answer has more than %d bytes", q.maxBytes))
 	}
@@ -105,10 +106,10 @@ func (r *repository) read(ctx context.Context, q question) (*http.Response, []by
 
 // send asks u once, with an authorization if there is one.
 func (r *repository) send(ctx context.Context, q question, u *url.URL, with *authorization) (*http.Response, error) {
-	ask := request{method: q.method, accept: q.accept, visit: visit{q.base, r.opts.RedirectHosts}}
+	ask := request{method: q.method, accept: q.accept, visit: visit{q.base, r.opts.RedirectHosts, "Options.RedirectHosts"}}
 	if with != nil {
 		ask.authorization = with.header
-		r.secrets.add(strings.TrimPrefix(with.header, "Bearer "))
+		r.secrets.add(with.secrets...)
 		r.gate.open()
 	}
 	return r.client.send(ctx, u, ask)

@@ -35,11 +35,11 @@ func (c *client) send(ctx context.Context, u *url.URL, r request) (*http.Respons
 	for redirects := 0; ; redirects++ {
 		guarded, err := r.visit.check(u)
 		if err != nil {
-			return nil, redirected(u, redirects, err)
+			return nil, redirected(u, redirects, r.visit.explain(err))
 		}
 		answer, err := c.once(ctx, u, r, guarded)
 		if err != nil {
-			return nil, redirected(u, redirects, err)
+			return nil, redirected(u, redirects, r.visit.explain(err))
 		}
 		location := answer.Header.Get("Location")
 		if !redirectStatuses[answer.StatusCode] || location == "" || r.form != "" {

@@ -2,7 +2,6 @@ package oci
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +21,8 @@ const (
 	maxScopes = 8
 )
 
-// token returns the token that a challenge wants. The error is a refusedError if its realm may not be asked, else a whole
-// RegistryError, or that of a context.
+// token returns the token that a challenge wants. The error is a refusedError if its realm may not be asked, else a
+// whole RegistryError, or that of a context.
 func (r *repository) token(ctx context.Context, q question, wanted challenge, c importer.Credentials) (string, error) {
 	if c.RegistryToken != "" {
 		return c.RegistryToken, nil // whatever the realm is, nobody asks it
@@ -36,7 +35,10 @@ func (r *repository) token(ctx context.Context, q question, wanted challenge, c 
 	if service := wanted.params["service"]; service != "" && len(service) <= maxScope {
 		query.Set("service", service)
 	}
-	ask := request{method: http.MethodGet, accept: "application/json", visit: visit{q.base, r.opts.TokenHosts}}
+	ask := request{
+		method: http.MethodGet, accept: "application/json",
+		visit: visit{q.base, r.opts.TokenHosts, "Options.TokenHosts"},
+	}
 	switch {
 	case c.IdentityToken != "":
 		query.Set("scope", strings.Join(query["scope"], " "))
@@ -52,16 +54,16 @@ func (r *repository) token(ctx context.Context, q question, wanted challenge, c 
 		}
 		realm.RawQuery = query.Encode()
 		if c.Username != "" || c.Password != "" {
-			pair := c.Username + ":" + c.Password
-			r.secrets.add(pair)
-			ask.authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+			header, shows := basicHeader(c)
+			r.secrets.add(shows...)
+			ask.authorization = header
 		}
 	}
 	answer, err := r.client.send(ctx, realm, ask)
 	if err != nil {
 		var refused *refusedError
 		if errors.As(err, &refused) {
-			return "", fmt.Errorf("the token server at %s: %w; Options.TokenHosts can allow it", realm.Host, err)
+			return "", fmt.Errorf("the token server at %s: %w", realm.Host, err)
 		}
 		return "", r.failToken(q, classOf(err), err)
 	}

@@ -62,8 +62,9 @@ func (m inMemory) RoundTrip(req *http.Request) (answer *http.Response, err error
 	return answer, nil
 }
 
-// TestLikeTheFake asks the registries of the import vectors, with their faults, through HTTP and in memory: all that an import may
-// ask, with right, wrong and no credentials. Answers must be the same, and failures the same status of an import.
+// TestLikeTheFake asks the registries of the import vectors, with their faults, through HTTP and in memory: all that
+// an import may ask, with right, wrong and no credentials. Answers must be the same, and failures the same status of
+// an import.
 func TestLikeTheFake(t *testing.T) {
 	cases := 0
 	for c, err := range vectors.All(os.DirFS("../../internal/vectors/check/testdata")) {

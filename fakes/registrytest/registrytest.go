@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -75,7 +76,8 @@ func (s *suite) manifests(t *testing.T, image, list digest.Digest) {
 		ref  importer.Ref
 		want digest.Digest
 	}{
-		{importer.Ref{Tag: "v1"}, image}, {importer.Ref{Digest: image}, image}, {importer.Ref{Tag: "wrong", Digest: image}, image},
+		{importer.Ref{Tag: "v1"}, image}, {importer.Ref{Digest: image}, image}, {importer.Ref{Tag: "wrong", Digest: image},
+			image},
 		{importer.Ref{Tag: "multi"}, list}, {importer.Ref{Digest: list}, list},
 	} {
 		got, err := r.Manifest(t.Context(), tc.ref)
@@ -85,7 +87,8 @@ func (s *suite) manifests(t *testing.T, image, list digest.Digest) {
 		}
 		stored := s.contents["org/app"].Manifests[tc.want]
 		if got.Digest != tc.want || string(got.Bytes) != stored.Raw || !strings.HasPrefix(got.MediaType, stored.MediaType) {
-			t.Errorf("Manifest(%s) = %s, %s, %q; want %s, %s, %q", tc.ref, got.Digest, got.MediaType, got.Bytes, tc.want, stored.MediaType, stored.Raw)
+			t.Errorf("Manifest(%s) = %s, %s, %q; want %s, %s, %q", tc.ref, got.Digest, got.MediaType, got.Bytes, tc.want,
+				stored.MediaType, stored.Raw)
 		}
 	}
 }
@@ -97,7 +100,8 @@ func (s *suite) heads(t *testing.T, image, list digest.Digest) {
 	} {
 		got, err := r.Head(t.Context(), ref)
 		stored := s.contents["org/app"].Manifests[want]
-		if err != nil || got.Digest != want || !strings.HasPrefix(got.MediaType, stored.MediaType) || got.Size != int64(len(stored.Raw)) {
+		if err != nil || got.Digest != want || !strings.HasPrefix(got.MediaType, stored.MediaType) ||
+			got.Size != int64(len(stored.Raw)) {
 			t.Errorf("Head(%s) = %+v, %v; want %s, %s, %d bytes", ref, got, err, want, stored.MediaType, len(stored.Raw))
 		}
 	}
@@ -194,7 +198,10 @@ func (s *suite) concurrent(t *testing.T, image digest.Digest) {
 	wg.Wait()
 }
 
-// wantFailure checks that err is a whole RegistryError of that operation and class.
+// maxError is how many bytes an error may have: three texts of 1 KB, 16 codes, and what was asked for.
+const maxError = 6 << 10
+
+// wantFailure checks that err is a whole RegistryError of that operation and class, fit to be shown.
 func wantFailure(t *testing.T, err error, op importer.Operation, class importer.Class) {
 	t.Helper()
 	var failure *importer.RegistryError
@@ -205,5 +212,8 @@ func wantFailure(t *testing.T, err error, op importer.Operation, class importer.
 		t.Errorf("%s: %+v, want class %s and a repository", op, failure, class)
 	case class != importer.ClassInvalid && failure.StatusCode == 0:
 		t.Errorf("%s: %v has no status code", op, failure)
+	case len(failure.Error()) > maxError || strings.ContainsFunc(failure.Error(),
+		func(r rune) bool { return !unicode.IsPrint(r) }):
+		t.Errorf("%s: %d bytes, or not one printable line: %q", op, len(failure.Error()), failure.Error())
 	}
 }

@@ -42,13 +42,13 @@ func ExampleKeyring_Problem() {
 	ring := keyring.New(config)
 	for _, repository := range []string{"ghcr.io/org/app", "quay.io/org/app", "example.com/app"} {
 		c, ok := ring.Credentials(repository)
-		fmt.Println(repository, c, ok, ring.Problem(repository))
+		fmt.Println(repository, c, ok, ring.Problem(repository) != nil)
 	}
 	// Output:
 	// the credentials for "ghcr.io" cannot be read: auth must be "user:password" in base64: it has no colon
-	// ghcr.io/org/app anonymous false the credentials for "ghcr.io" cannot be read: auth must be "user:password" in base64: it has no colon
-	// quay.io/org/app user bob true <nil>
-	// example.com/app anonymous false <nil>
+	// ghcr.io/org/app anonymous false true
+	// quay.io/org/app user bob true false
+	// example.com/app anonymous false false
 }
 
 func ExampleParse() {
@@ -126,7 +126,8 @@ func TestMatching(t *testing.T) {
 func TestDockerHubIsOne(t *testing.T) {
 	names := []string{"docker.io", "index.docker.io", "registry-1.docker.io"}
 	for _, name := range names {
-		for _, format := range []string{"%s", "http://%s", "https://%s", "https://%s/", "%s/v1/", "https://%s/v1/", "https://%s/v2", "%s/org"} {
+		for _, format := range []string{"%s", "http://%s", "https://%s", "https://%s/", "%s/v1/", "https://%s/v1/",
+			"https://%s/v2", "%s/org"} {
 			location := fmt.Sprintf(format, name)
 			ring := keyring.New(keyring.Config{Auths: map[string]keyring.Entry{location: {Username: "hub"}}})
 			for _, asked := range names {
@@ -165,7 +166,8 @@ func TestEntries(t *testing.T) {
 		{"a list", `["secret"]`, "", true},
 		{"a text", `"secret"`, "", true},
 	} {
-		config, err := keyring.ParseConfig(fmt.Appendf(nil, `{"auths": {"quay.io/org": %s, "ghcr.io": {"username": "g"}}}`, tc.entry))
+		config, err := keyring.ParseConfig(fmt.Appendf(nil, `{"auths": {"quay.io/org": %s, "ghcr.io": {"username": "g"}}}`,
+			tc.entry))
 		ring := keyring.New(config)
 		c, ok := ring.Credentials("quay.io/org/app")
 		if got := c.Username + ":" + c.Password; ok != (tc.want != "") || ok && got != tc.want {
@@ -182,7 +184,9 @@ func TestEntries(t *testing.T) {
 
 // TestTokens keeps the tokens of an entry beside its auth, as registries of Azure have them.
 func TestTokens(t *testing.T) {
-	config, err := keyring.ParseConfig([]byte(`{"auths": {"x.azurecr.io": {"auth": "MDAwMDo=", "identitytoken": "it"}, "y.io": {"registrytoken": "rt"}}}`))
+	config, err := keyring.ParseConfig([]byte(`{"auths": {
+		"x.azurecr.io": {"auth": "MDAwMDo=", "identitytoken": "it"}, "y.io": {"registrytoken": "rt"}
+	}}`))
 	ring := keyring.New(config)
 	azure, _ := ring.Credentials("x.azurecr.io/app")
 	ready, _ := ring.Credentials("y.io/app")
@@ -209,7 +213,8 @@ func TestNothingTellsSecrets(t *testing.T) {
 	if marshalErr != nil {
 		t.Fatal(marshalErr)
 	}
-	all := fmt.Sprintf("%v %+v %#v %s %s", c, c, c, c, text) + fmt.Sprintf("%v %+v %#v %s", config, config, config, config) +
+	all := fmt.Sprintf("%v %+v %#v %s %s", c, c, c, c, text) + fmt.Sprintf("%v %+v %#v %s", config, config, config,
+		config) +
 		fmt.Sprintf("%v %+v %#v", err, err, err)
 	for _, secret := range append(secrets, "\x1b") {
 		if strings.Contains(all, secret) {

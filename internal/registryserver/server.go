@@ -4,6 +4,7 @@ package registryserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -45,6 +46,9 @@ type Options struct {
 	// their passwords, may pull everything.
 	Auth  bool
 	Users map[string]string
+	// TokenHost and TokenPath are where challenges say that tokens are; empty is 127.0.0.1 and /token. The host must
+	// lead to this machine.
+	TokenHost, TokenPath string
 }
 
 // Server is a registry that runs.
@@ -88,15 +92,19 @@ func Start(opts Options) (*Server, error) {
 			return nil, fmt.Errorf("write the token issuer's certificate: %w", err)
 		}
 		s.issuer = &issuer{key: key, cert: cert, users: opts.Users}
+		path := cmp.Or(opts.TokenPath, "/token")
+		_, port, _ := net.SplitHostPort(s.Host)
+		realm := "https://" + net.JoinHostPort(cmp.Or(opts.TokenHost, "127.0.0.1"), port) + path
 		config.Auth = configuration.Auth{"token": configuration.Parameters{
-			"realm": "https://" + s.Host + "/token", "service": service, "issuer": issuerName, "rootcertbundle": bundle,
+			"realm": realm, "service": service, "issuer": issuerName, "rootcertbundle": bundle,
 		}}
-		mux.Handle("/token", s.issuer)
+		mux.Handle(path, s.issuer)
 	}
 	mux.Handle("/", handlers.NewApp(context.Background(), config))
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	certificate := tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
-	tlsListener := tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+	tlsListener := tls.NewListener(listener,
+		&tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
 	go s.server.Serve(tlsListener) //nolint:errcheck // it ends with Close
 
 	roots := x509.NewCertPool()
@@ -119,7 +127,8 @@ func newCertificate() (*ecdsa.PrivateKey, *x509.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test registry"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true, IsCA: true,
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}

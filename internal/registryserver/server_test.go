@@ -19,7 +19,13 @@ import (
 
 func start(t *testing.T, auth bool, contents fakes.Contents) *registryserver.Server {
 	t.Helper()
-	server, err := registryserver.Start(registryserver.Options{Dir: t.TempDir(), Auth: auth, Users: map[string]string{"deploy": "s3cret"}})
+	return startWith(t, registryserver.Options{Auth: auth}, contents)
+}
+
+func startWith(t *testing.T, opts registryserver.Options, contents fakes.Contents) *registryserver.Server {
+	t.Helper()
+	opts.Dir, opts.Users = t.TempDir(), map[string]string{"deploy": "s3cret"}
+	server, err := registryserver.Start(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,10 +82,11 @@ func TestPrivateRepository(t *testing.T) {
 	contents.Push("private/app", fakes.Image{Layer: "secret"}, "v1")
 	server := start(t, true, contents)
 	count := &counter{}
-	registry, err := oci.New(oci.Options{RootCAs: []*x509.Certificate{server.CA}, Wrap: func(next http.RoundTripper) http.RoundTripper {
-		count.next = next
-		return count
-	}})
+	registry, err := oci.New(oci.Options{RootCAs: []*x509.Certificate{server.CA},
+		Wrap: func(next http.RoundTripper) http.RoundTripper {
+			count.next = next
+			return count
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,5 +121,52 @@ func TestPrivateRepository(t *testing.T) {
 	}
 	if count.tokens.Load() != 3 || count.requests.Load() != 5 {
 		t.Errorf("%d tokens and %d other requests, want 3 and 5", count.tokens.Load(), count.requests.Load())
+	}
+}
+
+// TestTokenServers asks a real registry whose token server is below /v2/, and one whose token server is on another
+// host.
+func TestTokenServers(t *testing.T) {
+	contents := fakes.Contents{}
+	contents.Push("private/app", fakes.Image{Layer: "secret"}, "v1")
+	ask := func(server *registryserver.Server, opts oci.Options, password string) error {
+		opts.RootCAs = []*x509.Certificate{server.CA}
+		registry, err := oci.New(opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, err := reference.ParseNormalizedNamed(server.Host + "/private/app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		credentials := importer.Credentials{Username: "deploy", Password: password}
+		repository, err := registry.Repository(t.Context(), name, importer.Access{Credentials: &credentials})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = repository.Manifest(t.Context(), importer.Ref{Tag: "v1"})
+		return err
+	}
+	var failure *importer.RegistryError
+	for _, path := range []string{"/v2/auth", "/v2/token", "/jwt/auth"} {
+		server := startWith(t, registryserver.Options{Auth: true, TokenPath: path}, contents)
+		if err := ask(server, oci.Options{}, "s3cret"); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		err := ask(server, oci.Options{}, "wrong")
+		if !errors.As(err, &failure) || failure.Operation != importer.OperationToken ||
+			failure.StatusCode != http.StatusUnauthorized ||
+			!failure.WrongPassword || importer.StatusOf(err).Reason != "Unauthorized" {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	server := startWith(t, registryserver.Options{Auth: true, TokenHost: "localhost"}, contents)
+	err := ask(server, oci.Options{}, "s3cret")
+	if !errors.As(err, &failure) || failure.Operation != importer.OperationToken ||
+		!strings.Contains(err.Error(), "TokenHosts") {
+		t.Errorf("another host by default: %v", err)
+	}
+	if err := ask(server, oci.Options{TokenHosts: []string{"localhost"}}, "s3cret"); err != nil {
+		t.Errorf("another host that is allowed: %v", err)
 	}
 }

@@ -65,7 +65,8 @@ func (i *issuer) token(allowed []access) (string, error) {
 		text, err := json.Marshal(v)
 		return base64.RawURLEncoding.EncodeToString(text), err
 	}
-	head, err := part(map[string]any{"typ": "JWT", "alg": "ES256", "x5c": []string{base64.StdEncoding.EncodeToString(i.cert.Raw)}})
+	head, err := part(map[string]any{"typ": "JWT", "alg": "ES256",
+		"x5c": []string{base64.StdEncoding.EncodeToString(i.cert.Raw)}})
 	if err != nil {
 		return "", err
 	}
