@@ -465,8 +465,8 @@ func TestApplyJSONRemoves(t *testing.T) {
 	}
 }
 
-// FuzzReview checks that no object is too odd: what changes are texts that are there, and become pull specs, unless a build names
-// a tag that none can have.
+// FuzzReview checks that no object is too odd: what changes are texts that are there, and become pull specs, unless
+// a build names a tag that none can have.
 func FuzzReview(f *testing.F) {
 	f.Add(`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"nodejs:20"}]}}`)
 	f.Add(`{"apiVersion":"build.openshift.io/v1","kind":"Build","spec":{"source":{"images":[{},7]},"strategy":{"dockerStrategy":{"from":{"kind":"ImageStreamTag","name":"nodejs:failed"}}}}}`)

@@ -213,8 +213,8 @@ func (d *document) settle() {
 	})
 }
 
-// problems returns for each change that is wanted why it cannot be made, "" if it can. A text that is shared changes only
-// if all who share it want the same, and none of them has a problem with another text.
+// problems returns for each change that is wanted why it cannot be made, "" if it can. A text that is shared
+// changes only if all who share it want the same, and none of them has a problem with another text.
 func (d *document) problems() []Problem {
 	problems := make([]Problem, len(d.wants))
 	var shares map[*goyaml.Node][]int

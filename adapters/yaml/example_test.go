@@ -11,7 +11,8 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// streams is a source with one stream, shop/nodejs, that is for local lookup. A fakes.Store or a cluster's Reader is one, too.
+// streams is a source with one stream, shop/nodejs, that is for local lookup. A fakes.Store or a cluster's Reader
+// is one, too.
 func streams() lookup.Source {
 	l := yaml.Lock{Images: []yaml.Locked{{
 		Namespace: "shop", Name: "nodejs", Tag: "20", Local: true, Reference: "quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8", Event: tagevent.Event{Image: "sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8", Generation: 2},

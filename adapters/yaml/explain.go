@@ -9,8 +9,8 @@ import (
 	"github.com/imagestreams/imagestreams/lookup"
 )
 
-// decide remembers what was decided about a reference, and tells those who asked; at is where it stands, nil if its path
-// leads there.
+// decide remembers what was decided about a reference, and tells those who asked; at is where it stands, nil if its
+// path leads there.
 func (d *document) decide(decision lookup.Decision, at *goyaml.Node) {
 	d.seen.decided(decision)
 	if !d.explain {

@@ -13,7 +13,8 @@ import (
 
 const kustomizeGroup = "kustomize.config.k8s.io"
 
-// isKustomization reports whether a document without a kind is a kustomization: an image with a new name or tag says so.
+// isKustomization reports whether a document without a kind is a kustomization: an image with a new name or tag
+// says so.
 func isKustomization(object map[string]any) bool {
 	images, _ := object["images"].([]any)
 	for _, item := range images {

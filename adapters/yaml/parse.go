@@ -140,8 +140,8 @@ func parseTogether(batch []*chunk) error {
 	})
 }
 
-// decode calls do for every document of a text. Should the parser panic, that is an error of the text: it runs in goroutines, where
-// nobody else could catch it.
+// decode calls do for every document of a text. Should the parser panic, that is an error of the text: it runs in
+// goroutines, where nobody else could catch it.
 func decode(text io.Reader, do func(*goyaml.Node)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -163,8 +163,8 @@ func decode(text io.Reader, do func(*goyaml.Node)) (err error) {
 	}
 }
 
-// parseJSON reads documents of JSON, between markers and comments of YAML. Of its nodes the line is 0, and the column the
-// byte at which they begin. What is no JSON is not ok; what is beyond a bound is an error.
+// parseJSON reads documents of JSON, between markers and comments of YAML. Of its nodes the line is 0, and the
+// column the byte at which they begin. What is no JSON is not ok; what is beyond a bound is an error.
 func parseJSON(text []byte) (roots []*goyaml.Node, ok bool, err error) {
 	begin := beginOfJSON(text)
 	if begin < 0 {

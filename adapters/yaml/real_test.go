@@ -23,7 +23,8 @@ var _, id20, _ = strings.Cut(node20, "@")
 
 const kustomizationHead = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nimages:\n"
 
-// outcome is what a file becomes, its reports as "line:column Problem detail", its decisions as "line:column path name Why".
+// outcome is what a file becomes, its reports as "line:column Problem detail", its decisions as "line:column path
+// name Why".
 func outcome(t *testing.T, text string, opts lookup.Options, values ...string) (got string, reports, decisions []string) {
 	t.Helper()
 	w := mustNew(&lookup.Resolver{Source: shop, Options: opts}, yaml.Options{Namespace: "shop", Values: values})
@@ -168,7 +169,8 @@ func TestSuffixOfTagIsReported(t *testing.T) {
 	}
 }
 
-// TestBoundsHoldOnEveryPath has what is too deep, too large or too much, as JSON and as YAML, in objects, lists, values.
+// TestBoundsHoldOnEveryPath has what is too deep, too large or too much, as JSON and as YAML, in objects, lists,
+// values.
 func TestBoundsHoldOnEveryPath(t *testing.T) {
 	deep := func(n int, begin, end string) string { return strings.Repeat(begin, n) + strings.Repeat(end, n) }
 	const million = 1_000_000
@@ -486,8 +488,8 @@ func ExampleLock_Lacking() {
 	// Output: 1
 }
 
-// FuzzJSON compares with lookup.ApplyJSON, which goes another way: of an object, the same bytes change; and what is JSON
-// stays JSON, in which nothing but texts changed.
+// FuzzJSON compares with lookup.ApplyJSON, which goes another way: of an object, the same bytes change; and what is
+// JSON stays JSON, in which nothing but texts changed.
 func FuzzJSON(f *testing.F) {
 	files, _ := filepath.Glob("testdata/nasty/*.json")
 	for _, file := range files {

@@ -26,8 +26,8 @@ type Change struct {
 	Assumed bool
 }
 
-// Decision is what was done with a reference, for [lookup.Options.Explain]. One about a whole object or document that was
-// not looked at has no name; its kind is that of the object.
+// Decision is what was done with a reference, for [lookup.Options.Explain]. One about a whole object or document
+// that was not looked at has no name; its kind is that of the object.
 type Decision struct {
 	Place
 	lookup.Decision

@@ -162,8 +162,8 @@ func (t *tree) mapping(n *goyaml.Node, wanted bool) map[string]any {
 	return m
 }
 
-// duplicate returns a key that is the same as one before it; nil if there is none. Keys are the same if their texts are,
-// as they would be in JSON.
+// duplicate returns a key that is the same as one before it; nil if there is none. Keys are the same if their texts
+// are, as they would be in JSON.
 func duplicate(n *goyaml.Node) *goyaml.Node {
 	const few = 16
 	var seen map[string]bool

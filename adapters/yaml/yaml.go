@@ -164,8 +164,8 @@ func (w *Rewriter) match(path string) {
 // Lock returns what decided the changes so far.
 func (w *Rewriter) Lock() *Lock { return w.seen.lock() }
 
-// Rewrite rewrites a file. Src is not changed. Errors are those of the source of streams, and that of ctx; what is wrong
-// with the file is in the reports.
+// Rewrite rewrites a file. Src is not changed. Errors are those of the source of streams, and that of ctx; what is
+// wrong with the file is in the reports.
 func (w *Rewriter) Rewrite(ctx context.Context, src []byte) (*Result, error) {
 	res := &Result{Bytes: src}
 	if problem, detail := whole(src); problem != "" {

@@ -8,23 +8,24 @@
 //	rewrite -streams DIR -f manifests/ --require   end with 3 if a short name stays
 //	kustomize build | rewrite -streams DIR -f -    from standard input to standard output
 //
-// DIR has image streams as "oc get imagestreams -o yaml" prints them. Whether an image of their histories still exists is
-// not known; --explain says so. Only the bytes of image values change; -f takes files and directories, and may be given
-// more than once. With --lock FILE what decided is written beside the files; with --locked it is read from there, in place
-// of the streams, and the files become what they became then; a reference of which the lock says nothing is an error,
-// unless --allow-unlocked is given.
+// DIR has image streams as "oc get imagestreams -o yaml" prints them. Whether an image of their histories still
+// exists is not known; --explain says so. Only the bytes of image values change; -f takes files and directories,
+// and may be given more than once. With --lock FILE what decided is written beside the files; with --locked it is
+// read from there, in place of the streams, and the files become what they became then; a reference of which the
+// lock says nothing is an error, unless --allow-unlocked is given.
 //
-// Beyond what a cluster looks at, -values names images in Helm values, -path in objects of any kind, --known-kinds is for
-// Argo's Rollout and workflows, Knative, Tekton, KubeVirt and Flux's HelmRelease, --ephemeral-containers and
+// Beyond what a cluster looks at, -values names images in Helm values, -path in objects of any kind, --known-kinds
+// is for Argo's Rollout and workflows, Knative, Tekton, KubeVirt and Flux's HelmRelease, --ephemeral-containers and
 // --image-volumes for these places of pods. A path that leads to nothing is an error.
 //
-// With --in-place all is computed and checked before anything is written, then the lock is written, then one file after
-// the other, each as a whole or not at all. Owner, mode and symbolic links stay; a file with several hard links is refused.
-// Killed at any point, the lock has what decided each file that was written, and the next run clears away what was left.
+// With --in-place all is computed and checked before anything is written, then the lock is written, then one file
+// after the other, each as a whole or not at all. Owner, mode and symbolic links stay; a file with several hard
+// links is refused. Killed at any point, the lock has what decided each file that was written, and the next run
+// clears away what was left.
 //
-// It ends with 0 if all went well, 1 if --check found something to change, 2 if it could not do its work and wrote nothing
-// more, 3 if a reference must change and cannot by its bytes alone, and 4 if a file or a document was skipped because it
-// cannot be read; 3 and 4 are told with file and line.
+// It ends with 0 if all went well, 1 if --check found something to change, 2 if it could not do its work and wrote
+// nothing more, 3 if a reference must change and cannot by its bytes alone, and 4 if a file or a document was
+// skipped because it cannot be read; 3 and 4 are told with file and line.
 package main
 
 import (

@@ -197,8 +197,8 @@ func TestTagsAreWhatKustomizeAndHelmRead(t *testing.T) {
 	}
 }
 
-// TestKilledMidway kills the program after each file that it wrote. The lock has what decided it, the next run goes on, and
-// nothing is left behind.
+// TestKilledMidway kills the program after each file that it wrote. The lock has what decided it, the next run goes
+// on, and nothing is left behind.
 func TestKilledMidway(t *testing.T) {
 	const n = 40
 	files := map[string]string{}

@@ -26,8 +26,8 @@ func regular(name string) error {
 	return nil
 }
 
-// prepare finds out whether a file can be replaced, and owner, mode and links be kept. It clears away what a run that was
-// killed left behind.
+// prepare finds out whether a file can be replaced, and owner, mode and links be kept. It clears away what a run
+// that was killed left behind.
 func prepare(name string) (*target, error) {
 	t := &target{name: name, path: name}
 	path, err := filepath.EvalSymlinks(name)

@@ -190,8 +190,8 @@ func read(name string, in io.Reader) ([]byte, error) {
 	return streamfiles.ReadFile(name)
 }
 
-// write writes what the options ask for: the lock first, so that it has what decided whatever was written after it, then
-// explanations, files, or a diff. It reports whether something changed.
+// write writes what the options ask for: the lock first, so that it has what decided whatever was written after it,
+// then explanations, files, or a diff. It reports whether something changed.
 func (o *options) write(ctx context.Context, lock *yaml.Lock, names []string, files []*file, out io.Writer) (bool, error) {
 	var targets []*target
 	changed := false

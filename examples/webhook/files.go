@@ -58,8 +58,8 @@ func readStreams(dir string) (*streams, error) {
 // now returns the image streams.
 func (s *streams) now() lookup.Streams { return *s.current.Load() }
 
-// reload reads the directory again if a file there has changed, and reports whether one had. What was read before stays if
-// it cannot be read.
+// reload reads the directory again if a file there has changed, and reports whether one had. What was read before
+// stays if it cannot be read.
 func (s *streams) reload() (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +119,8 @@ func readCertificate(cert, key string) (*certificate, error) {
 	return c, err
 }
 
-// load returns the certificate, read again if a file has changed. If that cannot be read it is the one before, with the error.
+// load returns the certificate, read again if a file has changed. If that cannot be read it is the one before, with
+// the error.
 func (c *certificate) load() (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

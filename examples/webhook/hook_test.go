@@ -376,8 +376,8 @@ func TestStreamsAreReadAgainWhenTheirFilesChange(t *testing.T) {
 	})
 }
 
-// TestProgramUnderLoad runs the program as a process of its own: 32 reviews of 6.7 MB at once, made to take much when they
-// are read, a directory of streams and a certificate that are replaced meanwhile.
+// TestProgramUnderLoad runs the program as a process of its own: 32 reviews of 6.7 MB at once, made to take much
+// when they are read, a directory of streams and a certificate that are replaced meanwhile.
 func TestProgramUnderLoad(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")

@@ -1,25 +1,26 @@
-// Webhook is a mutating admission webhook that puts exact images in the place of short names, as OpenShift's API servers
-// do by themselves.
+// Webhook is a mutating admission webhook that puts exact images in the place of short names, as OpenShift's API
+// servers do by themselves.
 //
 //	webhook -streams DIR -cert FILE -key FILE [-addr :8443] [-policy FILE] [-registry HOST] [-reload 10s]
 //
-// It answers admission.k8s.io/v1 reviews at /mutate with a JSON patch, and GET /healthz and /readyz; ready it is until it is
-// told to end, and while its certificate has not expired. DIR has image streams as "oc get imagestreams -o yaml" prints
-// them; they are read again when a file there changes, and stay as they were if that cannot be read. A certificate that was
-// replaced is served at the next handshake. A controller would give lookup.Resolver a cluster's client (adapters/openshift)
-// or a store instead.
+// It answers admission.k8s.io/v1 reviews at /mutate with a JSON patch, and GET /healthz and /readyz; ready it is
+// until it is told to end, and while its certificate has not expired. DIR has image streams as "oc get imagestreams
+// -o yaml" prints them; they are read again when a file there changes, and stay as they were if that cannot be
+// read. A certificate that was replaced is served at the next handshake. A controller would give lookup.Resolver a
+// cluster's client (adapters/openshift) or a store instead.
 //
 // # What it is not told
 //
-// Of a namespace it knows no more than the name: annotations there that ignore rules of the policy are not read. Of images
-// it knows what the histories of image streams say: rules of the policy that ask for their labels see none.
+// Of a namespace it knows no more than the name: annotations there that ignore rules of the policy are not read. Of
+// images it knows what the histories of image streams say: rules of the policy that ask for their labels see none.
 //
 // # Bounds
 //
-// A review has at most 7 MiB, one object 1,000 images, and a patch 2 MiB; an object beyond is denied with code 413. All
-// bodies together have 256 MiB, and a review beyond is answered with 503; of these 8 MiB are reviewed at a time, and a
-// review that waits for longer than 10 seconds is answered with 503, too. What cannot be decided, and what is not exactly
-// one review, is an HTTP error: the webhook's failurePolicy says what the API server makes of it.
+// A review has at most 7 MiB, one object 1,000 images, and a patch 2 MiB; an object beyond is denied with code 413.
+// All bodies together have 256 MiB, and a review beyond is answered with 503; of these 8 MiB are reviewed at a
+// time, and a review that waits for longer than 10 seconds is answered with 503, too. What cannot be decided, and
+// what is not exactly one review, is an HTTP error: the webhook's failurePolicy says what the API server makes of
+// it.
 package main
 
 import (

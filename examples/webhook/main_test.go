@@ -191,7 +191,8 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { close(p); return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestSlowClient stops in the middle of a review, and is given up at the time that the server says, by the clock of the test.
+// TestSlowClient stops in the middle of a review, and is given up at the time that the server says, by the clock of
+// the test.
 func TestSlowClient(t *testing.T) {
 	pair, err := tls.X509KeyPair(testCertificate(t))
 	if err != nil {

@@ -67,8 +67,8 @@ func ReadAll(name string, from io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// Find returns the files of YAML and JSON in a directory and below it, in order; a file is itself. What begins with a dot
-// is left out. Skipped are those that are not regular files, such as pipes, which are not to be opened.
+// Find returns the files of YAML and JSON in a directory and below it, in order; a file is itself. What begins with
+// a dot is left out. Skipped are those that are not regular files, such as pipes, which are not to be opened.
 func Find(path string) (files, skipped []string, err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil && isDir(target) {
 		path = filepath.Clean(path) + string(filepath.Separator) // a link to a directory is the directory
