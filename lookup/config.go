@@ -94,8 +94,9 @@ func (c ValueCondition) met(m map[string]string) bool {
 
 // defaultTargets are where references are looked up if nobody says.
 var defaultTargets = []GroupResource{
-	{"", "pods"}, {"", "replicationcontrollers"}, {"apps.openshift.io", "deploymentconfigs"}, {"apps", "daemonsets"}, {"apps", "deployments"},
-	{"apps", "statefulsets"}, {"apps", "replicasets"}, {"build.openshift.io", "builds"}, {"batch", "jobs"}, {"batch", "cronjobs"},
+	{"", "pods"}, {"", "replicationcontrollers"}, {"apps.openshift.io", "deploymentconfigs"}, {"apps", "daemonsets"},
+	{"apps", "deployments"}, {"apps", "statefulsets"}, {"apps", "replicasets"}, {"build.openshift.io", "builds"},
+	{"batch", "jobs"}, {"batch", "cronjobs"},
 	{"extensions", "daemonsets"}, {"extensions", "deployments"}, {"extensions", "replicasets"},
 }
 
@@ -117,7 +118,8 @@ func withDefaults(c *Config) Config {
 	if d.ResolutionRules == nil {
 		for _, target := range defaultTargets {
 			rule := ResolutionRule{TargetResource: target, Policy: DoNotAttempt, LocalNames: true}
-			if slices.ContainsFunc(d.ExecutionRules, func(e ExecutionRule) bool { return slices.ContainsFunc(e.OnResources, target.isIn) }) {
+			judges := func(e ExecutionRule) bool { return slices.ContainsFunc(e.OnResources, target.isIn) }
+			if slices.ContainsFunc(d.ExecutionRules, judges) {
 				rule.Policy = d.ResolveImages
 			}
 			d.ResolutionRules = append(d.ResolutionRules, rule)
@@ -152,7 +154,8 @@ const configPath = "image.openshift.io/ImagePolicy"
 // validate lists what is wrong with a configuration that has its defaults.
 func (c *Config) validate() (errs imagestream.ErrorList) {
 	add := func(t imagestream.FieldErrorType, value any, detail, format string, args ...any) {
-		errs = append(errs, &imagestream.FieldError{Type: t, Field: configPath + "." + fmt.Sprintf(format, args...), Value: value, Detail: detail})
+		field := configPath + "." + fmt.Sprintf(format, args...)
+		errs = append(errs, &imagestream.FieldError{Type: t, Field: field, Value: value, Detail: detail})
 	}
 	names := map[string]bool{}
 	for i, rule := range c.ExecutionRules {
@@ -176,13 +179,15 @@ func (c *Config) validate() (errs imagestream.ErrorList) {
 			{"matchImageAnnotations", len(rule.MatchImageAnnotations)},
 		} {
 			if condition.n > 0 {
-				add(imagestream.FieldInvalid, nil, "images must be resolved for this: resolveImages is DoNotAttempt", "executionRules[%d].%s", i, condition.name)
+				add(imagestream.FieldInvalid, nil, "images must be resolved for this: resolveImages is DoNotAttempt",
+					"executionRules[%d].%s", i, condition.name)
 			}
 		}
 	}
 	for i, rule := range c.ResolutionRules {
 		if rule.TargetResource.Resource == "" {
-			add(imagestream.FieldRequired, nil, `name a resource, or "*" for all of the group`, "resolutionRules[%d].targetResource.resource", i)
+			add(imagestream.FieldRequired, nil, `name a resource, or "*" for all of the group`,
+				"resolutionRules[%d].targetResource.resource", i)
 		}
 	}
 	return errs

@@ -33,8 +33,10 @@ var knownKinds = map[[2]string]knownKind{
 	{"tekton.dev", "StepAction"}:               {"stepactions", nil, []string{"spec.image"}},
 	{"kubevirt.io", "VirtualMachine"}:          {"virtualmachines", nil, machinePaths("spec.template.spec")},
 	{"kubevirt.io", "VirtualMachineInstance"}:  {"virtualmachineinstances", nil, machinePaths("spec")},
-	{"pool.kubevirt.io", "VirtualMachinePool"}: {"virtualmachinepools", nil, machinePaths("spec.virtualMachineTemplate.spec.template.spec")},
-	{"kubevirt.io", virtualMachineReplicaSet}:  {"virtualmachineinstancereplicasets", nil, machinePaths("spec.template.spec")},
+	{"pool.kubevirt.io", "VirtualMachinePool"}: {"virtualmachinepools", nil,
+		machinePaths("spec.virtualMachineTemplate.spec.template.spec")},
+	{"kubevirt.io", virtualMachineReplicaSet}: {"virtualmachineinstancereplicasets", nil,
+		machinePaths("spec.template.spec")},
 	{"sources.knative.dev", "ContainerSource"}: {"containersources", []string{"spec", "template", "spec"}, nil},
 }
 
@@ -52,7 +54,8 @@ func workflowPaths(at string) []string {
 	var paths []string
 	for _, template := range [...]string{".templates[*]", ".templateDefaults"} {
 		for _, image := range [...]string{
-			".initContainers[*].image", ".container.image", ".containerSet.containers[*].image", ".script.image", ".sidecars[*].image",
+			".initContainers[*].image", ".container.image", ".containerSet.containers[*].image", ".script.image",
+			".sidecars[*].image",
 		} {
 			paths = append(paths, at+template+image)
 		}
@@ -84,7 +87,8 @@ var pathSteps = regexp.MustCompile(`^[^.\[\]]+(\.[^.\[\]]+|\[(\*|[0-9]+)\])*$`)
 // Check returns an error if the path cannot be followed: a name is empty, or a bracket has no number and no "*".
 func (p Path) Check() error {
 	if !pathSteps.MatchString(p.Path) {
-		return fmt.Errorf("path %q: names separated by dots, with [*] or [0] for items of lists, are wanted: sidecars[*].image", p.Path)
+		const wanted = "names separated by dots, with [*] or [0] for items of lists, are wanted: sidecars[*].image"
+		return fmt.Errorf("path %q: %s", p.Path, wanted)
 	}
 	return nil
 }

@@ -74,7 +74,9 @@ func NewPolicy(c *Config) (*Policy, imagestream.ErrorList) {
 	}
 	rules, err := NewRules(config.ExecutionRules)
 	if err != nil {
-		return nil, imagestream.ErrorList{{Type: imagestream.FieldInvalid, Field: configPath + ".executionRules", Detail: err.Error()}}
+		return nil, imagestream.ErrorList{{
+			Type: imagestream.FieldInvalid, Field: configPath + ".executionRules", Detail: err.Error(),
+		}}
 	}
 	return &Policy{config, rules}, nil
 }
@@ -375,8 +377,9 @@ func (r *review) wasDecided(ref reference) bool {
 
 // mayRewrite reports whether the policy wants the reference rewritten.
 func (r *review) mayRewrite(res resolved, d *decision) bool {
+	runs := r.resource == GroupResource{"batch", "jobs"} || r.resource == GroupResource{"build.openshift.io", "builds"}
 	switch {
-	case r.req.Update && (r.resource == GroupResource{"batch", "jobs"} || r.resource == GroupResource{"build.openshift.io", "builds"}):
+	case r.req.Update && runs:
 		d.why = WhyUpdate
 		return false
 	case r.localNames && res.local || r.rewrites:
@@ -413,7 +416,10 @@ func (r *review) change(at location, from, to string, res resolved) {
 	if r.out.Changes == nil {
 		r.out.Changes = make([]Change, 0, 4)
 	}
-	r.out.Changes = append(r.out.Changes, Change{Path: at.pointer(), From: from, To: to, Why: res.why, Stream: res.stream, Tag: res.tag, Event: res.event, Assumed: res.assumed})
+	r.out.Changes = append(r.out.Changes, Change{
+		Path: at.pointer(), From: from, To: to, Why: res.why, Stream: res.stream, Tag: res.tag, Event: res.event,
+		Assumed: res.assumed,
+	})
 }
 
 // changeMember changes a member beside the name of a build's reference.
@@ -460,7 +466,9 @@ type decision struct {
 
 func (r *review) refuse(d *decision, why Why) {
 	d.to, d.why, d.refused = "", why, true
-	r.errs = append(r.errs, &imagestream.FieldError{Type: imagestream.FieldForbidden, Field: d.ref.at.field(), Value: d.ref.name, Detail: why.Message()})
+	r.errs = append(r.errs, &imagestream.FieldError{
+		Type: imagestream.FieldForbidden, Field: d.ref.at.field(), Value: d.ref.name, Detail: why.Message(),
+	})
 }
 
 // note tells what was decided, to those who asked.
@@ -469,7 +477,7 @@ func (r *review) note(d *decision) {
 		return
 	}
 	r.out.Decisions = append(r.out.Decisions, Decision{
-		Reference: Reference{Path: d.ref.at.pointer(), Field: d.ref.at.field(), Kind: d.ref.kind, Namespace: d.ref.namespace, Name: d.ref.name},
+		Reference: d.ref.public(),
 		Tried:     d.tried, To: d.to, Why: d.why, Refused: d.refused, Assumed: d.assumed,
 	})
 }

@@ -23,7 +23,8 @@ func nodejs(local bool) *imagestream.ImageStream {
 		Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "nodejs"},
 		Spec: imagestream.ImageStreamSpec{
 			LookupPolicy: imagestream.ImageLookupPolicy{Local: local},
-			Tags:         []imagestream.TagReference{{Name: "local", ReferencePolicy: imagestream.TagReferencePolicy{Type: imagestream.ReferencePolicyLocal}}},
+			Tags: []imagestream.TagReference{{Name: "local",
+				ReferencePolicy: imagestream.TagReferencePolicy{Type: imagestream.ReferencePolicyLocal}}},
 		},
 		Status: imagestream.ImageStreamStatus{Tags: []tagevent.History{
 			{Tag: "20", Items: []tagevent.Event{{Image: image, DockerImageReference: "quay.io/org/nodejs:20@" + image}}},
@@ -40,7 +41,8 @@ func store(t testing.TB, local bool) *fakes.Store {
 	if _, err := s.CreateImageStream(context.Background(), nodejs(local)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CreateImage(context.Background(), &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: image}}); err != nil {
+	if _, err := s.CreateImage(context.Background(),
+		&imagestream.Image{Metadata: imagestream.ObjectMeta{Name: image}}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -116,7 +118,8 @@ func TestDecisionTable(t *testing.T) {
 			got = changes[0].To
 		}
 		if err != nil || got != tc.want {
-			t.Errorf("%q (local %v, annotations %v, registry %q) becomes %q, %v, want %q", tc.reference, tc.local, tc.annotations, tc.registry, got, err, tc.want)
+			t.Errorf("%q (local %v, annotations %v, registry %q) becomes %q, %v, want %q", tc.reference, tc.local,
+				tc.annotations, tc.registry, got, err, tc.want)
 		}
 	}
 }
@@ -125,7 +128,8 @@ func TestApplyCopiesWhatItChanges(t *testing.T) {
 	object := pod("nodejs:20", nil)
 	before := pod("nodejs:20", nil)
 	changed := lookup.Apply(object, []lookup.Change{
-		{Path: "/spec/containers/0/image", To: "new"}, {Path: "/spec/containers/7/image", To: "x"}, {Path: "/spec/nothing/here", To: "x"},
+		{Path: "/spec/containers/0/image", To: "new"}, {Path: "/spec/containers/7/image", To: "x"},
+		{Path: "/spec/nothing/here", To: "x"},
 	})
 	if diff := cmp.Diff(before, object); diff != "" {
 		t.Errorf("the argument was changed:\n%s", diff)

@@ -31,7 +31,7 @@ func References(object, old map[string]any, opts Options) ([]Reference, error) {
 		if r.same || r.why != "" {
 			return
 		}
-		list = append(list, Reference{Path: r.at.pointer(), Field: r.at.field(), Kind: r.kind, Namespace: r.namespace, Name: r.name})
+		list = append(list, r.public())
 	})
 	return list, err
 }
@@ -48,6 +48,11 @@ type reference struct {
 
 func (r reference) equal(o reference) bool {
 	return r.kind == o.kind && r.namespace == o.namespace && r.name == o.name && sameOthers(r.from, o.from)
+}
+
+// public returns the reference as others see it.
+func (r reference) public() Reference {
+	return Reference{Path: r.at.pointer(), Field: r.at.field(), Kind: r.kind, Namespace: r.namespace, Name: r.name}
 }
 
 // sameOthers compares what references have beside kind, namespace and name.
@@ -193,7 +198,8 @@ func visitPod(object, old map[string]any, steps []string, changed bool, opts *Op
 		for i := range containers {
 			container, _ := containers[i].(map[string]any)
 			image, ok := container["image"].(string)
-			r := reference{kind: imagestream.KindDockerImage, name: image, at: location{prefix: steps, list: list, index: i, leaf: "image"}}
+			at := location{prefix: steps, list: list, index: i, leaf: "image"}
+			r := reference{kind: imagestream.KindDockerImage, name: image, at: at}
 			switch {
 			case list == "ephemeralContainers" && !opts.EphemeralContainers:
 				r.why = WhyPlace
@@ -215,7 +221,8 @@ func visitPod(object, old map[string]any, steps []string, changed bool, opts *Op
 		if !ok {
 			continue
 		}
-		r := reference{kind: imagestream.KindDockerImage, name: image, at: location{prefix: steps, list: "volumes", index: i, leaf: "image/reference"}}
+		at := location{prefix: steps, list: "volumes", index: i, leaf: "image/reference"}
+		r := reference{kind: imagestream.KindDockerImage, name: image, at: at}
 		if !opts.ImageVolumes {
 			r.why = WhyPlace
 		}

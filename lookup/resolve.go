@@ -160,7 +160,9 @@ func (r *review) resolveTag(n tagName, d *decision) (resolved, bool) {
 }
 
 // missingTag resolves a tag without image to where it will be.
-func (r *review) missingTag(s *imagestream.ImageStream, n tagName, local bool, res resolved, d *decision) (resolved, bool) {
+func (r *review) missingTag(
+	s *imagestream.ImageStream, n tagName, local bool, res resolved, d *decision,
+) (resolved, bool) {
 	if !local {
 		d.why = WhyNotLocal
 		return resolved{}, false
@@ -199,7 +201,9 @@ func specTag(s *imagestream.ImageStream, tag string) *imagestream.TagReference {
 }
 
 // eventReference returns the pull spec of an event: that of the event, or that in the stream's repository.
-func (r *review) eventReference(s *imagestream.ImageStream, spec *imagestream.TagReference, event tagevent.Event) (pullspec.Reference, bool) {
+func (r *review) eventReference(
+	s *imagestream.ImageStream, spec *imagestream.TagReference, event tagevent.Event,
+) (pullspec.Reference, bool) {
 	if spec != nil && spec.ReferencePolicy.Type == imagestream.ReferencePolicyLocal {
 		if repository, ok := r.repository(s); ok {
 			repository.ID = event.Image
@@ -273,7 +277,9 @@ func (r *review) assumeImage(key imagestream.Key, s *imagestream.ImageStream, id
 			}
 			reference.Tag, reference.ID = "", e.Image
 			image, _ := r.image(e.Image, d)
-			return resolved{reference: reference, image: image, integrated: true, why: WhyExact, stream: key, assumed: true}, true
+			return resolved{
+				reference: reference, image: image, integrated: true, why: WhyExact, stream: key, assumed: true,
+			}, true
 		}
 	}
 	d.why = WhyImageGone

@@ -98,7 +98,10 @@ func (r *Resolver) Review(ctx context.Context, req *Request) (Review, error) {
 	if policy == nil {
 		policy = defaultPolicy
 	}
-	known := &Known{InternalRegistry: r.InternalRegistry, Streams: map[imagestream.Key]*imagestream.ImageStream{}, Images: map[string]*imagestream.Image{}}
+	known := &Known{
+		InternalRegistry: r.InternalRegistry,
+		Streams:          map[imagestream.Key]*imagestream.ImageStream{}, Images: map[string]*imagestream.Image{},
+	}
 	admitted, err := r.review(ctx, policy, req, known)
 	if err != nil || admitted.Refused != nil || !policy.mayRefuse() {
 		return admitted, err
@@ -134,7 +137,8 @@ const maxReads = 8
 // read adds what is needed to what is known: what is kept of it, and the rest by reading it.
 func (r *Resolver) read(ctx context.Context, needs Needs, known *Known) error {
 	now := r.now()
-	streams, images := readKept(r, &r.streams, needs.Streams, known.Streams, now), readKept(r, &r.images, needs.Images, known.Images, now)
+	streams := readKept(r, &r.streams, needs.Streams, known.Streams, now)
+	images := readKept(r, &r.images, needs.Images, known.Images, now)
 	reads := make([]func() error, 0, len(streams)+len(images))
 	var mu sync.Mutex
 	for _, key := range streams {
@@ -192,7 +196,9 @@ func doAll(do []func() error) error {
 }
 
 // readOne reads an object, nil if it does not exist.
-func readOne[K comparable, T any](ctx context.Context, mu *sync.Mutex, what string, key K, known map[K]*T, get func(context.Context, K) (*T, error)) error {
+func readOne[K comparable, T any](
+	ctx context.Context, mu *sync.Mutex, what string, key K, known map[K]*T, get func(context.Context, K) (*T, error),
+) error {
 	object, err := get(ctx, key)
 	if errors.Is(err, imagestream.ErrNotFound) {
 		object, err = nil, nil

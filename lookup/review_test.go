@@ -24,8 +24,9 @@ import (
 // known is what shop/nodejs, its image, and nothing else is.
 func known(local bool) *lookup.Known {
 	return &lookup.Known{
-		Streams: map[imagestream.Key]*imagestream.ImageStream{{Namespace: "shop", Name: "nodejs"}: nodejs(local), {Namespace: "shop", Name: "none"}: nil},
-		Images:  map[string]*imagestream.Image{image: {Metadata: imagestream.ObjectMeta{Name: image}}},
+		Streams: map[imagestream.Key]*imagestream.ImageStream{{Namespace: "shop", Name: "nodejs"}: nodejs(local),
+			{Namespace: "shop", Name: "none"}: nil},
+		Images: map[string]*imagestream.Image{image: {Metadata: imagestream.ObjectMeta{Name: image}}},
 	}
 }
 
@@ -70,7 +71,8 @@ func ExamplePolicy_Review_explain() {
 func ExampleNewPolicy() {
 	_, errs := lookup.NewPolicy(&lookup.Config{ResolutionRules: []lookup.ResolutionRule{{}}})
 	fmt.Println(errs)
-	policy, errs := lookup.NewPolicy(&lookup.Config{ExecutionRules: []lookup.ExecutionRule{{Name: "ours", MatchRegistries: []string{"quay.io"}}}})
+	policy, errs := lookup.NewPolicy(&lookup.Config{ExecutionRules: []lookup.ExecutionRule{{Name: "ours",
+		MatchRegistries: []string{"quay.io"}}}})
 	review := policy.Review(&lookup.Request{Namespace: "shop", Object: pod("docker.io/library/nginx", nil)}, known(true))
 	fmt.Println(review.Refused.Errors, len(errs))
 	// Output:
@@ -98,7 +100,8 @@ func ExampleReferences() {
 
 func ExampleApplyJSON() {
 	raw := []byte(`{ "kind":"Pod",  "spec": {"containers": [ {"image" : "nodejs:20", "name":"web"} ]}}`)
-	changed, err := lookup.ApplyJSON(raw, []lookup.Change{{Path: "/spec/containers/0/image", From: "nodejs:20", To: "quay.io/org/nodejs@sha256:1f"}})
+	changed, err := lookup.ApplyJSON(raw,
+		[]lookup.Change{{Path: "/spec/containers/0/image", From: "nodejs:20", To: "quay.io/org/nodejs@sha256:1f"}})
 	fmt.Println(string(changed), err)
 	// Output: { "kind":"Pod",  "spec": {"containers": [ {"image" : "quay.io/org/nodejs@sha256:1f", "name":"web"} ]}} <nil>
 }
@@ -153,12 +156,14 @@ func TestOptions(t *testing.T) {
 		},
 		"another kind": {
 			`{"apiVersion":"shop.example/v1","kind":"Shop","spec":{"parts":[{"run":{"im/a~ge":"nodejs:20"}}]}}`,
-			lookup.Options{Uncovered: true, Paths: []lookup.Path{{Group: "shop.example", Kind: "Shop", Path: "spec.parts[*].run.im/a~ge"}}},
+			lookup.Options{Uncovered: true,
+				Paths: []lookup.Path{{Group: "shop.example", Kind: "Shop", Path: "spec.parts[*].run.im/a~ge"}}},
 			"/spec/parts/0/run/im~1a~0ge",
 		},
 		"one of a list": {
 			`{"apiVersion":"v1","kind":"Pod","spec":{"extra":["a",{"image":"nodejs:20"}]}}`,
-			lookup.Options{Paths: []lookup.Path{{Kind: "Pod", Path: "spec.extra[1].image"}, {Kind: "Pod", Path: "spec.extra[0].image"}}},
+			lookup.Options{Paths: []lookup.Path{{Kind: "Pod", Path: "spec.extra[1].image"},
+				{Kind: "Pod", Path: "spec.extra[0].image"}}},
 			"/spec/extra/1/image",
 		},
 	} {
@@ -183,14 +188,16 @@ func TestOptions(t *testing.T) {
 func TestNamespaces(t *testing.T) {
 	k := known(true)
 	k.Streams[imagestream.Key{Namespace: "web", Name: "nodejs"}] = nil
-	req := &lookup.Request{Namespace: "web", Object: pod("nodejs:20", nil), Options: lookup.Options{Namespaces: []string{"team", "shop"}, Explain: true}}
+	req := &lookup.Request{Namespace: "web", Object: pod("nodejs:20", nil),
+		Options: lookup.Options{Namespaces: []string{"team", "shop"}, Explain: true}}
 	policy := mustPolicy(t, nil)
 	if needs := policy.Review(req, k).Needs; len(needs.Streams) != 1 || needs.Streams[0].Namespace != "team" {
 		t.Fatalf("needs %+v", needs)
 	}
 	k.Streams[imagestream.Key{Namespace: "team", Name: "nodejs"}] = nil
 	review := policy.Review(req, k)
-	if len(review.Changes) != 1 || review.Changes[0].Stream.Namespace != "shop" || len(review.Decisions) != 1 || len(review.Decisions[0].Tried) != 3 {
+	if len(review.Changes) != 1 || review.Changes[0].Stream.Namespace != "shop" || len(review.Decisions) != 1 ||
+		len(review.Decisions[0].Tried) != 3 {
 		t.Errorf("changes %+v, decisions %+v", review.Changes, review.Decisions)
 	}
 	req.Object = pod("python:3", nil)
@@ -206,7 +213,8 @@ func TestNamespaces(t *testing.T) {
 func TestReasons(t *testing.T) {
 	strict := &lookup.Config{ResolveImages: lookup.Required}
 	rules := &lookup.Config{ExecutionRules: []lookup.ExecutionRule{{Name: "none", Reject: true}}}
-	rewrite := &lookup.Config{ResolveImages: lookup.AttemptRewrite, ResolutionRules: []lookup.ResolutionRule{{TargetResource: lookup.GroupResource{Resource: "*"}}}}
+	rewrite := &lookup.Config{ResolveImages: lookup.AttemptRewrite,
+		ResolutionRules: []lookup.ResolutionRule{{TargetResource: lookup.GroupResource{Resource: "*"}}}}
 	for _, tc := range []struct {
 		reference string
 		local     bool
@@ -235,7 +243,8 @@ func TestReasons(t *testing.T) {
 		k := known(tc.local)
 		k.InternalRegistry = tc.registry
 		k.Images["sha256:gone"] = nil
-		review := mustPolicy(t, tc.config).Review(&lookup.Request{Namespace: "shop", Object: pod(tc.reference, nil), Options: lookup.Options{Explain: true}}, k)
+		review := mustPolicy(t, tc.config).Review(&lookup.Request{Namespace: "shop", Object: pod(tc.reference, nil),
+			Options: lookup.Options{Explain: true}}, k)
 		if !review.Needs.IsEmpty() || len(review.Decisions) != 1 || review.Decisions[0].Why != tc.want {
 			t.Errorf("%q: %+v, needs %+v; want %q", tc.reference, review.Decisions, review.Needs, tc.want)
 			continue
@@ -253,18 +262,22 @@ func TestReviewIsPure(t *testing.T) {
 		ExecutionRules: []lookup.ExecutionRule{{Name: "a", MatchImageAnnotations: []lookup.ValueCondition{{Key: "x"}}}},
 	}
 	object := pod("nodejs:20", map[string]any{lookup.ResolveNamesAnnotation: "*"})
-	k, objectBefore, configBefore := known(true), pod("nodejs:20", map[string]any{lookup.ResolveNamesAnnotation: "*"}), *config
-	k.Streams[imagestream.Key{Namespace: "shop", Name: "nodejs"}].Spec.Tags = []imagestream.TagReference{{Name: "20", Annotations: map[string]string{"x": "y"}}}
+	k, objectBefore, configBefore := known(true), pod("nodejs:20", map[string]any{lookup.ResolveNamesAnnotation: "*"}),
+		*config
+	k.Streams[imagestream.Key{Namespace: "shop", Name: "nodejs"}].Spec.Tags = []imagestream.TagReference{{Name: "20",
+		Annotations: map[string]string{"x": "y"}}}
 	policy := mustPolicy(t, config)
 	req := &lookup.Request{Namespace: "shop", Object: object}
 	first := policy.Review(req, k)
 	if first.Refused == nil {
 		t.Error("the tag's annotation does not count")
 	}
-	if diff := cmp.Diff(first, policy.Review(req, k), cmp.Comparer(func(a, b error) bool { return fmt.Sprint(a) == fmt.Sprint(b) })); diff != "" {
+	if diff := cmp.Diff(first, policy.Review(req, k),
+		cmp.Comparer(func(a, b error) bool { return fmt.Sprint(a) == fmt.Sprint(b) })); diff != "" {
 		t.Errorf("a second review differs:\n%s", diff)
 	}
-	if !reflect.DeepEqual(object, objectBefore) || !reflect.DeepEqual(*config, configBefore) || len(k.Images[image].Metadata.Annotations) > 0 {
+	if !reflect.DeepEqual(object, objectBefore) || !reflect.DeepEqual(*config, configBefore) ||
+		len(k.Images[image].Metadata.Annotations) > 0 {
 		t.Error("arguments were changed")
 	}
 }
@@ -292,7 +305,8 @@ func threeContainers(images ...string) map[string]any {
 	}
 	return map[string]any{
 		"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": "web", "namespace": "shop"},
-		"spec": map[string]any{"replicas": 2.0, "template": map[string]any{"metadata": map[string]any{}, "spec": map[string]any{"containers": containers}}},
+		"spec": map[string]any{"replicas": 2.0,
+			"template": map[string]any{"metadata": map[string]any{}, "spec": map[string]any{"containers": containers}}},
 	}
 }
 
@@ -305,17 +319,20 @@ func TestReads(t *testing.T) {
 		want := int64(0)
 		for _, wait := range []time.Duration{0, 30 * time.Second, 31 * time.Second} {
 			clock = clock.Add(wait)
-			if changes, err := r.Changes(t.Context(), threeContainers("nodejs:20", "nodejs:20", "nodejs:local"), ""); err != nil || len(changes) != 3 {
+			if changes, err := r.Changes(t.Context(), threeContainers("nodejs:20", "nodejs:20", "nodejs:local"),
+				""); err != nil || len(changes) != 3 {
 				t.Fatalf("%d changes, %v", len(changes), err)
 			}
 			if keep == 0 || wait != 30*time.Second {
 				want++
 			}
 			if source.streams.Load() != want || source.images.Load() != want {
-				t.Errorf("keeping %v, after %v: %d streams and %d images were read, want %d of each", keep, wait, source.streams.Load(), source.images.Load(), want)
+				t.Errorf("keeping %v, after %v: %d streams and %d images were read, want %d of each", keep, wait,
+					source.streams.Load(), source.images.Load(), want)
 			}
 		}
-		if _, err := r.Changes(t.Context(), threeContainers("quay.io/org/app:v1", "app@"+image), ""); err != nil || source.streams.Load() != want {
+		if _, err := r.Changes(t.Context(), threeContainers("quay.io/org/app:v1", "app@"+image), ""); err != nil ||
+			source.streams.Load() != want {
 			t.Errorf("what cannot change was looked up: %d reads, %v", source.streams.Load(), err)
 		}
 	}
@@ -423,7 +440,8 @@ func applyJSONAgrees(t *rapid.T) {
 	var changes []lookup.Change
 	for _, path := range leaves(tree["root"], "/root", nil) {
 		if rapid.Bool().Draw(t, "change") {
-			changes = append(changes, lookup.Change{Path: path, To: rapid.SampledFrom([]string{"new", `"`, "x\ny"}).Draw(t, "to")})
+			changes = append(changes,
+				lookup.Change{Path: path, To: rapid.SampledFrom([]string{"new", `"`, "x\ny"}).Draw(t, "to")})
 		}
 	}
 	before := raw.String()
@@ -459,7 +477,8 @@ func TestApplyJSONRemoves(t *testing.T) {
 		}
 	}
 	for _, raw := range []string{`{}`, `[]`, `{"from":7}`, `{"from":{"name":1}}`, ``, `{"from"`, `{"from":{"namespace"`} {
-		if _, err := lookup.ApplyJSON([]byte(raw), []lookup.Change{{Path: "/from/namespace"}}); !errors.Is(err, lookup.ErrNotThere) {
+		if _, err := lookup.ApplyJSON([]byte(raw), []lookup.Change{{Path: "/from/namespace"}}); !errors.Is(err,
+			lookup.ErrNotThere) {
 			t.Errorf("%s: %v", raw, err)
 		}
 	}
@@ -472,9 +491,11 @@ func FuzzReview(f *testing.F) {
 	f.Add(`{"apiVersion":"build.openshift.io/v1","kind":"Build","spec":{"source":{"images":[{},7]},"strategy":{"dockerStrategy":{"from":{"kind":"ImageStreamTag","name":"nodejs:failed"}}}}}`)
 	f.Add(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"annotations":{"alpha.image.policy.openshift.io/resolve-names":"*"}},"spec":{"template":{"spec":{"initContainers":[null],"containers":{"a":1}}}}}`)
 	policy, _ := lookup.NewPolicy(&lookup.Config{ResolveImages: lookup.AttemptRewrite})
-	resolver := &lookup.Resolver{Source: store(f, true), Policy: policy, InternalRegistry: "reg.int:5000", Options: lookup.Options{
-		EphemeralContainers: true, ImageVolumes: true, Uncovered: true, Paths: []lookup.Path{{Kind: "Pod", Path: "spec.x[*].y"}},
-	}}
+	resolver := &lookup.Resolver{Source: store(f, true), Policy: policy, InternalRegistry: "reg.int:5000",
+		Options: lookup.Options{
+			EphemeralContainers: true, ImageVolumes: true, Uncovered: true,
+			Paths: []lookup.Path{{Kind: "Pod", Path: "spec.x[*].y"}},
+		}}
 	f.Fuzz(func(t *testing.T, text string) {
 		var object map[string]any
 		if json.Unmarshal([]byte(text), &object) != nil {
@@ -507,7 +528,8 @@ func FuzzReview(f *testing.F) {
 func BenchmarkReview(b *testing.B) {
 	policy, k := mustPolicy(b, nil), known(true)
 	for name, images := range map[string][]string{
-		"three=resolve": {"nodejs:20", "nodejs:20", "nodejs:20"}, "three=stay": {"quay.io/org/app:v1", "none:20", "app@" + image},
+		"three=resolve": {"nodejs:20", "nodejs:20", "nodejs:20"},
+		"three=stay":    {"quay.io/org/app:v1", "none:20", "app@" + image},
 	} {
 		b.Run(name, func(b *testing.B) {
 			req := &lookup.Request{Namespace: "shop", Object: threeContainers(images...)}
@@ -533,10 +555,13 @@ func BenchmarkJSON(b *testing.B) {
 	object := threeContainers("nodejs:20", "nodejs:20", "nodejs:20")
 	for _, c := range object["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["containers"].([]any) {
 		c := c.(map[string]any)
-		c["env"] = []any{map[string]any{"name": "PORT", "value": "8080"}, map[string]any{"name": "MODE", "value": "production"}}
+		c["env"] = []any{map[string]any{"name": "PORT", "value": "8080"},
+			map[string]any{"name": "MODE", "value": "production"}}
 		c["ports"] = []any{map[string]any{"containerPort": 8080.0, "protocol": "TCP"}}
-		c["resources"] = map[string]any{"limits": map[string]any{"cpu": "1", "memory": "512Mi"}, "requests": map[string]any{"cpu": "250m", "memory": "256Mi"}}
-		c["readinessProbe"] = map[string]any{"httpGet": map[string]any{"path": "/ready", "port": 8080.0}, "initialDelaySeconds": 5.0}
+		c["resources"] = map[string]any{"limits": map[string]any{"cpu": "1", "memory": "512Mi"},
+			"requests": map[string]any{"cpu": "250m", "memory": "256Mi"}}
+		c["readinessProbe"] = map[string]any{"httpGet": map[string]any{"path": "/ready", "port": 8080.0},
+			"initialDelaySeconds": 5.0}
 	}
 	raw, err := json.MarshalIndent(object, "", "  ")
 	if err != nil {
@@ -560,7 +585,8 @@ func BenchmarkJSON(b *testing.B) {
 			if err := json.Unmarshal(raw, &object); err != nil {
 				b.Fatal(err)
 			}
-			if _, err := lookup.ApplyJSON(raw, policy.Review(&lookup.Request{Namespace: "shop", Object: object}, k).Changes); err != nil {
+			if _, err := lookup.ApplyJSON(raw,
+				policy.Review(&lookup.Request{Namespace: "shop", Object: object}, k).Changes); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -61,7 +61,8 @@ func TestEveryWhyIsACodeWithASentence(t *testing.T) {
 			t.Errorf("%s is %q", spec.Names[0].Name, text)
 		}
 		message := why.Message()
-		if other, twice := sentences[message]; twice || message == text || !strings.Contains(message, " ") || strings.HasSuffix(message, ".") {
+		if other, twice := sentences[message]; twice || message == text || !strings.Contains(message, " ") ||
+			strings.HasSuffix(message, ".") {
 			t.Errorf("%s: %q, as %s", why, message, other)
 		}
 		sentences[message] = why
@@ -110,12 +111,13 @@ func TestReasonsSayWhatIsTrue(t *testing.T) {
 		container(`"localhost"`):                   {"localhost Host"},
 		container(`20`):                            {" NotText"},
 		container(`["nodejs"]`):                    {" NotText"},
-		`{"apiVersion":"build.openshift.io/v1","kind":"Build","spec":{"strategy":{"sourceStrategy":{"from":{"kind":"ImageStreamTag","name":"nodejs:20"}}}}}`:   {"nodejs:20 Tag"},
-		`{"apiVersion":"v1","kind":"Pod","metadata":{"annotations":{"` + lookup.ResolveNamesAnnotation + `":"*"}},"spec":{"containers":[{"image":"my.app"}]}}`: {"my.app Host"},
-		`{"apiVersion":"v1","kind":"Pod","spec":{"ephemeralContainers":[{"image":"nodejs:20"}],"volumes":[{"image":{"reference":"nodejs:20"}}]}}`:              {"nodejs:20 Place", "nodejs:20 Place"},
-		`{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"ownerReferences":[{"controller":true}]}}`:                                                    {"object Controller"},
-		`{"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout"}`:                                                                                               {"object Uncovered"},
-		`{"apiVersion":"v1","kind":"PodTemplate"}`: {"object Uncovered"},
+		`{"apiVersion":"build.openshift.io/v1","kind":"Build","spec":{"strategy":{"sourceStrategy":{"from":{"kind":"ImageStreamTag","name":"nodejs:20"}}}}}`: {"nodejs:20 Tag"},
+		`{"apiVersion":"v1","kind":"Pod","metadata":{"annotations":{"` + lookup.ResolveNamesAnnotation +
+			`":"*"}},"spec":{"containers":[{"image":"my.app"}]}}`: {"my.app Host"},
+		`{"apiVersion":"v1","kind":"Pod","spec":{"ephemeralContainers":[{"image":"nodejs:20"}],"volumes":[{"image":{"reference":"nodejs:20"}}]}}`: {"nodejs:20 Place", "nodejs:20 Place"},
+		`{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"ownerReferences":[{"controller":true}]}}`:                                       {"object Controller"},
+		`{"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout"}`:                                                                                  {"object Uncovered"},
+		`{"apiVersion":"v1","kind":"PodTemplate"}`:                                                                                                {"object Uncovered"},
 	} {
 		if diff := cmp.Diff(want, explain(t, object, lookup.Options{}, registry)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", object, diff)
@@ -151,18 +153,21 @@ func TestKnownKinds(t *testing.T) {
 		"kubevirt.io/v1 VirtualMachine":                   `{"template":{"spec":` + machine + `}}`,
 		"kubevirt.io/v1 VirtualMachineInstance":           machine,
 		"kubevirt.io/v1 VirtualMachineInstanceReplicaSet": `{"template":{"spec":` + machine + `}}`,
-		"pool.kubevirt.io/v1alpha1 VirtualMachinePool":    `{"virtualMachineTemplate":{"spec":{"template":{"spec":` + machine + `}}}}`,
+		"pool.kubevirt.io/v1alpha1 VirtualMachinePool": `{"virtualMachineTemplate":{"spec":{"template":{"spec":` +
+			machine + `}}}}`,
 	} {
 		t.Run(kind, func(t *testing.T) {
 			apiVersion, name, _ := strings.Cut(kind, " ")
-			text := `{"apiVersion":"` + apiVersion + `","kind":"` + name + `","metadata":{"namespace":"shop"},"spec":` + spec + `}`
+			text := `{"apiVersion":"` + apiVersion + `","kind":"` + name + `","metadata":{"namespace":"shop"},"spec":` + spec +
+				`}`
 			resolver := lookup.Resolver{Source: store(t, true), Options: lookup.Options{KnownKinds: true}}
 			changes, err := resolver.ChangesJSON(t.Context(), []byte(text), "")
 			if err != nil {
 				t.Fatal(err)
 			}
 			changed, err := lookup.ApplyJSON([]byte(text), changes)
-			if want := strings.ReplaceAll(text, "nodejs:20", "quay.io/org/nodejs@"+image); err != nil || string(changed) != want {
+			if want := strings.ReplaceAll(text, "nodejs:20", "quay.io/org/nodejs@"+image); err != nil ||
+				string(changed) != want {
 				t.Errorf("%v, became %s", err, changed)
 			}
 			resolver.Options = lookup.Options{Uncovered: true}
@@ -177,26 +182,34 @@ func TestKnownKinds(t *testing.T) {
 func TestStreamsAloneResolve(t *testing.T) {
 	const exact = "quay.io/org/nodejs@" + image
 	build := `{"apiVersion":"build.openshift.io/v1","kind":"Build","metadata":{"namespace":"shop"},"spec":{"strategy":{"sourceStrategy":{"from":`
-	everything := mustPolicy(t, &lookup.Config{ResolveImages: lookup.AttemptRewrite, ResolutionRules: []lookup.ResolutionRule{
-		{TargetResource: lookup.GroupResource{Resource: "*"}, LocalNames: true}, {TargetResource: lookup.GroupResource{Group: "build.openshift.io", Resource: "*"}},
-	}})
+	everything := mustPolicy(t,
+		&lookup.Config{ResolveImages: lookup.AttemptRewrite, ResolutionRules: []lookup.ResolutionRule{
+			{TargetResource: lookup.GroupResource{Resource: "*"}, LocalNames: true},
+			{TargetResource: lookup.GroupResource{Group: "build.openshift.io", Resource: "*"}},
+		}})
 	for name, tc := range map[string]struct {
 		object  string
 		policy  *lookup.Policy
 		want    string
 		assumed bool
 	}{
-		"short name":         {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"nodejs:20"}]}}`, nil, exact, true},
-		"image not there":    {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"nodejs:gone"}]}}`, nil, "quay.io/org/nodejs:sha256:gone", true},
-		"image stream tag":   {build + `{"kind":"ImageStreamTag","name":"nodejs:20"}}}}}`, everything, exact, true},
-		"image stream image": {build + `{"kind":"ImageStreamImage","name":"nodejs@sha256:1f1f"}}}}}`, everything, exact, true},
-		"unknown image":      {build + `{"kind":"ImageStreamImage","name":"nodejs@sha256:2f2f"}}}}}`, everything, "", false},
-		"digest":             {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"x/y:1@` + image + `"}]}}`, everything, "x/y@" + image, true},
+		"short name": {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"nodejs:20"}]}}`, nil, exact,
+			true},
+		"image not there": {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"nodejs:gone"}]}}`, nil,
+			"quay.io/org/nodejs:sha256:gone", true},
+		"image stream tag": {build + `{"kind":"ImageStreamTag","name":"nodejs:20"}}}}}`, everything, exact, true},
+		"image stream image": {build + `{"kind":"ImageStreamImage","name":"nodejs@sha256:1f1f"}}}}}`, everything, exact,
+			true},
+		"unknown image": {build + `{"kind":"ImageStreamImage","name":"nodejs@sha256:2f2f"}}}}}`, everything, "", false},
+		"digest": {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"x/y:1@` + image + `"}]}}`,
+			everything, "x/y@" + image, true},
 	} {
 		resolver := lookup.Resolver{
-			Source: lookup.Streams{{Namespace: "shop", Name: "nodejs"}: nodejs(true)}, Policy: tc.policy, Options: lookup.Options{Explain: true},
+			Source: lookup.Streams{{Namespace: "shop", Name: "nodejs"}: nodejs(true)}, Policy: tc.policy,
+			Options: lookup.Options{Explain: true},
 		}
-		review, err := resolver.Review(t.Context(), &lookup.Request{Namespace: "shop", Object: parse(tc.object), Options: resolver.Options})
+		review, err := resolver.Review(t.Context(),
+			&lookup.Request{Namespace: "shop", Object: parse(tc.object), Options: resolver.Options})
 		got := ""
 		assumed := false
 		for _, c := range review.Changes {
@@ -204,7 +217,8 @@ func TestStreamsAloneResolve(t *testing.T) {
 				got, assumed = c.To, c.Assumed
 			}
 		}
-		if err != nil || got != tc.want || assumed != tc.assumed || len(review.Decisions) != 1 || review.Decisions[0].Assumed != tc.assumed {
+		if err != nil || got != tc.want || assumed != tc.assumed || len(review.Decisions) != 1 ||
+			review.Decisions[0].Assumed != tc.assumed {
 			t.Errorf("%s becomes %q, assumed %v, %v; decisions %+v", name, got, assumed, err, review.Decisions)
 		}
 	}
@@ -218,11 +232,13 @@ func TestStreamsAloneResolve(t *testing.T) {
 func TestFailingImagesAreNoLackOfThem(t *testing.T) {
 	broken := errors.New("broken")
 	source := &brokenImages{lookup.Streams{{Namespace: "shop", Name: "nodejs"}: nodejs(true)}, broken}
-	if _, err := (&lookup.Resolver{Source: source}).Changes(t.Context(), pod("nodejs:20", nil), ""); !errors.Is(err, broken) {
+	if _, err := (&lookup.Resolver{Source: source}).Changes(t.Context(), pod("nodejs:20", nil), ""); !errors.Is(err,
+		broken) {
 		t.Error(err)
 	}
 	source.err = fmt.Errorf("in a file: %w", lookup.ErrNoImages)
-	if changes, err := (&lookup.Resolver{Source: source}).Changes(t.Context(), pod("nodejs:20", nil), ""); err != nil || len(changes) != 1 {
+	if changes, err := (&lookup.Resolver{Source: source}).Changes(t.Context(), pod("nodejs:20", nil), ""); err != nil ||
+		len(changes) != 1 {
 		t.Error(changes, err)
 	}
 }
@@ -248,8 +264,10 @@ func TestManyContainersAreLinear(t *testing.T) {
 		}
 		return map[string]any{"apiVersion": "v1", "kind": "Pod", "spec": map[string]any{"containers": containers}}
 	}
-	policy := mustPolicy(t, &lookup.Config{ExecutionRules: []lookup.ExecutionRule{{Name: "quay", MatchRegistries: []string{"quay.io"}}}})
-	review := policy.Review(&lookup.Request{Namespace: "shop", Update: true, Object: many("2"), Old: many("1")}, known(true))
+	policy := mustPolicy(t, &lookup.Config{ExecutionRules: []lookup.ExecutionRule{{Name: "quay",
+		MatchRegistries: []string{"quay.io"}}}})
+	review := policy.Review(&lookup.Request{Namespace: "shop", Update: true, Object: many("2"), Old: many("1")},
+		known(true))
 	if review.Refused != nil || len(review.Changes) > 0 || !review.Needs.IsEmpty() {
 		t.Errorf("%v", review.Refused)
 	}
@@ -258,7 +276,8 @@ func TestManyContainersAreLinear(t *testing.T) {
 func TestPathsThatCannotBeFollowed(t *testing.T) {
 	for path, ok := range map[string]bool{
 		"a": true, "a.b": true, "a[*].b": true, "a[0][1].b": true, "spec.windows[*]": true,
-		"": false, ".": false, ".a": false, "a.": false, "a..b": false, "a[": false, "a[]": false, "a[x]": false, "[*]": false, "a[*]b": false, "a]": false,
+		"": false, ".": false, ".a": false, "a.": false, "a..b": false, "a[": false, "a[]": false, "a[x]": false,
+		"[*]": false, "a[*]b": false, "a]": false,
 	} {
 		if err := (lookup.Path{Path: path}).Check(); (err == nil) != ok {
 			t.Errorf("%q: %v", path, err)

@@ -113,7 +113,8 @@ func BenchmarkOneLine(b *testing.B) {
 
 func oneLine(n int) []byte {
 	pods := bytes.Repeat([]byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"é"},"spec":{"containers":[{"image":"nodejs:20"}]}},`), n)
-	return append(append([]byte(`{"apiVersion":"v1","kind":"List","items":[`), bytes.TrimSuffix(pods, []byte(","))...), "]}"...)
+	return append(append([]byte(`{"apiVersion":"v1","kind":"List","items":[`), bytes.TrimSuffix(pods, []byte(","))...),
+		"]}"...)
 }
 
 func benchRewrite(b *testing.B, src []byte) {

@@ -59,8 +59,9 @@ func (d *document) rewrite(ctx context.Context) error {
 	apiVersion, _ := object["apiVersion"].(string)
 	group, _, _ := strings.Cut(apiVersion, "/")
 	var err error
+	kustomizes := group == kustomizeGroup && (kind == "Kustomization" || kind == "Component")
 	switch {
-	case group == kustomizeGroup && (kind == "Kustomization" || kind == "Component") || kind == "" && isKustomization(object):
+	case kustomizes || kind == "" && isKustomization(object):
 		err = d.kustomization(ctx, object)
 	case kind == "":
 		err = d.helmValues(ctx)

@@ -15,7 +15,10 @@ import (
 // is one, too.
 func streams() lookup.Source {
 	l := yaml.Lock{Images: []yaml.Locked{{
-		Namespace: "shop", Name: "nodejs", Tag: "20", Local: true, Reference: "quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8", Event: tagevent.Event{Image: "sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8", Generation: 2},
+		Namespace: "shop", Name: "nodejs", Tag: "20", Local: true,
+		Reference: "quay.io/org/nodejs@sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8",
+		Event: tagevent.Event{Image: "sha256:1f0b8ac5f7e0e0a9a5e9d3b1c4d7e2f8a6b3c9d1e4f7a2b5c8d0e3f6a9b2c5d8",
+			Generation: 2},
 	}}}
 	return l.Source()
 }
@@ -61,7 +64,8 @@ func ExampleRewriter_Rewrite() {
 
 func ExampleReport_String() {
 	w, _ := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{Namespace: "shop"})
-	res, _ := w.Rewrite(context.Background(), []byte("kind: Pod\napiVersion: v1\nspec:\n  containers:\n  - image: >-\n      nodejs:20\n"))
+	res, _ := w.Rewrite(context.Background(),
+		[]byte("kind: Pod\napiVersion: v1\nspec:\n  containers:\n  - image: >-\n      nodejs:20\n"))
 	for _, r := range res.Reports {
 		fmt.Printf("%d:%d: %s\n", r.Line, r.Column, r)
 	}
@@ -75,7 +79,8 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	res, _ := w.Rewrite(context.Background(), []byte("web:\n  image: {repository: nodejs, tag: '20', digest: ''}\nsidecars:\n- image: none\n"))
+	res, _ := w.Rewrite(context.Background(),
+		[]byte("web:\n  image: {repository: nodejs, tag: '20', digest: ''}\nsidecars:\n- image: none\n"))
 	fmt.Print(string(res.Bytes))
 	for _, d := range res.Decisions {
 		fmt.Printf("%d:%d %s %s: %s\n", d.Line, d.Column, d.Place.Path, d.Name, d.Why.Message())
@@ -148,7 +153,8 @@ func ExampleLock_Source() {
 }
 
 func ExampleLock_With() {
-	older := yaml.Lock{Images: []yaml.Locked{{Namespace: "shop", Name: "a", Tag: "1", Reference: "x/a:1"}, {Namespace: "shop", Name: "b", Tag: "1", Reference: "x/b:1"}}}
+	older := yaml.Lock{Images: []yaml.Locked{{Namespace: "shop", Name: "a", Tag: "1", Reference: "x/a:1"},
+		{Namespace: "shop", Name: "b", Tag: "1", Reference: "x/b:1"}}}
 	newer := yaml.Lock{Images: []yaml.Locked{{Namespace: "shop", Name: "b", Tag: "1", Reference: "x/b:2"}}}
 	both, _ := yaml.ParseLock(older.With(&newer).Bytes())
 	for _, l := range both.Images {
@@ -157,4 +163,31 @@ func ExampleLock_With() {
 	// Output:
 	// a x/a:1
 	// b x/b:2
+}
+
+func ExampleRewriter_Unmatched() {
+	w, err := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{Values: []string{"web.image", "web.imag"}})
+	if err == nil {
+		_, err = w.Rewrite(nil, []byte(""))
+	}
+	fmt.Println(w.Unmatched(), err)
+	// Output: [web.image web.imag] <nil>
+}
+
+func ExampleProblem_Message() {
+	fmt.Println(yaml.ProblemNoDigest, "-", yaml.ProblemNoDigest.Message())
+	// Output: NoDigest - there is no member digest to write the exact image to: add digest: ""
+}
+
+func ExampleProblem_Skips() {
+	fmt.Println(yaml.ProblemSyntax.Skips(), yaml.ProblemBlock.Skips())
+	// Output: true false
+}
+
+func ExampleLock_Lacking() {
+	lock := &yaml.Lock{Stays: []yaml.Stayed{{Namespace: "shop", Name: "nodejs", Tag: "20"}}}
+	tried := []lookup.Tried{{Tag: "22"}}
+	tried[0].Stream.Namespace, tried[0].Stream.Name = "shop", "nodejs"
+	fmt.Println(len(lock.Lacking([]yaml.Decision{{Decision: lookup.Decision{Tried: tried}}})))
+	// Output: 1
 }

@@ -41,21 +41,13 @@ func (d *document) explainOthers(n *goyaml.Node, path, kind string, why lookup.W
 	}
 	before := len(d.out.Decisions)
 	d.others(n, path, why)
-	if len(d.out.Decisions) == before && why != lookup.WhyPlace && !d.lookedBelow(path) {
+	told := len(d.out.Decisions) > before || why == lookup.WhyNoKind && len(d.looked) > 0
+	if !told && why != lookup.WhyPlace {
 		if at := child(n, "kind"); at != nil {
 			n = at
 		}
 		d.decide(lookup.Decision{Reference: lookup.Reference{Path: path, Kind: kind}, Why: why}, n)
 	}
-}
-
-func (d *document) lookedBelow(path string) bool {
-	for looked := range d.looked {
-		if strings.HasPrefix(looked, path) {
-			return true
-		}
-	}
-	return false
 }
 
 func (d *document) others(n *goyaml.Node, path string, why lookup.Why) {

@@ -107,7 +107,8 @@ func (l *Lock) Lacking(decisions []Decision) []Decision {
 	}
 	var lacking []Decision
 	for _, d := range decisions {
-		if slices.ContainsFunc(d.Tried, func(t lookup.Tried) bool { return !has[Stayed{t.Stream.Namespace, t.Stream.Name, t.Tag}] }) {
+		lacks := func(t lookup.Tried) bool { return !has[Stayed{t.Stream.Namespace, t.Stream.Name, t.Tag}] }
+		if slices.ContainsFunc(d.Tried, lacks) {
 			lacking = append(lacking, d)
 		}
 	}
@@ -189,7 +190,8 @@ func (src lockSource) GetImage(_ context.Context, name string) (*imagestream.Ima
 	if image, ok := src.images[name]; ok {
 		return image, nil
 	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, "images", imagestream.Key{Name: name}, "it is not in the lock")
+	key := imagestream.Key{Name: name}
+	return nil, imagestream.NewError(imagestream.ReasonNotFound, "images", key, "it is not in the lock")
 }
 
 // recorder is a source that remembers what decided.

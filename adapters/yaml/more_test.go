@@ -73,7 +73,8 @@ spec: {containers: [{image: quay.io/org/nodejs:20}, {image: "x:1@` + digest("x")
 		}
 		later := shop
 		later.moved = "moved"
-		moved, locked := mustNew(&lookup.Resolver{Source: later, Policy: policy}, opts), mustNew(&lookup.Resolver{Source: lock.Source(), Policy: policy}, opts)
+		moved, locked := mustNew(&lookup.Resolver{Source: later, Policy: policy}, opts),
+			mustNew(&lookup.Resolver{Source: lock.Source(), Policy: policy}, opts)
 		differ := false
 		for i, src := range sources {
 			differ = differ || !bytes.Equal(rewrite(t, moved, string(src)).Bytes, want[i])
@@ -103,21 +104,25 @@ func TestBadLocks(t *testing.T) {
 
 func TestRefusedObjectStays(t *testing.T) {
 	policy := mustPolicy(t, &lookup.Config{ResolveImages: lookup.RequiredRewrite})
-	w := mustNew(&lookup.Resolver{Source: shop, Policy: policy}, yaml.Options{Namespace: "shop", Values: []string{"image"}})
+	w := mustNew(&lookup.Resolver{Source: shop, Policy: policy},
+		yaml.Options{Namespace: "shop", Values: []string{"image"}})
 	in := pod("  - image: nodejs\n  - image: none\n") + "---\nimage: none\n---\n" + pod("  - image: nodejs\n")
 	res := rewrite(t, w, in)
 	if want := strings.TrimSuffix(in, "image: nodejs\n") + "image: " + newest + "\n"; string(res.Bytes) != want {
 		t.Errorf("got\n%s", res.Bytes)
 	}
-	if len(res.Reports) != 2 || res.Reports[0].Problem != yaml.ProblemRefused || !strings.Contains(res.Reports[0].Detail, "spec.containers[1].image") || res.Reports[1].Line != 8 {
+	if len(res.Reports) != 2 || res.Reports[0].Problem != yaml.ProblemRefused ||
+		!strings.Contains(res.Reports[0].Detail, "spec.containers[1].image") || res.Reports[1].Line != 8 {
 		t.Errorf("reports %+v", res.Reports)
 	}
 }
 
 func TestFailingSourceEndsIt(t *testing.T) {
 	broken := errors.New("broken")
-	for _, in := range []string{pod("  - image: nodejs\n"), "web: {image: nodejs}\n", "images: [{name: x, newName: nodejs, newTag: '20'}]\n"} {
-		w := mustNew(&lookup.Resolver{Source: failing{broken}}, yaml.Options{Namespace: "shop", Values: []string{"web.image"}})
+	for _, in := range []string{pod("  - image: nodejs\n"), "web: {image: nodejs}\n",
+		"images: [{name: x, newName: nodejs, newTag: '20'}]\n"} {
+		w := mustNew(&lookup.Resolver{Source: failing{broken}},
+			yaml.Options{Namespace: "shop", Values: []string{"web.image"}})
 		if res, err := w.Rewrite(t.Context(), []byte(in)); !errors.Is(err, broken) || res != nil {
 			t.Errorf("%s: %v, %v", in, res, err)
 		}
@@ -141,7 +146,8 @@ func TestCustomPaths(t *testing.T) {
 	resolver := &lookup.Resolver{Source: shop, Options: lookup.Options{Uncovered: true, ImageVolumes: true, Explain: true,
 		Paths: []lookup.Path{{Group: "example.com", Kind: "Shop", Path: "spec.windows[*].glass"}}}}
 	in := "apiVersion: example.com/v1\nkind: Shop\nspec:\n  windows:\n  - glass: nodejs:20\n    pane: *p\n"
-	in = strings.Replace(in, "*p", "p", 1) + "---\n" + pod("  - name: x\n") + "  volumes:\n  - image: {reference: nodejs}\n"
+	in = strings.Replace(in, "*p", "p", 1) + "---\n" + pod("  - name: x\n") +
+		"  volumes:\n  - image: {reference: nodejs}\n"
 	res := rewrite(t, mustNew(resolver, yaml.Options{Namespace: "shop"}), in)
 	if want := strings.NewReplacer("nodejs:20", node20, "nodejs", newest).Replace(in); string(res.Bytes) != want {
 		t.Errorf("got\n%s", res.Bytes)

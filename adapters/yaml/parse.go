@@ -109,6 +109,10 @@ func parse(batch []*chunk) {
 		if c.roots, ok, c.err = parseJSON(c.text); ok || c.err != nil {
 			continue
 		}
+		if len(c.text) > maxMarks && c.marks() > maxMarks {
+			c.err = boundError{ProblemSize, fmt.Sprintf("%d commas, colons, brackets and lines in a document", maxMarks)}
+			continue
+		}
 		c.base, c.roots = 0, nil
 		c.err = decode(bytes.NewReader(c.parsable()), func(n *goyaml.Node) { c.roots = append(c.roots, n) })
 	}

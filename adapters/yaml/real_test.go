@@ -1,14 +1,10 @@
 package yaml_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,7 +21,8 @@ const kustomizationHead = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Ku
 
 // outcome is what a file becomes, its reports as "line:column Problem detail", its decisions as "line:column path
 // name Why".
-func outcome(t *testing.T, text string, opts lookup.Options, values ...string) (got string, reports, decisions []string) {
+func outcome(t *testing.T, text string, opts lookup.Options, values ...string) (got string, reports,
+	decisions []string) {
 	t.Helper()
 	w := mustNew(&lookup.Resolver{Source: shop, Options: opts}, yaml.Options{Namespace: "shop", Values: values})
 	res := rewrite(t, w, text)
@@ -33,7 +30,9 @@ func outcome(t *testing.T, text string, opts lookup.Options, values ...string) (
 		reports = append(reports, strings.TrimSuffix(fmt.Sprintf("%d:%d %s %s", r.Line, r.Column, r.Problem, r.Detail), " "))
 	}
 	for _, d := range res.Decisions {
-		decisions = append(decisions, fmt.Sprintf("%d:%d %s %s %s", d.Line, d.Column, d.Place.Path, d.Name+strings.TrimPrefix(d.Kind, "DockerImage"), d.Why))
+		decisions = append(decisions,
+			fmt.Sprintf("%d:%d %s %s %s", d.Line, d.Column, d.Place.Path, d.Name+strings.TrimPrefix(d.Kind, "DockerImage"),
+				d.Why))
 	}
 	return string(res.Bytes), reports, decisions
 }
@@ -107,8 +106,9 @@ func TestDigestThatIsThereIsFilled(t *testing.T) {
 // TestNullDigestOfValuesIsFilled is the same for Helm's values.
 func TestNullDigestOfValuesIsFilled(t *testing.T) {
 	for in, want := range map[string]string{
-		"image: {repository: nodejs, tag: '20', digest: ~}\n":      "image: {repository: registry.test/shop/nodejs, tag: '20', digest: " + id20 + "}\n",
-		"image:\n  digest:\n  repository: nodejs\n  tag: '20'\n":   "image:\n  digest: \"" + id20 + "\"\n  repository: registry.test/shop/nodejs\n  tag: '20'\n",
+		"image: {repository: nodejs, tag: '20', digest: ~}\n": "image: {repository: registry.test/shop/nodejs, tag: '20', digest: " + id20 + "}\n",
+		"image:\n  digest:\n  repository: nodejs\n  tag: '20'\n": "image:\n  digest: \"" + id20 +
+			"\"\n  repository: registry.test/shop/nodejs\n  tag: '20'\n",
 		`{"image":{"repository":"nodejs","tag":20,"digest":null}}`: `{"image":{"repository":"registry.test/shop/nodejs","tag":20,"digest":"` + id20 + `"}}`,
 	} {
 		if got, reports, _ := outcome(t, in, lookup.Options{}, "image"); got != want || reports != nil {
@@ -121,13 +121,15 @@ func TestNullDigestOfValuesIsFilled(t *testing.T) {
 // sigs.k8s.io/yaml, which kustomize and Helm read with.
 func TestTagsThatAreNoIntegers(t *testing.T) {
 	source := world{namespaces: []string{"shop"}, tags: []string{
-		"latest", "1.1", "1.10", "20", "0", "2020-01-01", "80000000000", "8e10", "0x14", "16", "020", "1000", "1_000", "yes", "true", "on",
+		"latest", "1.1", "1.10", "20", "0", "2020-01-01", "80000000000", "8e10", "0x14", "16", "020", "1000", "1_000",
+		"yes", "true", "on",
 		"999999", "1000000", "v1", "1.2.3", "1e3", "-1", "~",
 	}}
 	for text, tag := range map[string]string{
 		"20": "20", "0": "0", "999999": "999999", "2020-01-01": "2020-01-01", "v1": "v1", "1.2.3": "1.2.3",
 		"'1.10'": "1.10", "\"0x14\"": "0x14", "!!str 1.10": "1.10", "'yes'": "yes",
-		"1.10": "", "8e10": "", "0x14": "", "020": "", "0o20": "", "0b1": "", "1_000": "", "1e3": "", "-1": "", "+1": "", ".5": "", "1.": "",
+		"1.10": "", "8e10": "", "0x14": "", "020": "", "0o20": "", "0b1": "", "1_000": "", "1e3": "", "-1": "", "+1": "",
+		".5": "", "1.": "",
 		".inf": "", ".NaN": "", "1000000": "", "20230101": "", "true": "", "yes": "", "On": "", "n": "", "{}": "", "[20]": "",
 	} {
 		_, id, _ := strings.Cut(source.exact("shop", "nodejs", tag), "@")
@@ -189,6 +191,7 @@ func TestBoundsHoldOnEveryPath(t *testing.T) {
 		"YAML, block":             {"image:\n" + deep(20_000, "- ", ""), yaml.ProblemSyntax},
 		"YAML, deep by aliases":   {deepByAliases(5, 4_000), yaml.ProblemDepth},
 		"JSON, values":            {`{"image":[` + many + many + `0]}`, yaml.ProblemSize},
+		"YAML, values":            {"image: [" + strings.Repeat("0,", 5*million) + "]", yaml.ProblemSize},
 		"YAML, a document":        {"image: " + strings.Repeat("x", 16<<20), yaml.ProblemSize},
 		"a file":                  {"a: " + strings.Repeat("x", 64<<20), yaml.ProblemSize},
 		"documents":               {strings.Repeat("---\na\n", 100_001), yaml.ProblemSize},
@@ -206,7 +209,8 @@ func TestBoundsHoldOnEveryPath(t *testing.T) {
 			}
 		})
 	}
-	within := `{"kind":"Pod","apiVersion":"v1","x":` + deep(9_999, "[", "]") + `,"spec":{"containers":[{"image":"nodejs"}]}}`
+	within := `{"kind":"Pod","apiVersion":"v1","x":` + deep(9_999, "[", "]") +
+		`,"spec":{"containers":[{"image":"nodejs"}]}}`
 	if res := rewrite(t, rewriter(yaml.Options{}), within); len(res.Changes) != 1 || len(res.Reports) > 0 {
 		t.Errorf("10,000 levels: %d changes, %v", len(res.Changes), res.Reports)
 	}
@@ -240,24 +244,31 @@ func TestEverythingIsExplained(t *testing.T) {
 	}{
 		"unknown kind": {"apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: {template: {spec: {containers: [{image: nodejs:20}]}}}\n",
 			lookup.Options{}, nil, []string{"3:47 /spec/template/spec/containers/0/image nodejs:20 Uncovered"}},
-		"unknown kind without images": {"apiVersion: x/v1\nkind: Thing\n# image\n", lookup.Options{}, nil, []string{"2:7  Thing Uncovered"}},
+		"unknown kind without images": {"apiVersion: x/v1\nkind: Thing\n# image\n", lookup.Options{}, nil,
+			[]string{"2:7  Thing Uncovered"}},
 		"controller": {"apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {ownerReferences: [{controller: true}]}\nspec: {template: {spec: {containers: [{image: nodejs:20}]}}}\n",
 			lookup.Options{}, nil, []string{"4:47 /spec/template/spec/containers/0/image nodejs:20 Controller"}},
 		"places": {pod("  - image: nodejs:20\n  ephemeralContainers: [{image: nodejs:20}]\n  volumes: [{image: {reference: nodejs:20}}]\n"), lookup.Options{}, nil,
-			[]string{"5:12 /spec/containers/0/image nodejs:20 Newest", "6:33 /spec/ephemeralContainers/0/image nodejs:20 Place", "7:33 /spec/volumes/0/image/reference nodejs:20 Place"}},
-		"places of others": {"metadata: {annotations: {x/sidecarImage: 'nodejs:20'}}\n" + pod("  - image: 20\n"), lookup.Options{}, nil,
+			[]string{"5:12 /spec/containers/0/image nodejs:20 Newest",
+				"6:33 /spec/ephemeralContainers/0/image nodejs:20 Place", "7:33 /spec/volumes/0/image/reference nodejs:20 Place"}},
+		"places of others": {"metadata: {annotations: {x/sidecarImage: 'nodejs:20'}}\n" + pod("  - image: 20\n"),
+			lookup.Options{}, nil,
 			[]string{"6:12 /spec/containers/0/image  NotText", "1:42 /metadata/annotations/x~1sidecarImage nodejs:20 Place"}},
-		"top-level list": {"- apiVersion: v1\n  kind: Pod\n  spec: {containers: [{image: nodejs:20}]}\n", lookup.Options{}, nil,
+		"top-level list": {"- apiVersion: v1\n  kind: Pod\n  spec: {containers: [{image: nodejs:20}]}\n", lookup.Options{},
+			nil,
 			[]string{"3:31 /0/spec/containers/0/image nodejs:20 NotObject"}},
 		"top-level list of texts": {"- image\n", lookup.Options{}, nil, []string{"1:1   NotObject"}},
 		"text":                    {"image\n", lookup.Options{}, nil, []string{"1:1   NotObject"}},
 		"item that is no object": {"kind: List\napiVersion: v1\nitems: [image, {kind: Pod, apiVersion: v1, spec: {containers: [{image: none}]}}]\n", lookup.Options{}, nil,
 			[]string{"3:9 /items/0  NotObject", "3:72 /items/1/spec/containers/0/image none NoStream"}},
-		"values without paths": {"web: {image: nodejs:20}\ndb: {image: {repository: nodejs, tag: x}}\n", lookup.Options{}, nil,
+		"values without paths": {"web: {image: nodejs:20}\ndb: {image: {repository: nodejs, tag: x}}\n", lookup.Options{},
+			nil,
 			[]string{"1:14 /web/image nodejs:20 NoKind", "2:26 /db/image/repository nodejs NoKind"}},
 		"values beside paths": {"web: {image: nodejs:20}\ndb: {image: nodejs:20}\n", lookup.Options{}, []string{"web.image"},
 			[]string{"1:14 /web/image nodejs:20 Newest", "2:13 /db/image nodejs:20 NoKind"}},
-		"kustomization": {kustomizationHead + "- {name: a, newName: nodejs, newTag: x, digest: 'sha256:1'}\nhelmCharts: [{valuesInline: {image: nodejs}}]\n", lookup.Options{}, nil,
+		"kustomization": {kustomizationHead +
+			"- {name: a, newName: nodejs, newTag: x, digest: 'sha256:1'}\nhelmCharts: [{valuesInline: {image: nodejs}}]\n",
+			lookup.Options{}, nil,
 			[]string{"4:22 /images/0 nodejs:x@sha256:1 Digest", "5:37 /helmCharts/0/valuesInline/image nodejs Place"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -306,19 +317,24 @@ func TestShapesOfValues(t *testing.T) {
 
 func TestPathsThatMatchNothing(t *testing.T) {
 	resolver := &lookup.Resolver{Source: shop, Options: lookup.Options{Paths: []lookup.Path{
-		{Group: "x.io", Kind: "Thing", Path: "spec.image"}, {Group: "x.io", Kind: "Thing", Path: "spec.imag"}, {Kind: "Pod", Path: "spec.image"},
+		{Group: "x.io", Kind: "Thing", Path: "spec.image"}, {Group: "x.io", Kind: "Thing", Path: "spec.imag"},
+		{Kind: "Pod", Path: "spec.image"},
 	}}}
 	w := mustNew(resolver, yaml.Options{Values: []string{"web.image", "web.imag", "list[*].ref", "list[7].ref"}})
 	rewrite(t, w, "web: {image: nodejs}\n")
 	rewrite(t, w, "web: {image: nodejs}\nlist: [{ref: null}]\n---\nkind: List\napiVersion: v1\nitems:\n- {kind: Thing, apiVersion: x.io/v1, spec: {image: nodejs}}\n")
-	if want := []string{"web.imag", "list[7].ref", "x.io/Thing:spec.imag", "/Pod:spec.image"}; !slices.Equal(w.Unmatched(), want) {
+	if want := []string{"web.imag", "list[7].ref", "x.io/Thing:spec.imag",
+		"/Pod:spec.image"}; !slices.Equal(w.Unmatched(), want) {
 		t.Errorf("%q, want %q", w.Unmatched(), want)
 	}
 }
 
 func TestOptionsThatMeanNothing(t *testing.T) {
 	for want, try := range map[string]func() (*yaml.Rewriter, error){
-		`namespace "Bad NS"`: func() (*yaml.Rewriter, error) { return yaml.New(&lookup.Resolver{}, yaml.Options{Namespace: "Bad NS"}) },
+		`namespace "Bad NS"`: func() (*yaml.Rewriter,
+			error) {
+			return yaml.New(&lookup.Resolver{}, yaml.Options{Namespace: "Bad NS"})
+		},
 		`namespace "-"`: func() (*yaml.Rewriter, error) {
 			return yaml.New(&lookup.Resolver{Options: lookup.Options{Namespaces: []string{"a", "-"}}}, yaml.Options{})
 		},
@@ -339,13 +355,15 @@ func TestOptionsThatMeanNothing(t *testing.T) {
 func TestHelmReleases(t *testing.T) {
 	in := "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: web, namespace: flux}\nspec:\n  targetNamespace: shop\n  values:\n" +
 		"    web:\n      image: {repository: nodejs, tag: '20', digest: ''}\n    jobs:\n    - image: nodejs:20\n    - ref: nodejs:20\n    - image: quay.io/x/y\n"
-	exact := strings.NewReplacer("repository: nodejs", "repository: registry.test/shop/nodejs", "digest: ''", "digest: '"+id20+"'", "image: nodejs:20", "image: "+node20)
+	exact := strings.NewReplacer("repository: nodejs", "repository: registry.test/shop/nodejs", "digest: ''",
+		"digest: '"+id20+"'", "image: nodejs:20", "image: "+node20)
 	if got, reports, _ := outcome(t, in, lookup.Options{KnownKinds: true}); got != exact.Replace(in) || reports != nil {
 		t.Errorf("became\n%s\n%v", got, reports)
 	}
 	got, reports, _ := outcome(t, in, lookup.Options{KnownKinds: true}, "jobs[1].ref", "jobs[2].image")
 	want := strings.Replace(exact.Replace(in), "ref: nodejs:20", "ref: "+node20, 1)
-	if got != want || !slices.Equal(reports, []string{"12:14 Stays it is neither a short name nor a pull spec of the internal registry"}) {
+	if got != want || !slices.Equal(reports,
+		[]string{"12:14 Stays it is neither a short name nor a pull spec of the internal registry"}) {
 		t.Errorf("by paths it became\n%s\n%v", got, reports)
 	}
 	got, _, decisions := outcome(t, in, lookup.Options{Explain: true})
@@ -369,21 +387,23 @@ func TestKnownKindsInFiles(t *testing.T) {
 // TestBeginningsOfDocuments has byte order marks, markers, directives and comments before documents of YAML and JSON.
 func TestBeginningsOfDocuments(t *testing.T) {
 	const mark = "\uFEFF"
-	yamlPod, jsonPod := pod("  - image: nodejs:20\n"), `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"\ud83d\ude00"},"spec":{"containers":[{"image":"nodejs:20"}]}}`+"\n"
+	yamlPod, jsonPod := pod("  - image: nodejs:20\n"),
+		`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"\ud83d\ude00"},"spec":{"containers":[{"image":"nodejs:20"}]}}`+"\n"
 	for name, in := range map[string]string{
 		"mark before a second document": yamlPod + "...\n" + mark + yamlPod,
 		"mark and marker":               yamlPod + mark + "---\n" + yamlPod,
-		"marks before each":             mark + yamlPod + "...\n" + mark + "# c\n---\n" + yamlPod + mark + "--- # c\n" + yamlPod,
-		"comment, then mark":            yamlPod + "...\n# c\n\n" + mark + yamlPod,
-		"mark before JSON":              mark + jsonPod + "...\n" + mark + jsonPod,
-		"marker before JSON":            "---\n" + jsonPod + "---\n" + jsonPod,
-		"marker on the line of JSON":    "--- " + jsonPod,
-		"marker, comments, JSON, end":   "# c\n--- # c\n\n# c\n" + jsonPod + "# c\n...\n",
-		"mark, marker, JSON":            mark + "---\n" + jsonPod + mark + "---\n" + jsonPod,
-		"YAML 1.2":                      "%YAML 1.2\n---\n" + yamlPod,
-		"YAML 1.2 twice":                "# c\n%YAML 1.2 # c\n---\n" + yamlPod + "...\n%YAML  1.2\r\n---\n" + yamlPod,
-		"YAML 1.0, CRLF":                "%YAML 1.0\r\n---\r\n" + strings.ReplaceAll(yamlPod, "\n", "\r\n"),
-		"YAML 1.2, mark":                mark + "%YAML 1.2\n---\n" + yamlPod,
+		"marks before each": mark + yamlPod + "...\n" + mark + "# c\n---\n" + yamlPod + mark + "--- # c\n" +
+			yamlPod,
+		"comment, then mark":          yamlPod + "...\n# c\n\n" + mark + yamlPod,
+		"mark before JSON":            mark + jsonPod + "...\n" + mark + jsonPod,
+		"marker before JSON":          "---\n" + jsonPod + "---\n" + jsonPod,
+		"marker on the line of JSON":  "--- " + jsonPod,
+		"marker, comments, JSON, end": "# c\n--- # c\n\n# c\n" + jsonPod + "# c\n...\n",
+		"mark, marker, JSON":          mark + "---\n" + jsonPod + mark + "---\n" + jsonPod,
+		"YAML 1.2":                    "%YAML 1.2\n---\n" + yamlPod,
+		"YAML 1.2 twice":              "# c\n%YAML 1.2 # c\n---\n" + yamlPod + "...\n%YAML  1.2\r\n---\n" + yamlPod,
+		"YAML 1.0, CRLF":              "%YAML 1.0\r\n---\r\n" + strings.ReplaceAll(yamlPod, "\n", "\r\n"),
+		"YAML 1.2, mark":              mark + "%YAML 1.2\n---\n" + yamlPod,
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := strings.ReplaceAll(in, "nodejs:20", node20)
@@ -400,7 +420,8 @@ func TestBeginningsOfDocuments(t *testing.T) {
 		})
 	}
 	in := "%YAML 2.0\n---\n" + yamlPod
-	if got, reports, _ := outcome(t, in, lookup.Options{}); got != in || len(reports) != 1 || !strings.Contains(reports[0], "Syntax") {
+	if got, reports, _ := outcome(t, in, lookup.Options{}); got != in || len(reports) != 1 ||
+		!strings.Contains(reports[0], "Syntax") {
 		t.Errorf("YAML 2.0: %v", reports)
 	}
 }
@@ -446,7 +467,8 @@ func TestLockKnowsWhatStayed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []yaml.Stayed{{Namespace: "other", Name: "none", Tag: "latest"}, {Namespace: "shop", Name: "none", Tag: "latest"}}
+	want := []yaml.Stayed{{Namespace: "other", Name: "none", Tag: "latest"},
+		{Namespace: "shop", Name: "none", Tag: "latest"}}
 	if len(lock.Images) != 1 || !slices.Equal(lock.Stays, want) {
 		t.Fatalf("lock %+v", lock)
 	}
@@ -455,86 +477,9 @@ func TestLockKnowsWhatStayed(t *testing.T) {
 	if lacking := lock.Lacking(rewrite(t, second, in).Decisions); lacking != nil {
 		t.Errorf("the same file lacks %+v", lacking)
 	}
-	lacking := lock.Lacking(rewrite(t, second, pod("  - image: nodejs:20\n  - image: nodejs:22\n  - image: nothing\n")).Decisions)
+	lacking := lock.Lacking(rewrite(t, second,
+		pod("  - image: nodejs:20\n  - image: nodejs:22\n  - image: nothing\n")).Decisions)
 	if len(lacking) != 2 || lacking[0].Name != "nodejs:22" || lacking[1].Name != "nothing" {
 		t.Errorf("lacking %+v", lacking)
 	}
-}
-
-func ExampleRewriter_Unmatched() {
-	w, err := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{Values: []string{"web.image", "web.imag"}})
-	if err == nil {
-		_, err = w.Rewrite(nil, []byte(""))
-	}
-	fmt.Println(w.Unmatched(), err)
-	// Output: [web.image web.imag] <nil>
-}
-
-func ExampleProblem_Message() {
-	fmt.Println(yaml.ProblemNoDigest, "-", yaml.ProblemNoDigest.Message())
-	// Output: NoDigest - there is no member digest to write the exact image to: add digest: ""
-}
-
-func ExampleProblem_Skips() {
-	fmt.Println(yaml.ProblemSyntax.Skips(), yaml.ProblemBlock.Skips())
-	// Output: true false
-}
-
-func ExampleLock_Lacking() {
-	lock := &yaml.Lock{Stays: []yaml.Stayed{{Namespace: "shop", Name: "nodejs", Tag: "20"}}}
-	tried := []lookup.Tried{{Tag: "22"}}
-	tried[0].Stream.Namespace, tried[0].Stream.Name = "shop", "nodejs"
-	fmt.Println(len(lock.Lacking([]yaml.Decision{{Decision: lookup.Decision{Tried: tried}}})))
-	// Output: 1
-}
-
-// FuzzJSON compares with lookup.ApplyJSON, which goes another way: of an object, the same bytes change; and what is
-// JSON stays JSON, in which nothing but texts changed.
-func FuzzJSON(f *testing.F) {
-	files, _ := filepath.Glob("testdata/nasty/*.json")
-	for _, file := range files {
-		src, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(src)
-	}
-	f.Add(oneLine(2))
-	f.Add([]byte(`{"kind":"Pod","apiVersion":"v1","spec":{"containers":[{"image":"nodejs:20"},{"image":"nod\u0065js"}]}}`))
-	f.Add([]byte("---\n" + `{"kind":"Kustomization","images":[{"name":"a","newName":"nodejs","newTag":20,"digest":null}]}` + "\n...\n"))
-	f.Add([]byte(`{"web":{"image":{"repository":"nodejs","tag":1.5,"digest":null}},"image":[[[]]]}`))
-	resolver := &lookup.Resolver{Source: shop}
-	f.Fuzz(func(t *testing.T, src []byte) {
-		if len(src) > 1<<16 {
-			t.Skip()
-		}
-		res := rewrite(t, rewriter(yaml.Options{Values: []string{"web.image"}}), string(src))
-		if !json.Valid(src) {
-			return
-		}
-		if !json.Valid(res.Bytes) {
-			t.Fatalf("%q became no JSON: %q", src, res.Bytes)
-		}
-		for _, c := range res.Changes {
-			if c.Line < 1 || c.Column < 1 {
-				t.Fatalf("%q: change at %+v", src, c)
-			}
-		}
-		var object map[string]any
-		if json.Unmarshal(src, &object) != nil || len(res.Reports) > 0 {
-			return
-		}
-		kind, _ := object["kind"].(string)
-		if _, isList := object["items"]; kind == "" || isList || kind == "Kustomization" || kind == "Component" {
-			return
-		}
-		changes, err := resolver.Changes(t.Context(), object, "shop")
-		if err != nil {
-			return
-		}
-		want, err := lookup.ApplyJSON(src, changes)
-		if err != nil || !bytes.Equal(want, res.Bytes) {
-			t.Fatalf("%q became\n%q, want\n%q, %v", src, res.Bytes, want, err)
-		}
-	})
 }

@@ -30,6 +30,7 @@ const (
 	maxDocuments = 100_000
 	maxDepth     = 10_000
 	maxValues    = 1_000_000 // of a document of JSON
+	maxMarks     = 4_000_000 // that could part values of a document of YAML
 )
 
 // boundError is a document beyond a bound.
@@ -43,7 +44,7 @@ func (e boundError) Error() string { return e.detail }
 // whole returns what is wrong with a file as a whole.
 func whole(src []byte) (problem Problem, detail string) {
 	switch {
-	case isUTF16(src):
+	case isUTF16(src), bytes.IndexByte(src, 0) >= 0: // no text of YAML has a byte 0 in UTF-8
 		return ProblemEncoding, ""
 	case len(src) > maxFile:
 		return ProblemSize, fmt.Sprintf("%d bytes in a file", maxFile)
@@ -113,6 +114,15 @@ func split(src []byte) iter.Seq[*chunk] {
 
 // laterVersion is a directive of a version that the parser refuses, though it reads its documents.
 var laterVersion = regexp.MustCompile(`^%YAML[ \t]+1\.([02-9])[ \t]*(#.*)?\r?\n?$`)
+
+// marks counts what could part values: an upper bound of what the parser makes of the text.
+func (c *chunk) marks() int {
+	n := 0
+	for _, mark := range [...]string{",", ":", "[", "{", "\n", "\r"} {
+		n += bytes.Count(c.text, []byte(mark))
+	}
+	return n
+}
 
 // parsable returns the text as the parser takes it.
 func (c *chunk) parsable() []byte {

@@ -192,7 +192,9 @@ func (d *document) names(ctx context.Context, namespace string, list []named) er
 		decision.Path, decision.Field = n.path, ""
 		d.decide(decision, n.at)
 		if n.asked && decision.To == "" && review.Refused == nil && !isDone(decision.Why) {
-			d.report(Report{Place: Place{Path: n.path}, From: n.reference, Problem: ProblemStays, Detail: decision.Why.Message()}, n.at)
+			d.report(Report{
+				Place: Place{Path: n.path}, From: n.reference, Problem: ProblemStays, Detail: decision.Why.Message(),
+			}, n.at)
 		}
 	}
 	if review.Refused != nil {

@@ -89,8 +89,8 @@ func tagText(n *goyaml.Node) (string, bool) {
 
 // isOldBool reports whether YAML 1.1, which kubectl, kustomize and Helm read, takes a plain text for a truth value.
 func isOldBool(n *goyaml.Node) bool {
-	const plain = goyaml.DoubleQuotedStyle | goyaml.SingleQuotedStyle | goyaml.LiteralStyle | goyaml.FoldedStyle | goyaml.TaggedStyle
-	if n.Style&plain != 0 || len(n.Value) > 3 {
+	const notPlain = goyaml.DoubleQuotedStyle | goyaml.SingleQuotedStyle | goyaml.LiteralStyle | goyaml.FoldedStyle
+	if n.Style&(notPlain|goyaml.TaggedStyle) != 0 || len(n.Value) > 3 {
 		return false
 	}
 	switch strings.ToLower(n.Value) {
@@ -102,7 +102,8 @@ func isOldBool(n *goyaml.Node) bool {
 
 // isUnwritten reports whether a text is null without a letter: "digest:".
 func (d *document) isUnwritten(t newText) bool {
-	return t.key != nil && t.node.Line > 0 && t.node.Value == "" && t.node.Anchor == "" && t.node.Style == 0 && isNull(t.node)
+	n := t.node
+	return t.key != nil && n.Line > 0 && n.Value == "" && n.Anchor == "" && n.Style == 0 && isNull(n)
 }
 
 // colonBehind returns where in the chunk the value of a key begins, behind the colon that follows it on its line.

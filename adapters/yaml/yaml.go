@@ -12,8 +12,8 @@
 //   - in documents without a kind, such as Helm's values, what [Options.Values] names: a text "nodejs:20", or a mapping
 //     with repository and tag, and maybe registry, as most charts have it. An exact image is written to its digest
 //     member, which must be there, if empty;
-//   - with [lookup.Options.KnownKinds], the values of Flux's HelmRelease: what [Options.Values] names below spec.values,
-//     and every text "image" and every mapping with repository and tag there.
+//   - with [lookup.Options.KnownKinds], the values of Flux's HelmRelease: what [Options.Values] names below
+//     spec.values, and every text "image" and every mapping with repository and tag there.
 //
 // Everything else, and what names no image stream, stays.
 //
@@ -36,8 +36,9 @@
 //
 // # Bounds
 //
-// A file has at most 64 MiB and 100,000 documents, a document 16 MiB, 10,000 levels, and a million values if it is
-// JSON; 100,000 values may come from aliases. What is beyond is skipped with a report.
+// A file has at most 64 MiB and 100,000 documents, a document 16 MiB, 10,000 levels, and a million values if it is JSON,
+// or four million marks that could part values if it is YAML; 100,000 values may come from aliases. What is beyond is
+// skipped with a report.
 //
 // YAML is what go.yaml.in/yaml/v3 reads: version 1.2 with the merge keys of 1.1, in UTF-8.
 package yaml
@@ -89,7 +90,9 @@ func New(resolver *lookup.Resolver, opts Options) (*Rewriter, error) {
 			return nil, fmt.Errorf("namespace %q: lower-case letters, digits and dashes are wanted", namespace)
 		}
 	}
-	w := &Rewriter{opts: opts, explain: resolver.Options.Explain, matched: map[string]bool{}, seen: newRecorder(resolver.Source)}
+	w := &Rewriter{
+		opts: opts, explain: resolver.Options.Explain, matched: map[string]bool{}, seen: newRecorder(resolver.Source),
+	}
 	w.words, w.names = []string{"image", "Strategy"}, maps.Clone(names)
 	if resolver.Options.KnownKinds {
 		w.words, w.names = append(w.words, "repository"), nil

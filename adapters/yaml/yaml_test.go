@@ -37,7 +37,8 @@ func (w world) exact(namespace, name, tag string) string {
 }
 
 func (w world) GetImageStream(_ context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
-	if !slices.Contains(w.namespaces, key.Namespace) && !slices.Contains(w.namespaces, "*") || strings.HasPrefix(key.Name, "no") && key.Name != "nodejs" {
+	if !slices.Contains(w.namespaces, key.Namespace) && !slices.Contains(w.namespaces, "*") ||
+		strings.HasPrefix(key.Name, "no") && key.Name != "nodejs" {
 		return nil, imagestream.NewError(imagestream.ReasonNotFound, "imagestreams", key, "not found")
 	}
 	s := &imagestream.ImageStream{}
@@ -50,7 +51,8 @@ func (w world) GetImageStream(_ context.Context, key imagestream.Key) (*imagestr
 	for _, tag := range w.tags {
 		exact := w.exact(key.Namespace, key.Name, tag)
 		_, id, _ := strings.Cut(exact, "@")
-		s.Status.Tags = append(s.Status.Tags, tagevent.History{Tag: tag, Items: []tagevent.Event{{Image: id, DockerImageReference: exact, Generation: 2}}})
+		s.Status.Tags = append(s.Status.Tags,
+			tagevent.History{Tag: tag, Items: []tagevent.Event{{Image: id, DockerImageReference: exact, Generation: 2}}})
 	}
 	return s, nil
 }
@@ -107,43 +109,62 @@ func pod(containers string) string {
 func TestOnlyTheBytesOfImagesChange(t *testing.T) {
 	_, id20, _ := strings.Cut(node20, "@")
 	for name, test := range map[string]struct{ in, want string }{
-		"plain":         {pod("  - image: nodejs:20 # keep\n    name: x\n"), pod("  - image: " + node20 + " # keep\n    name: x\n")},
-		"no tag":        {pod("  - image: nodejs"), pod("  - image: " + newest)},
-		"double":        {pod("  - {image:  \"nodejs:20\"  }\n"), pod("  - {image:  \"" + node20 + "\"  }\n")},
-		"single":        {pod("  - 'image' : 'nodejs:20'\n"), pod("  - 'image' : '" + node20 + "'\n")},
-		"escape":        {pod("  - \"\\x69mage\": \"n\\u006fdejs:20\"\n"), pod("  - \"\\x69mage\": \"" + node20 + "\"\n")},
-		"CRLF":          {strings.ReplaceAll(pod("  - image: nodejs:20\n    name: é\n"), "\n", "\r\n"), strings.ReplaceAll(pod("  - image: "+node20+"\n    name: é\n"), "\n", "\r\n")},
-		"lone CR":       {strings.ReplaceAll(pod("  - image: nodejs:20\n"), "\n", "\r"), strings.ReplaceAll(pod("  - image: "+node20+"\n"), "\n", "\r")},
-		"NEL, LS, PS":   {"# a\u0085# b\u2028# c\u2029" + pod("  - image: nodejs:20\n"), "# a\u0085# b\u2028# c\u2029" + pod("  - image: "+node20+"\n")},
-		"BOM":           {"\uFEFFkind: Pod\napiVersion: v1\nspec: {containers: [{image: nodejs:20}]}\n", "\uFEFFkind: Pod\napiVersion: v1\nspec: {containers: [{image: " + node20 + "}]}\n"},
-		"BOM, one line": {"\uFEFF{kind: Pod, apiVersion: v1, spec: {containers: [{image: nodejs:20}]}}", "\uFEFF{kind: Pod, apiVersion: v1, spec: {containers: [{image: " + node20 + "}]}}"},
-		"non-ASCII":     {pod("  - {name: \"日本\\t語\", image: nodejs:20}\n"), pod("  - {name: \"日本\\t語\", image: " + node20 + "}\n")},
-		"anchor":        {pod("  - image: &i nodejs:20\n  - image: *i\n"), pod("  - image: &i " + node20 + "\n  - image: *i\n")},
-		"flow anchor":   {pod("    [{image: &i   nodejs:20}]\n"), pod("    [{image: &i   " + node20 + "}]\n")},
-		"tag":           {pod("  - image: !!str nodejs:20\n"), pod("  - image: !!str " + node20 + "\n")},
-		"tag, anchor":   {pod("  - image: !!str &a 'nodejs:20'\n"), pod("  - image: !!str &a '" + node20 + "'\n")},
-		"container":     {pod("  - &c\n    image: nodejs:20\n  - *c\n"), pod("  - &c\n    image: " + node20 + "\n  - *c\n")},
-		"merge":         {pod("  - &c\n    image: nodejs:20\n  - <<: *c\n    name: y\n"), pod("  - &c\n    image: " + node20 + "\n  - <<: *c\n    name: y\n")},
-		"documents": {pod("  - image: nodejs:20\n") + "---\n" + pod("  - image: nodejs:20\n") + "...\n# c\n---\n" + pod("  - image: x/y\n"),
-			pod("  - image: "+node20+"\n") + "---\n" + pod("  - image: "+node20+"\n") + "...\n# c\n---\n" + pod("  - image: x/y\n")},
-		"directives": {"%YAML 1.1\n---\n" + pod("  - image: nodejs:20\n") + "...\n%YAML 1.1\n---\n" + pod("  - image: nodejs:20\n"),
+		"plain": {pod("  - image: nodejs:20 # keep\n    name: x\n"),
+			pod("  - image: " + node20 + " # keep\n    name: x\n")},
+		"no tag": {pod("  - image: nodejs"), pod("  - image: " + newest)},
+		"double": {pod("  - {image:  \"nodejs:20\"  }\n"), pod("  - {image:  \"" + node20 + "\"  }\n")},
+		"single": {pod("  - 'image' : 'nodejs:20'\n"), pod("  - 'image' : '" + node20 + "'\n")},
+		"escape": {pod("  - \"\\x69mage\": \"n\\u006fdejs:20\"\n"), pod("  - \"\\x69mage\": \"" + node20 + "\"\n")},
+		"CRLF": {strings.ReplaceAll(pod("  - image: nodejs:20\n    name: é\n"), "\n", "\r\n"),
+			strings.ReplaceAll(pod("  - image: "+node20+"\n    name: é\n"), "\n", "\r\n")},
+		"lone CR": {strings.ReplaceAll(pod("  - image: nodejs:20\n"), "\n", "\r"),
+			strings.ReplaceAll(pod("  - image: "+node20+"\n"), "\n", "\r")},
+		"NEL, LS, PS": {"# a\u0085# b\u2028# c\u2029" + pod("  - image: nodejs:20\n"), "# a\u0085# b\u2028# c\u2029" +
+			pod("  - image: "+node20+"\n")},
+		"BOM": {"\uFEFFkind: Pod\napiVersion: v1\nspec: {containers: [{image: nodejs:20}]}\n",
+			"\uFEFFkind: Pod\napiVersion: v1\nspec: {containers: [{image: " + node20 + "}]}\n"},
+		"BOM, one line": {"\uFEFF{kind: Pod, apiVersion: v1, spec: {containers: [{image: nodejs:20}]}}",
+			"\uFEFF{kind: Pod, apiVersion: v1, spec: {containers: [{image: " + node20 + "}]}}"},
+		"non-ASCII": {pod("  - {name: \"日本\\t語\", image: nodejs:20}\n"),
+			pod("  - {name: \"日本\\t語\", image: " + node20 + "}\n")},
+		"anchor": {pod("  - image: &i nodejs:20\n  - image: *i\n"),
+			pod("  - image: &i " + node20 + "\n  - image: *i\n")},
+		"flow anchor": {pod("    [{image: &i   nodejs:20}]\n"), pod("    [{image: &i   " + node20 + "}]\n")},
+		"tag":         {pod("  - image: !!str nodejs:20\n"), pod("  - image: !!str " + node20 + "\n")},
+		"tag, anchor": {pod("  - image: !!str &a 'nodejs:20'\n"), pod("  - image: !!str &a '" + node20 + "'\n")},
+		"container":   {pod("  - &c\n    image: nodejs:20\n  - *c\n"), pod("  - &c\n    image: " + node20 + "\n  - *c\n")},
+		"merge": {pod("  - &c\n    image: nodejs:20\n  - <<: *c\n    name: y\n"),
+			pod("  - &c\n    image: " + node20 + "\n  - <<: *c\n    name: y\n")},
+		"documents": {pod("  - image: nodejs:20\n") + "---\n" + pod("  - image: nodejs:20\n") + "...\n# c\n---\n" +
+			pod("  - image: x/y\n"),
+			pod("  - image: "+node20+"\n") + "---\n" + pod("  - image: "+node20+"\n") + "...\n# c\n---\n" +
+				pod("  - image: x/y\n")},
+		"directives": {"%YAML 1.1\n---\n" + pod("  - image: nodejs:20\n") + "...\n%YAML 1.1\n---\n" +
+			pod("  - image: nodejs:20\n"),
 			"%YAML 1.1\n---\n" + pod("  - image: "+node20+"\n") + "...\n%YAML 1.1\n---\n" + pod("  - image: "+node20+"\n")},
-		"namespace":  {"metadata: {namespace: elsewhere}\n" + pod("  - image: nodejs:20\n"), "metadata: {namespace: elsewhere}\n" + pod("  - image: nodejs:20\n")},
+		"namespace": {"metadata: {namespace: elsewhere}\n" + pod("  - image: nodejs:20\n"),
+			"metadata: {namespace: elsewhere}\n" + pod("  - image: nodejs:20\n")},
 		"repository": {pod("  - image: app:v1\n"), pod("  - image: registry.test/apps/app:v1\n")},
 		"list": {"kind: List\napiVersion: v1\nitems:\n- apiVersion: batch/v1\n  kind: CronJob\n  spec: {jobTemplate: {spec: {template: {spec: {initContainers: [{image: 'nodejs'}]}}}}}\n- 1\n",
 			"kind: List\napiVersion: v1\nitems:\n- apiVersion: batch/v1\n  kind: CronJob\n  spec: {jobTemplate: {spec: {template: {spec: {initContainers: [{image: '" + newest + "'}]}}}}}\n- 1\n"},
-		"list of a kind": {"kind: PodList\napiVersion: v1\nitems:\n- spec: {containers: [{image: nodejs}]}\n", "kind: PodList\napiVersion: v1\nitems:\n- spec: {containers: [{image: " + newest + "}]}\n"},
-		"JSON":           {"{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\n\t\"spec\":{\"containers\":[{\"name\":\"\\ud83d\\ude00\u2028\",\"image\" :\"node\\u006as\"},{\"image\":\"nodejs:20\"}]}}", "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\n\t\"spec\":{\"containers\":[{\"name\":\"\\ud83d\\ude00\u2028\",\"image\" :\"" + newest + "\"},{\"image\":\"" + node20 + "\"}]}}"},
-		"several JSON":   {"{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"spec\":{\"containers\":[{\"image\":\"nodejs\"}]}}\n{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"spec\":{\"containers\":[{\"image\":\"nodejs\"}]}}", "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"spec\":{\"containers\":[{\"image\":\"" + newest + "\"}]}}\n{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"spec\":{\"containers\":[{\"image\":\"" + newest + "\"}]}}"},
+		"list of a kind": {"kind: PodList\napiVersion: v1\nitems:\n- spec: {containers: [{image: nodejs}]}\n",
+			"kind: PodList\napiVersion: v1\nitems:\n- spec: {containers: [{image: " + newest + "}]}\n"},
+		"JSON":         {"{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\n\t\"spec\":{\"containers\":[{\"name\":\"\\ud83d\\ude00\u2028\",\"image\" :\"node\\u006as\"},{\"image\":\"nodejs:20\"}]}}", "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\n\t\"spec\":{\"containers\":[{\"name\":\"\\ud83d\\ude00\u2028\",\"image\" :\"" + newest + "\"},{\"image\":\"" + node20 + "\"}]}}"},
+		"several JSON": {"{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"spec\":{\"containers\":[{\"image\":\"nodejs\"}]}}\n{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"spec\":{\"containers\":[{\"image\":\"nodejs\"}]}}", "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"spec\":{\"containers\":[{\"image\":\"" + newest + "\"}]}}\n{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"spec\":{\"containers\":[{\"image\":\"" + newest + "\"}]}}"},
 		"kustomization": {"kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1beta1\nimages:\n- name: org/x\n  newName: nodejs # n\n  newTag: \"20\" # t\n- {name: y, newName: app, newTag: v1}\n",
 			"kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1beta1\nimages:\n- name: org/x\n  newName: registry.test/shop/nodejs # n\n  digest: \"" + id20 + "\" # t\n- {name: y, newName: registry.test/apps/app, newTag: v1}\n"},
-		"kustomization without kind": {"images:\n- name: org/x\n  newName: nodejs\n  newTag: 20\n", "images:\n- name: org/x\n  newName: registry.test/shop/nodejs\n  digest: " + id20 + "\n"},
-		"values, a text":             {"web:\n  image: nodejs:20\nother: nodejs:20\n", "web:\n  image: " + node20 + "\nother: nodejs:20\n"},
+		"kustomization without kind": {"images:\n- name: org/x\n  newName: nodejs\n  newTag: 20\n",
+			"images:\n- name: org/x\n  newName: registry.test/shop/nodejs\n  digest: " + id20 + "\n"},
+		"values, a text": {"web:\n  image: nodejs:20\nother: nodejs:20\n", "web:\n  image: " + node20 +
+			"\nother: nodejs:20\n"},
 		"values, a mapping": {"web:\n  image:\n    registry: \"\"\n    repository: nodejs\n    tag: 20\n    digest: ''\n",
-			"web:\n  image:\n    registry: \"registry.test\"\n    repository: shop/nodejs\n    tag: 20\n    digest: '" + id20 + "'\n"},
+			"web:\n  image:\n    registry: \"registry.test\"\n    repository: shop/nodejs\n    tag: 20\n    digest: '" + id20 +
+				"'\n"},
 		"values, no host": {"web:\n  image:\n    registry:\n    repository: nodejs\n    tag: '20'\n    digest: \"\"\n",
-			"web:\n  image:\n    registry:\n    repository: registry.test/shop/nodejs\n    tag: '20'\n    digest: \"" + id20 + "\"\n"},
-		"values, a list":  {"sidecars: [{ref: nodejs}, {ref: 'nodejs:20'}, {ref: }]\n", "sidecars: [{ref: " + newest + "}, {ref: '" + node20 + "'}, {ref: }]\n"},
+			"web:\n  image:\n    registry:\n    repository: registry.test/shop/nodejs\n    tag: '20'\n    digest: \"" + id20 +
+				"\"\n"},
+		"values, a list": {"sidecars: [{ref: nodejs}, {ref: 'nodejs:20'}, {ref: }]\n", "sidecars: [{ref: " + newest +
+			"}, {ref: '" + node20 + "'}, {ref: }]\n"},
 		"template":        {pod("  - image: {{ .Values.image }}\n  - image: \"{{ .Values.image }}\"\n  - image: nodejs:{{ .Values.tag }}\n"), ""},
 		"no text":         {pod("  - image: 20\n  - image: null\n  - image: [nodejs]\n  - image: {a: nodejs}\n"), ""},
 		"not an object":   {"- image: nodejs\n--- nodejs\n--- {image: nodejs}\n", ""},
@@ -187,21 +208,24 @@ func TestWhatCannotChangeAloneIsReported(t *testing.T) {
 		"duplicate":  {pod("  - image: nodejs\n    image: nodejs\n"), yaml.ProblemDuplicate, "6:5 "},
 		"JSON duplicate": {`{"kind":"Pod","apiVersion":"v1",
 "spec":{"containers":[{"image":"nodejs","image":"nodejs"}]}}`, yaml.ProblemDuplicate, "2:41 "},
-		"shared with a name":   {pod("  - image: nodejs\n    name: &n nodejs\n  - image: *n\n"), yaml.ProblemShared, "6:11 /spec/containers/1/image"},
-		"merged from outside":  {"x: &x {image: nodejs}\n" + pod("  - <<: *x\n"), yaml.ProblemShared, "1:15 /spec/containers/0/image"},
+		"shared with a name": {pod("  - image: nodejs\n    name: &n nodejs\n  - image: *n\n"), yaml.ProblemShared,
+			"6:11 /spec/containers/1/image"},
+		"merged from outside": {"x: &x {image: nodejs}\n" + pod("  - <<: *x\n"), yaml.ProblemShared,
+			"1:15 /spec/containers/0/image"},
 		"shared across spaces": {"kind: List\napiVersion: v1\nitems:\n- {kind: Pod, apiVersion: v1, spec: {containers: [{image: &i nodejs}]}}\n- {kind: Pod, apiVersion: v1, metadata: {namespace: other}, spec: {containers: [{image: *i}]}}\n", yaml.ProblemShared, "4:59 /items/0/spec/containers/0/image"},
 		"endless":              {pod("  - &c {image: nodejs, c: *c}\n"), yaml.ProblemAliases, "5:27 "},
 		"many": {"a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n" +
 			"e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nimage: x\n", yaml.ProblemAliases, ""},
-		"syntax":    {"a: b\n---\n" + pod("  - image: nodejs\n") + " }}\n", yaml.ProblemSyntax, ""},
-		"helm":      {"{{- if .Values.image }}\nkind: Pod\n{{- end }}\n", yaml.ProblemSyntax, ""},
-		"bad merge": {pod("  - image: nodejs\n    <<: x\n"), yaml.ProblemSyntax, "6:9 "},
-		"UTF-16":    {"\xFE\xFF\x00a", yaml.ProblemEncoding, "1:1 "},
-		"template":  {"apiVersion: v1\nkind: ReplicationController\nspec: {image: x}\n", yaml.ProblemObject, "1:1 "},
-		"new name":  {"kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1\nimages:\n- name: nodejs\n  newTag: '20'\n", yaml.ProblemNoName, "5:11 /images/0"},
-		"new tag":   {"kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1\nimages:\n- name: org/x\n  newName: nodejs\n", yaml.ProblemNoTag, "5:12 /images/0"},
-		"no digest": {"web:\n  image:\n    repository: nodejs\n    tag: '20'\n", yaml.ProblemNoDigest, "3:17 /web/image"},
-		"no tag":    {"web:\n  image:\n    repository: nodejs\n    digest: ''\n", yaml.ProblemNoTag, "3:17 /web/image"},
+		"syntax":          {"a: b\n---\n" + pod("  - image: nodejs\n") + " }}\n", yaml.ProblemSyntax, ""},
+		"helm":            {"{{- if .Values.image }}\nkind: Pod\n{{- end }}\n", yaml.ProblemSyntax, ""},
+		"bad merge":       {pod("  - image: nodejs\n    <<: x\n"), yaml.ProblemSyntax, "6:9 "},
+		"UTF-16":          {"\xFE\xFF\x00a", yaml.ProblemEncoding, "1:1 "},
+		"UTF-16, no mark": {"i\x00m\x00a\x00g\x00e\x00:\x00", yaml.ProblemEncoding, "1:1 "},
+		"template":        {"apiVersion: v1\nkind: ReplicationController\nspec: {image: x}\n", yaml.ProblemObject, "1:1 "},
+		"new name":        {"kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1\nimages:\n- name: nodejs\n  newTag: '20'\n", yaml.ProblemNoName, "5:11 /images/0"},
+		"new tag":         {"kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1\nimages:\n- name: org/x\n  newName: nodejs\n", yaml.ProblemNoTag, "5:12 /images/0"},
+		"no digest":       {"web:\n  image:\n    repository: nodejs\n    tag: '20'\n", yaml.ProblemNoDigest, "3:17 /web/image"},
+		"no tag":          {"web:\n  image:\n    repository: nodejs\n    digest: ''\n", yaml.ProblemNoTag, "3:17 /web/image"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res := rewrite(t, rewriter(yaml.Options{Values: []string{"web.image"}}), test.in)

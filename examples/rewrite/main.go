@@ -109,7 +109,8 @@ func (o *options) flags(errOut io.Writer) *flag.FlagSet {
 	flags.BoolVar(&o.lookup.ImageVolumes, "image-volumes", false, "look at volumes that are images")
 	flags.StringVar(&o.lock, "lock", "", "`file` of what decided; it is written, or with -locked read")
 	flags.BoolVar(&o.locked, "locked", false, "repeat what the lock says")
-	flags.BoolVar(&o.allowUnlocked, "allow-unlocked", false, "with -locked, let references stay of which the lock says nothing")
+	flags.BoolVar(&o.allowUnlocked, "allow-unlocked", false,
+		"with -locked, let references stay of which the lock says nothing")
 	flags.BoolVar(&o.inPlace, "in-place", false, "write the files")
 	flags.BoolVar(&o.check, "check", false, "end with 1 if something would change")
 	flags.BoolVar(&o.explain, "explain", false, "tell of every reference why it stays or changes")

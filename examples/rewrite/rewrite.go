@@ -46,7 +46,12 @@ func (o *options) rewrite(ctx context.Context, in io.Reader, out, errOut io.Writ
 	var files []*file
 	for _, name := range names {
 		f := &file{name: name}
-		if f.bytes, err = read(name, in); err != nil {
+		f.bytes, err = read(name, in)
+		if errors.Is(err, streamfiles.ErrLarge) && name != stdin {
+			code = exitSkipped
+			fmt.Fprintf(errOut, "%s: skipped: %v\n", name, streamfiles.ErrLarge)
+			continue
+		} else if err != nil {
 			return 0, err
 		}
 		if f.Result, err = w.Rewrite(ctx, f.bytes); err != nil {
@@ -165,7 +170,8 @@ func (o *options) names() (names, skipped []string, err error) {
 			return nil, nil, err
 		}
 		if len(found) == 1 && found[0] == name && !streamfiles.HasFormat(name) {
-			return nil, nil, fmt.Errorf("-f %s: a file that ends in .yaml, .yml or .json is wanted, or a directory, or - for standard input", name)
+			const wanted = "a file that ends in .yaml, .yml or .json is wanted, or a directory, or - for standard input"
+			return nil, nil, fmt.Errorf("-f %s: %s", name, wanted)
 		}
 		skipped = append(skipped, odd...)
 		for _, file := range found {
@@ -192,9 +198,10 @@ func read(name string, in io.Reader) ([]byte, error) {
 
 // write writes what the options ask for: the lock first, so that it has what decided whatever was written after it,
 // then explanations, files, or a diff. It reports whether something changed.
-func (o *options) write(ctx context.Context, lock *yaml.Lock, names []string, files []*file, out io.Writer) (bool, error) {
+func (o *options) write(
+	ctx context.Context, lock *yaml.Lock, names []string, files []*file, out io.Writer,
+) (changed bool, err error) {
 	var targets []*target
-	changed := false
 	for _, f := range files {
 		changed = changed || f.changed()
 		if o.inPlace && f.changed() {

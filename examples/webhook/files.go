@@ -111,6 +111,7 @@ type certificate struct {
 	mu    sync.Mutex
 	pair  *tls.Certificate
 	stamp stamp
+	told  string // the failure that was told last
 }
 
 func readCertificate(cert, key string) (*certificate, error) {
@@ -140,11 +141,21 @@ func (c *certificate) load() (*tls.Certificate, error) {
 // writing of one and the other.
 func (c *certificate) forHandshake(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	pair, err := c.load()
-	if err != nil && pair != nil {
-		log.Printf("webhook: the certificate stays as it was: %v", err)
-		err = nil
+	if pair == nil {
+		return nil, err
 	}
-	return pair, err
+	c.tell(fmt.Sprint(err), err != nil)
+	return pair, nil
+}
+
+// tell tells of a failure, once.
+func (c *certificate) tell(text string, failed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if failed && text != c.told {
+		log.Printf("webhook: the certificate stays as it was: %s", text)
+	}
+	c.told = text
 }
 
 // expired returns an error if the certificate does not hold at a time.

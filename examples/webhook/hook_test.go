@@ -66,8 +66,10 @@ func TestExactlyOneReviewIsAnswered(t *testing.T) {
 		code int
 	}{
 		"one": {one, 200}, "white space": {" " + one + "\n\t ", 200},
-		"two": {one + one, 400}, "two lines": {one + "\n" + one, 400}, "text": {one + "x", 400}, "comma": {one + ",", 400}, "null": {one + "null", 400},
-		"two requests": {twoRequests, 400}, "two requests in another case": {otherCase, 400}, "a list": {"[" + one + "]", 400}, "nothing": {"", 400},
+		"two": {one + one, 400}, "two lines": {one + "\n" + one, 400}, "text": {one + "x", 400}, "comma": {one + ",", 400},
+		"null":         {one + "null", 400},
+		"two requests": {twoRequests, 400}, "two requests in another case": {otherCase, 400},
+		"a list": {"[" + one + "]", 400}, "nothing": {"", 400},
 		"deep": {reviewOf("CREATE", strings.Repeat(`{"a":`, 20_000)+"1"+strings.Repeat("}", 20_000), "null"), 400},
 	} {
 		code, text := post(t, server.Client(), server.URL, "application/json", strings.NewReader(test.body))
@@ -81,7 +83,8 @@ func TestExactlyOneReviewIsAnswered(t *testing.T) {
 func TestObjectOfManyImagesIsDenied(t *testing.T) {
 	server := start(t, shop(t))
 	most := podOf(maxImages)
-	code, text := post(t, server.Client(), server.URL, "application/json", strings.NewReader(reviewOf("CREATE", most, "null")))
+	code, text := post(t, server.Client(), server.URL, "application/json",
+		strings.NewReader(reviewOf("CREATE", most, "null")))
 	if got := answerOf(t, code, text); !got.Allowed || len(got.Patch) == 0 {
 		t.Errorf("%d images: %+v", maxImages, got.Status)
 	}
@@ -97,7 +100,8 @@ func TestObjectOfManyImagesIsDenied(t *testing.T) {
 		}
 		code, text := post(t, server.Client(), server.URL, "application/json", strings.NewReader(body))
 		got := answerOf(t, code, text)
-		if got.Allowed || got.UID != "1" || got.Status.Code != 413 || got.Status.Reason != imagestream.ReasonTooLarge || len(text) > 1000 {
+		if got.Allowed || got.UID != "1" || got.Status.Code != 413 || got.Status.Reason != imagestream.ReasonTooLarge ||
+			len(text) > 1000 {
 			t.Errorf("%s: %.300s", name, text)
 		}
 		if !strings.Contains(got.Status.Message, "images: at most 1000 are looked up") {
@@ -117,9 +121,11 @@ func TestPatchOfManyBytesIsDenied(t *testing.T) {
 	event := tagevent.Event{Image: strings.Repeat("x", 4096), DockerImageReference: "quay.io/org/nodejs"}
 	s.Status.Tags = []tagevent.History{{Tag: "20", Items: []tagevent.Event{event}}}
 	server := start(t, &lookup.Resolver{Source: lookup.Streams{s.Key(): s}})
-	code, text := post(t, server.Client(), server.URL, "application/json", strings.NewReader(reviewOf("CREATE", podOf(maxImages), "null")))
+	code, text := post(t, server.Client(), server.URL, "application/json",
+		strings.NewReader(reviewOf("CREATE", podOf(maxImages), "null")))
 	got := answerOf(t, code, text)
-	if got.Allowed || got.Status.Code != 413 || !strings.Contains(got.Status.Message, "at most 2097152 are answered") || len(text) > 1000 {
+	if got.Allowed || got.Status.Code != 413 || !strings.Contains(got.Status.Message, "at most 2097152 are answered") ||
+		len(text) > 1000 {
 		t.Errorf("%.300s", text)
 	}
 }
@@ -204,12 +210,14 @@ func TestReviewsThatWaitAreGivenUp(t *testing.T) {
 		h.reviewed.TryAcquire(maxReviewed)
 		begin := time.Now()
 		a := ask(h.server(), strings.NewReader(reviewOf("CREATE", smallPod, "null")))
-		if took := time.Since(begin); a.code != http.StatusServiceUnavailable || took != readTimeout || a.header.Get("Retry-After") == "" {
+		if took := time.Since(begin); a.code != http.StatusServiceUnavailable || took != readTimeout ||
+			a.header.Get("Retry-After") == "" {
 			t.Errorf("%d %s after %v", a.code, a.String(), took)
 		}
 		h.reviewed.Release(maxReviewed)
 		never := hookOf(&lookup.Resolver{Source: &gate{}})
-		if a := ask(never.server(), strings.NewReader(reviewOf("CREATE", smallPod, "null"))); a.code != http.StatusServiceUnavailable {
+		if a := ask(never.server(),
+			strings.NewReader(reviewOf("CREATE", smallPod, "null"))); a.code != http.StatusServiceUnavailable {
 			t.Errorf("a source that hangs: %d %s", a.code, a.String())
 		}
 		if a := ask(h.server(), strings.NewReader(reviewOf("CREATE", smallPod, "null"))); a.code != http.StatusOK {
@@ -223,7 +231,8 @@ func TestBodiesBeyondTheMemoryAreRefused(t *testing.T) {
 	h := hookOf(shop(t))
 	h.held.TryAcquire(maxHeld - 1000)
 	server := h.server()
-	if a := ask(server, strings.NewReader(reviewOf("CREATE", podOf(100), "null"))); a.code != http.StatusServiceUnavailable {
+	if a := ask(server, strings.NewReader(reviewOf("CREATE", podOf(100),
+		"null"))); a.code != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", a.code, a.String())
 	}
 	silent, end := io.Pipe()
@@ -370,7 +379,8 @@ func TestStreamsAreReadAgainWhenTheirFilesChange(t *testing.T) {
 		step("longer")
 		cancel()
 		<-done
-		if len(told) != 5 || told[0] != "2 image streams read again" || !strings.Contains(told[1], "stay as they were: read") || !strings.Contains(told[4], "no such file") {
+		if len(told) != 5 || told[0] != "2 image streams read again" ||
+			!strings.Contains(told[1], "stay as they were: read") || !strings.Contains(told[4], "no such file") {
 			t.Errorf("told %q", told)
 		}
 	})
@@ -385,7 +395,8 @@ func TestProgramUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := testCertificate(t)
 	write(t, dir, map[string][]byte{"cert.pem": cert, "key.pem": key})
-	cmd := exec.Command(os.Args[0], "-streams", "testdata/streams", "-cert", filepath.Join(dir, "cert.pem"), "-key", filepath.Join(dir, "key.pem"), "-addr", "127.0.0.1:0")
+	cmd := exec.Command(os.Args[0], "-streams", "testdata/streams", "-cert", filepath.Join(dir, "cert.pem"), "-key",
+		filepath.Join(dir, "key.pem"), "-addr", "127.0.0.1:0")
 	cmd.Env = append(os.Environ(), "WEBHOOK_MAIN=yes")
 	url := startProgram(t, cmd)
 	other, otherKey := testCertificate(t)
@@ -433,7 +444,8 @@ func TestProgramUnderLoad(t *testing.T) {
 func TestRulesThatAskForWhatIsNotKnownAreTold(t *testing.T) {
 	policy, errs := lookup.NewPolicy(&lookup.Config{ExecutionRules: []lookup.ExecutionRule{
 		{Name: "a"}, {Name: "b", MatchDockerImageLabels: []lookup.ValueCondition{{Key: "x"}}},
-		{Name: "c", MatchImageLabels: []imagestream.LabelSelector{{}}}, {Name: "d", MatchImageAnnotations: []lookup.ValueCondition{{Key: "x"}}},
+		{Name: "c", MatchImageLabels: []imagestream.LabelSelector{{}}},
+		{Name: "d", MatchImageAnnotations: []lookup.ValueCondition{{Key: "x"}}},
 	}})
 	if len(errs) > 0 {
 		t.Fatal(errs)

@@ -40,6 +40,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/imagestreams/imagestreams/examples/internal/streamfiles"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/lookup"
 )
@@ -137,7 +138,7 @@ func run(ctx context.Context, args []string) error {
 
 // readPolicy reads an ImagePolicyConfig.
 func readPolicy(file string) (*lookup.Policy, error) {
-	text, err := os.ReadFile(file)
+	text, err := streamfiles.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}

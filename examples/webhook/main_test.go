@@ -141,21 +141,32 @@ func TestBadRequests(t *testing.T) {
 		code        int
 		want        string
 	}{
-		"YAML":        {"application/yaml", bytes.NewReader(asked), http.StatusUnsupportedMediaType, `content type "application/yaml": application/json is wanted`},
-		"no type":     {"", bytes.NewReader(asked), http.StatusUnsupportedMediaType, `content type "": application/json is wanted`},
-		"oversized":   {"application/json", strings.NewReader(`{"kind":"` + strings.Repeat("x", maxBody) + `"}`), http.StatusRequestEntityTooLarge, "the review has more than 7340032 bytes"},
-		"no JSON":     {"application/json", strings.NewReader("kind: AdmissionReview"), http.StatusBadRequest, "read the review: invalid character"},
-		"cut":         {"application/json", bytes.NewReader(asked[:len(asked)/2]), http.StatusBadRequest, "read the review: unexpected end of JSON input"},
-		"old version": {"application/json", bytes.NewReader(bytes.Replace(asked, []byte("k8s.io/v1\""), []byte("k8s.io/v1beta1\""), 1)), http.StatusBadRequest, `the body is of kind "AdmissionReview", version "admission.k8s.io/v1beta1": kind AdmissionReview of admission.k8s.io/v1 with a request is wanted`},
-		"no request":  {"application/json", strings.NewReader(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`), http.StatusBadRequest, "with a request is wanted"},
+		"YAML": {"application/yaml", bytes.NewReader(asked), http.StatusUnsupportedMediaType,
+			`content type "application/yaml": application/json is wanted`},
+		"no type": {"", bytes.NewReader(asked), http.StatusUnsupportedMediaType,
+			`content type "": application/json is wanted`},
+		"oversized": {"application/json", strings.NewReader(`{"kind":"` + strings.Repeat("x", maxBody) + `"}`),
+			http.StatusRequestEntityTooLarge, "the review has more than 7340032 bytes"},
+		"no JSON": {"application/json", strings.NewReader("kind: AdmissionReview"), http.StatusBadRequest,
+			"read the review: invalid character"},
+		"cut": {"application/json", bytes.NewReader(asked[:len(asked)/2]), http.StatusBadRequest,
+			"read the review: unexpected end of JSON input"},
+		"old version": {"application/json",
+			bytes.NewReader(bytes.Replace(asked, []byte("k8s.io/v1\""), []byte("k8s.io/v1beta1\""), 1)), http.StatusBadRequest,
+			`the body is of kind "AdmissionReview", version "admission.k8s.io/v1beta1": kind AdmissionReview of admission.k8s.io/v1 with a request is wanted`},
+		"no request": {"application/json",
+			strings.NewReader(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`), http.StatusBadRequest,
+			"with a request is wanted"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if code, text := post(t, server.Client(), server.URL, test.contentType, test.body); code != test.code || !strings.Contains(text, test.want) {
+			if code, text := post(t, server.Client(), server.URL, test.contentType, test.body); code != test.code ||
+				!strings.Contains(text, test.want) {
 				t.Errorf("%d %s, want %d %s", code, text, test.code, test.want)
 			}
 		})
 	}
-	for path, want := range map[string]int{"/mutate": http.StatusMethodNotAllowed, "/": http.StatusNotFound, "/healthz": http.StatusOK, "/readyz": http.StatusOK} {
+	for path, want := range map[string]int{"/mutate": http.StatusMethodNotAllowed, "/": http.StatusNotFound,
+		"/healthz": http.StatusOK, "/readyz": http.StatusOK} {
 		answer, err := server.Client().Get(server.URL + path)
 		if err != nil {
 			t.Fatal(err)
@@ -166,7 +177,8 @@ func TestBadRequests(t *testing.T) {
 		}
 	}
 	broken := start(t, &lookup.Resolver{Source: failing{}})
-	if code, text := post(t, broken.Client(), broken.URL, "application/json", bytes.NewReader(asked)); code != http.StatusInternalServerError || !strings.Contains(text, "out of order") {
+	if code, text := post(t, broken.Client(), broken.URL, "application/json",
+		bytes.NewReader(asked)); code != http.StatusInternalServerError || !strings.Contains(text, "out of order") {
 		t.Errorf("a failing source: %d %s", code, text)
 	}
 }
@@ -240,7 +252,8 @@ func testCertificate(t *testing.T) (cert, key []byte) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "webhook"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "webhook"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:    time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
@@ -251,7 +264,8 @@ func testCertificate(t *testing.T) (cert, key []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }
 
 // startProgram starts the program, and returns where it serves.
@@ -282,7 +296,8 @@ func TestProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	args := []string{"-streams", "testdata/streams", "-cert", filepath.Join(dir, "cert.pem"), "-key", filepath.Join(dir, "key.pem"), "-addr", "127.0.0.1:0"}
+	args := []string{"-streams", "testdata/streams", "-cert", filepath.Join(dir, "cert.pem"), "-key",
+		filepath.Join(dir, "key.pem"), "-addr", "127.0.0.1:0"}
 	asked, err := os.ReadFile("testdata/reviews/deployment-create.json")
 	if err != nil {
 		t.Fatal(err)
@@ -300,7 +315,8 @@ func TestProgram(t *testing.T) {
 		cmd := exec.Command(os.Args[0], append(args, test.more...)...)
 		cmd.Env = append(os.Environ(), "WEBHOOK_MAIN=yes")
 		url := startProgram(t, cmd)
-		if code, text := post(t, client, url, "application/json", bytes.NewReader(asked)); code != http.StatusOK || !strings.Contains(text, test.want) {
+		if code, text := post(t, client, url, "application/json", bytes.NewReader(asked)); code != http.StatusOK ||
+			!strings.Contains(text, test.want) {
 			t.Errorf("%v: %d %s", test.more, code, text)
 		}
 		client.CloseIdleConnections()

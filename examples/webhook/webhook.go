@@ -109,7 +109,8 @@ func (h *hook) server() *http.Server {
 	})
 	mux.Handle("POST /mutate", h)
 	return &http.Server{
-		Handler: mux, ReadTimeout: readTimeout, WriteTimeout: 3 * readTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 16,
+		Handler: mux, ReadTimeout: readTimeout, WriteTimeout: 3 * readTimeout, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 1 << 16,
 	}
 }
 
@@ -155,7 +156,8 @@ func (h *hook) answer(r *http.Request, body io.Reader) ([]byte, error) {
 		return nil, failure(http.StatusBadRequest, "read the review: %v", err)
 	}
 	if asked.APIVersion != reviewVersion || asked.Kind != reviewKind || asked.Request == nil {
-		return nil, failure(http.StatusBadRequest, "the body is of kind %q, version %q: kind %s of %s with a request is wanted",
+		return nil, failure(http.StatusBadRequest,
+			"the body is of kind %q, version %q: kind %s of %s with a request is wanted",
 			asked.Kind, asked.APIVersion, reviewKind, reviewVersion)
 	}
 	answer := review{TypeMeta: asked.TypeMeta, Response: &response{UID: asked.Request.UID, Allowed: true}}

@@ -22,6 +22,9 @@ import (
 // MaxFile is how many bytes of a file are read.
 const MaxFile = 64 << 20
 
+// ErrLarge means that a file has more than [MaxFile] bytes.
+var ErrLarge = fmt.Errorf("it has more than %d bytes", MaxFile)
+
 // Read reads the image streams of all files of YAML and JSON in a directory and below it. Objects of other kinds are
 // skipped. What is not a regular file is an error.
 func Read(dir, namespace string) (lookup.Streams, error) {
@@ -43,7 +46,8 @@ func Read(dir, namespace string) (lookup.Streams, error) {
 		}
 	}
 	if len(streams) == 0 {
-		return nil, fmt.Errorf("%s has no image streams: objects of kind ImageStream of %s are wanted", dir, imagestream.APIVersion)
+		return nil, fmt.Errorf("%s has no image streams: objects of kind ImageStream of %s are wanted", dir,
+			imagestream.APIVersion)
 	}
 	return streams, nil
 }
@@ -62,7 +66,7 @@ func ReadFile(name string) ([]byte, error) {
 func ReadAll(name string, from io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(from, MaxFile+1))
 	if err == nil && len(text) > MaxFile {
-		err = fmt.Errorf("read %s: it has more than %d bytes", name, MaxFile)
+		err = fmt.Errorf("read %s: %w", name, ErrLarge)
 	}
 	return text, err
 }
@@ -105,7 +109,8 @@ func isDir(path string) bool {
 // HasFormat reports whether a file is one of YAML or JSON by its name. A kustomization needs no extension.
 func HasFormat(file string) bool {
 	name := filepath.Base(file)
-	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) || name == "Kustomization" || name == "kustomization"
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) || name == "Kustomization" ||
+		name == "kustomization"
 }
 
 // add adds the image streams of a text.
