@@ -301,18 +301,23 @@ func (f *fetcher) fromSources(ctx context.Context, byDigest bool, fetch func(con
 	if len(failures) == 1 && unusable == nil {
 		return Answer{}, failures[0]
 	}
-	return Answer{}, &sourcesError{f.question.String(), append(failures, unusable)}
+	return Answer{}, &sourcesError{f.question.String(), failures, unusable}
 }
 
-// sourcesError is that of a manifest that no mirror has, nor the repository itself. The real system hides what kind it is.
+// sourcesError is that of a manifest that no mirror has, nor the repository itself, whose failure is the last. In the status it
+// is an internal error, whatever the failures are, as in the real system.
 type sourcesError struct {
 	name     string
 	failures []error
+	unusable error // a mirror that gives no valid repository
 }
 
 func (e *sourcesError) Error() string {
-	return fmt.Sprintf("%s is nowhere to be had: %s", e.name, strings.ReplaceAll(errors.Join(e.failures...).Error(), "\n", "; "))
+	text := errors.Join(append(slices.Clone(e.failures), e.unusable)...).Error()
+	return fmt.Sprintf("%s is neither in a mirror nor in its repository: %s", e.name, strings.ReplaceAll(text, "\n", "; "))
 }
+
+func (e *sourcesError) Unwrap() []error { return e.failures }
 
 // fetch asks one source the question, and reports whether that has the manifest.
 func (f *fetcher) fetch(ctx context.Context) (a Answer, has bool, err error) {

@@ -13,6 +13,7 @@ import (
 func StatusOf(err error) imagestream.Status {
 	reason := imagestream.ReasonInternalError
 	var failure *RegistryError
+	var sources *sourcesError
 	var blocked *blockedError
 	var refused *imagestream.StatusError
 	switch {
@@ -20,12 +21,18 @@ func StatusOf(err error) imagestream.Status {
 		return imagestream.Status{Status: imagestream.StatusSuccess}
 	case errors.As(err, &blocked):
 		reason = imagestream.ReasonForbidden
+	case errors.As(err, &sources): // See conformance case import-106.
+		errors.As(sources.failures[len(sources.failures)-1], &failure)
 	case errors.As(err, &failure):
 		reason = reasonOf(failure)
 	case errors.As(err, &refused):
 		reason = refused.Reason
 	}
-	return imagestream.Status{Status: imagestream.StatusFailure, Reason: reason, Code: reason.Code(), Message: err.Error()}
+	s := imagestream.Status{Status: imagestream.StatusFailure, Reason: reason, Code: reason.Code(), Message: err.Error()}
+	if failure != nil {
+		s.Details = detailsOf(failure)
+	}
+	return s
 }
 
 // statusOfList is StatusOf for a list of tags: who asks for a token in vain is not said to be unauthorized.
