@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
@@ -51,8 +51,10 @@ type RepositoryAnswer struct {
 
 // FetchOptions say how a plan is fetched. The zero value is fine.
 type FetchOptions struct {
-	// Concurrency is how many requests are made at a time; 0 is 8.
+	// Concurrency is how many requests are made to a host at a time; 0 is 8. No host waits for another one.
 	Concurrency int
+	// Bounds are what an import may take from registries.
+	Bounds Bounds
 	// Refetch asks for everything with GET.
 	Refetch bool
 	// NoAttestations takes the image of a manifest list for a platform or for linux/amd64, or the first that
@@ -127,24 +129,28 @@ func Fetch(ctx context.Context, registry Registry, plan *Plan, opts FetchOptions
 	if opts.Concurrency <= 0 {
 		opts.Concurrency = defaultConcurrency
 	}
-	s := &session{plan: plan, opts: &opts, repositories: newRepositories(registry, &opts)}
+	opts.Bounds = opts.Bounds.withDefaults()
+	within, cancel := context.WithTimeout(ctx, opts.Bounds.Time)
+	defer cancel()
+	s := &run{plan: plan, opts: &opts, repositories: newRepositories(registry, &opts), budget: newBudget(opts.Bounds.Bytes, "the import", nil)}
 	opts.Trace.planned(len(plan.Questions))
-	answers := &Answers{Images: s.ask(ctx, plan.Questions)}
+	answers := &Answers{Images: s.ask(within, plan.Questions)}
 	if plan.Repository != nil && plan.repositoryError == nil {
-		answers.Repository = s.repository(ctx, answers.Images)
+		answers.Repository = s.repository(within, answers.Images)
 	}
 	return answers, ctx.Err()
 }
 
-// session is one fetch.
-type session struct {
+// run is one fetch.
+type run struct {
 	plan         *Plan
 	opts         *FetchOptions
 	repositories *repositories
+	budget       *budget
 }
 
-// ask asks questions, several at a time.
-func (s *session) ask(ctx context.Context, questions []Question) []Answer {
+// ask asks questions, several at a time of each host.
+func (s *run) ask(ctx context.Context, questions []Question) []Answer {
 	answers := make([]Answer, len(questions))
 	tags := map[string]int{} // how many tags of a repository are asked for
 	for _, q := range questions {
@@ -152,23 +158,30 @@ func (s *session) ask(ctx context.Context, questions []Question) []Answer {
 			tags[q.Repository.Name()]++
 		}
 	}
-	var g errgroup.Group
-	g.SetLimit(s.opts.Concurrency)
+	byHost := map[string][]int{}
+	var hosts []string
 	for i, q := range questions {
-		g.Go(func() error {
-			f := fetcher{session: s, question: q, sharing: tags[q.Repository.Name()] > 1}
-			answers[i] = f.answer(ctx)
-			s.opts.Trace.answered(q, answers[i])
-			return nil
-		})
+		host := reference.Domain(q.Repository)
+		if byHost[host] == nil {
+			hosts = append(hosts, host)
+		}
+		byHost[host] = append(byHost[host], i)
 	}
-	_ = g.Wait() // no function returns an error
+	each(len(hosts), -1, func(h int) {
+		of := byHost[hosts[h]]
+		each(len(of), s.opts.Concurrency, func(n int) {
+			q := questions[of[n]]
+			f := fetcher{run: s, question: q, sharing: tags[q.Repository.Name()] > 1, budget: s.budget}
+			answers[of[n]] = f.answer(ctx)
+			s.opts.Trace.answered(q, answers[of[n]])
+		})
+	})
 	return answers
 }
 
 // repository asks for the tags of the plan's repository, and for the first of them. What was asked for already is not asked for
 // again.
-func (s *session) repository(ctx context.Context, answers []Answer) (found RepositoryAnswer) {
+func (s *run) repository(ctx context.Context, answers []Answer) (found RepositoryAnswer) {
 	if s.plan.MaxTags == 0 {
 		return found
 	}
@@ -213,30 +226,35 @@ func (s *session) repository(ctx context.Context, answers []Answer) (found Repos
 }
 
 // tags returns the tags of a repository, by priority. They come from the repository itself, never from a mirror.
-func (s *session) tags(ctx context.Context, q Question) ([]string, error) {
-	repository, err := s.repositories.get(ctx, q.Repository, q.Insecure)
+func (s *run) tags(ctx context.Context, q Question) ([]string, error) {
+	source, err := s.repositories.open(ctx, q.Repository, q.Insecure)
 	if err != nil {
 		return nil, err
 	}
 	var tags []string
-	err = s.repositories.limited(ctx, func() error {
-		for tag, err := range repository.Tags(ctx) {
+	err = s.repositories.limited(ctx, source, OperationTags, "", func() error {
+		for tag, err := range source.repository.Tags(ctx) {
 			if err != nil {
 				return err
 			}
-			tags = append(tags, cmp.Or(tag, pullspec.DefaultTag))
+			if err := s.budget.take(int64(len(tag))); err != nil {
+				return source.invalid(OperationTags, "", err)
+			}
+			if tags = append(tags, cmp.Or(tag, pullspec.DefaultTag)); len(tags) > maxListed {
+				return source.invalid(OperationTags, "", fmt.Errorf("the repository has more than %d tags", maxListed))
+			}
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, s.inTime(ctx, source.invalid(OperationTags, "", nil), err)
 	}
 	slices.Sort(tags)
 	return pullspec.PrioritizeTags(slices.Compact(tags)), nil
 }
 
 // asked returns what came of a question that was among those of the plan, as q spells it.
-func (s *session) asked(q Question, answers []Answer) (Answer, bool) {
+func (s *run) asked(q Question, answers []Answer) (Answer, bool) {
 	for i, other := range s.plan.Questions {
 		if other.Repository.Name() == q.Repository.Name() && other.Ref == q.Ref && other.Mode == q.Mode && !other.Preferred {
 			return answers[i].spelled(q.Spelling), true
@@ -265,9 +283,13 @@ func (a Answer) spelled(repository pullspec.Reference) Answer {
 	return a
 }
 
+// maxListed is how many tags a repository may have.
+const maxListed = 100_000
+
 // fetcher answers one question.
 type fetcher struct {
-	*session
+	*run
+	budget   *budget
 	question Question
 	sharing  bool // other tags of the repository are asked for, too, and may have the same image
 	// source is where the manifest is.
@@ -277,9 +299,19 @@ type fetcher struct {
 func (f *fetcher) answer(ctx context.Context) Answer {
 	a, err := f.fromSources(ctx, f.question.Ref.Digest != "", f.fetch)
 	if err != nil {
-		return Answer{Err: err}
+		asked := &RegistryError{Operation: OperationManifest, Repository: f.question.Repository.Name(), Reference: f.question.Ref.String()}
+		return Answer{Err: f.inTime(ctx, asked, err)}
 	}
 	return a
+}
+
+// inTime returns err, or if that is the end of an import's time, a failure of what was asked.
+func (s *run) inTime(ctx context.Context, asked *RegistryError, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	asked.Class, asked.Err = ClassUnavailable, fmt.Errorf("the import took longer than %v", s.opts.Bounds.Time)
+	return asked
 }
 
 // fromSources asks the mirrors of the repository, and then itself, until one has a manifest. What then fails is final.
@@ -295,6 +327,9 @@ func (f *fetcher) fromSources(ctx context.Context, byDigest bool, fetch func(con
 			if a, has, err = fetch(ctx); err == nil || has {
 				return a, err
 			}
+		}
+		if ctx.Err() != nil {
+			return Answer{}, err
 		}
 		failures = append(failures, err)
 	}
@@ -359,7 +394,7 @@ func (f *fetcher) asksHead() bool {
 // goes wrong again, or right, when the manifest itself is asked for.
 func (f *fetcher) head(ctx context.Context) (a Answer, m *manifest.Manifest, has bool) {
 	var head Descriptor
-	err := f.repositories.limited(ctx, func() (err error) {
+	err := f.repositories.limited(ctx, f.source, OperationHead, f.question.Ref.String(), func() (err error) {
 		head, err = f.source.repository.Head(ctx, f.question.Ref)
 		return err
 	})
@@ -391,12 +426,18 @@ func (f *fetcher) spelled(image *imagestream.Image, d digest.Digest) *imagestrea
 func (f *fetcher) manifest(ctx context.Context, ref Ref) (*manifest.Manifest, error) {
 	return once(ctx, f.source, cacheKey{OperationManifest, ref.Digest}, func() (*manifest.Manifest, error) {
 		var sent Manifest
-		err := f.repositories.limited(ctx, func() (err error) {
+		err := f.repositories.limited(ctx, f.source, OperationManifest, ref.String(), func() (err error) {
 			sent, err = f.source.repository.Manifest(ctx, ref)
 			return err
 		})
 		if err != nil {
 			return nil, err
+		}
+		if len(sent.Bytes) > maxManifest {
+			return nil, f.invalid(OperationManifest, ref.String(), fmt.Errorf("the manifest has more than %d bytes", maxManifest))
+		}
+		if err := f.budget.take(int64(len(sent.Bytes))); err != nil {
+			return nil, f.invalid(OperationManifest, ref.String(), err)
 		}
 		if ref.Digest != "" {
 			if err := manifest.Verify(sent.MediaType, sent.Bytes, ref.Digest); err != nil {
@@ -412,5 +453,5 @@ func (f *fetcher) manifest(ctx context.Context, ref Ref) (*manifest.Manifest, er
 }
 
 func (f *fetcher) invalid(op Operation, ref string, err error) error {
-	return &RegistryError{Operation: op, Class: ClassInvalid, Repository: f.source.name, Reference: ref, Err: err}
+	return f.source.invalid(op, ref, err)
 }

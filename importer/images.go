@@ -3,36 +3,49 @@ package importer
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// maxConfig bounds an image's configuration, in bytes.
-const maxConfig = 8 << 20
+// maxManifest and maxConfig bound a manifest and an image's configuration, in bytes.
+const (
+	maxManifest = 4 << 20
+	maxConfig   = 8 << 20
+)
 
 // image reads the configuration of m and returns its image.
 func (f *fetcher) image(ctx context.Context, m *manifest.Manifest) (*imagestream.Image, error) {
 	if m.IsSchema1() {
 		return f.schema1(ctx, m)
 	}
+	ref := m.Config.Digest.String()
 	config, err := once(ctx, f.source, cacheKey{OperationBlob, m.Config.Digest}, func() (config []byte, err error) {
-		err = f.repositories.limited(ctx, func() (err error) {
+		err = f.repositories.limited(ctx, f.source, OperationBlob, ref, func() (err error) {
+			if err := f.budget.take(0); err != nil {
+				return f.invalid(OperationBlob, ref, err)
+			}
 			config, err = f.source.repository.Blob(ctx, m.Config.Digest, maxConfig)
 			return err
 		})
-		return config, err
+		if err != nil {
+			return nil, err
+		}
+		if err := f.budget.take(int64(len(config))); err != nil {
+			return nil, f.invalid(OperationBlob, ref, err)
+		}
+		return config, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	image, err := manifest.Image(m, config)
 	if err != nil {
-		return nil, f.invalid(OperationBlob, m.Config.Digest.String(), err)
+		return nil, f.invalid(OperationBlob, ref, err)
 	}
 	return f.spelled(image, m.Digest), nil
 }
@@ -71,7 +84,7 @@ func (f *fetcher) layerSize(ctx context.Context, d digest.Digest, found map[stri
 	if err := d.Validate(); err != nil {
 		return 0, f.invalid(OperationBlobSize, d.String(), err)
 	}
-	err = f.repositories.limited(ctx, func() (err error) {
+	err = f.repositories.limited(ctx, f.source, OperationBlobSize, d.String(), func() (err error) {
 		size, err = f.source.repository.BlobSize(ctx, d)
 		return err
 	})
@@ -103,26 +116,33 @@ func (f *fetcher) choose(ctx context.Context, list *manifest.Manifest, p Platfor
 }
 
 // list returns the image that stands for a list, with all images of it. A list in the list counts as the
-// image for the platform.
+// image for the platform. The first image in the order of the list that fails decides; those after it are not waited for.
 func (f *fetcher) list(ctx context.Context, list *manifest.Manifest) (Answer, error) {
-	children := make([]Answer, len(list.Children))
-	errs := make([]error, len(list.Children))
-	var g errgroup.Group
-	g.SetLimit(f.opts.Concurrency)
-	for i, c := range list.Children {
-		g.Go(func() error {
-			child := &fetcher{session: f.session, question: f.question}
-			child.question.Ref, child.question.Texts = Ref{Digest: c.Digest}, true
-			children[i], errs[i] = child.fromSources(ctx, true, child.child)
-			return nil
-		})
+	bounds := f.opts.Bounds
+	refuse := func(err error) error { return f.invalid(OperationManifest, list.Digest.String(), err) }
+	if n := len(list.Children); n > bounds.Children {
+		return Answer{}, refuse(fmt.Errorf("the manifest list has %d images: at most %d are imported", n, bounds.Children))
 	}
-	_ = g.Wait() // no function returns an error
+	within, cancel := context.WithTimeout(ctx, bounds.ListTime)
+	defer cancel()
+	budget := newBudget(bounds.ListBytes, "the manifest list", f.budget)
+	children := make([]Answer, len(list.Children))
+	err := firstFailure(within, len(children), f.opts.Concurrency, func(ctx context.Context, i int) (err error) {
+		child := &fetcher{run: f.run, question: f.question, budget: budget}
+		child.question.Ref, child.question.Texts = Ref{Digest: list.Children[i].Digest}, true
+		children[i], err = child.fromSources(ctx, true, child.child)
+		return err
+	})
+	if err != nil && ctx.Err() == nil && within.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+		failure := f.source.invalid(OperationManifest, list.Digest.String(), fmt.Errorf("the images of the manifest list took longer than %v", bounds.ListTime))
+		failure.Class = ClassUnavailable
+		return Answer{}, failure
+	}
+	if err != nil {
+		return Answer{}, err
+	}
 	a := Answer{}
 	for i, c := range list.Children {
-		if errs[i] != nil {
-			return Answer{}, errs[i]
-		}
 		a.Manifests = append(a.Manifests, *f.spelled(children[i].Image, c.Digest))
 	}
 	image, err := manifest.ListImage(list, tagevent.TimeOf(f.opts.Now))

@@ -57,8 +57,9 @@ type Importer struct {
 	Registry Registry
 	// Engine has the store, its clock and its settings.
 	Engine *write.Engine
-	// Concurrency is how many requests are made at a time; 0 is 8.
+	// Concurrency and Bounds are those of [FetchOptions].
 	Concurrency int
+	Bounds      Bounds
 	// Platform, Registries and MaxTags are those of [PlanOptions].
 	Platform   Platform
 	Registries *registries.Registries

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -14,15 +15,26 @@ import (
 type repositories struct {
 	registry Registry
 	opts     *FetchOptions
-	slots    chan struct{}
 
 	mu     sync.Mutex
 	opened map[string]*opened
+	hosts  map[string]*host
+}
+
+// host is a registry that a fetch asks.
+type host struct {
+	slots chan struct{}
+
+	mu sync.Mutex
+	// failures counts how often in a row it did not answer; last is how.
+	failures int
+	last     *RegistryError
 }
 
 // opened is a repository, and what it sent by digest.
 type opened struct {
 	name       string
+	host       *host
 	once       sync.Once
 	repository Repository
 	err        error
@@ -46,7 +58,7 @@ type sent struct {
 }
 
 func newRepositories(registry Registry, opts *FetchOptions) *repositories {
-	return &repositories{registry: registry, opts: opts, slots: make(chan struct{}, opts.Concurrency), opened: map[string]*opened{}}
+	return &repositories{registry: registry, opts: opts, opened: map[string]*opened{}, hosts: map[string]*host{}}
 }
 
 // named returns the repository of a name with a host.
@@ -58,20 +70,15 @@ func (r *repositories) named(ctx context.Context, name string, insecure bool) (*
 	return r.open(ctx, n, insecure)
 }
 
-// get returns a repository.
-func (r *repositories) get(ctx context.Context, name reference.Named, insecure bool) (Repository, error) {
-	o, err := r.open(ctx, name, insecure)
-	if err != nil {
-		return nil, err
-	}
-	return o.repository, nil
-}
-
 func (r *repositories) open(ctx context.Context, name reference.Named, insecure bool) (*opened, error) {
 	r.mu.Lock()
 	o := r.opened[name.Name()]
 	if o == nil {
-		o = &opened{name: name.Name(), sent: map[cacheKey]*sent{}}
+		domain := reference.Domain(name)
+		if r.hosts[domain] == nil {
+			r.hosts[domain] = &host{slots: make(chan struct{}, r.opts.Concurrency)}
+		}
+		o = &opened{name: name.Name(), host: r.hosts[domain], sent: map[cacheKey]*sent{}}
 		r.opened[name.Name()] = o
 	}
 	r.mu.Unlock()
@@ -92,15 +99,53 @@ func (r *repositories) access(name string, insecure bool) Access {
 	return access
 }
 
-// limited asks a registry when fewer than the limit are being asked.
-func (r *repositories) limited(ctx context.Context, ask func() error) error {
+// limited asks a repository when its host is asked less than the limit. A host that failed to answer too often in a row is not
+// asked any more: its last failure is taken for the answer.
+func (r *repositories) limited(ctx context.Context, o *opened, op Operation, ref string, ask func() error) error {
+	h := o.host
 	select {
-	case r.slots <- struct{}{}:
+	case h.slots <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-r.slots }()
-	return ask()
+	defer func() { <-h.slots }()
+	if last := h.given(r.opts.Bounds.Failures); last != nil {
+		assumed := *last
+		assumed.Operation, assumed.Repository, assumed.Reference = op, o.name, ref
+		return &assumed
+	}
+	err := ask()
+	h.count(ctx, err)
+	return err
+}
+
+// given returns the failure for which the host is given up, nil if it is not.
+func (h *host) given(limit int) *RegistryError {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failures < limit {
+		return nil
+	}
+	return h.last
+}
+
+func (h *host) count(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return // nobody waited for the answer
+	}
+	var failure *RegistryError
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if errors.As(err, &failure) && failure.IsTemporary() {
+		h.failures++
+		h.last = failure
+	} else {
+		h.failures = 0
+	}
+}
+
+func (o *opened) invalid(op Operation, ref string, err error) *RegistryError {
+	return &RegistryError{Operation: op, Class: ClassInvalid, Repository: o.name, Reference: ref, Err: err}
 }
 
 // once asks a repository for what has a digest, and keeps what it sends. What fails is asked for again; what has no digest is

@@ -54,7 +54,7 @@ func (s *Session) Fetch(ctx context.Context) error {
 	i := s.importer
 	asked, _ := ctx.Value(traceKey{}).(*Trace)
 	opts := FetchOptions{
-		Concurrency: i.Concurrency, Refetch: i.Refetch, NoAttestations: i.NoAttestations, Known: s.known, Memo: i.Memo(),
+		Concurrency: i.Concurrency, Bounds: i.Bounds, Refetch: i.Refetch, NoAttestations: i.NoAttestations, Known: s.known, Memo: i.Memo(),
 		Sizes: &i.sizes, Now: i.now(), Trace: traces(i.Trace, asked),
 	}
 	if i.Secrets != nil {
