@@ -314,3 +314,29 @@ func TestCacheBounds(t *testing.T) {
 		t.Error("what was read with some credentials is shown to others")
 	}
 }
+
+// TestALongWaitFailsAtOnce asks a host that wants to be left alone for an hour: no request is made and nobody waits, and each request is told what the
+// host said and how long is left.
+func TestALongWaitFailsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := registry()
+		r.SetFaults(fakes.Fault{Host: host, Kind: "manifest", Status: 429, Body: "slow down", Header: http.Header{"Retry-After": {"3600"}}, Times: 1})
+		limit := &polite.Limit{Registry: r}
+		begin := time.Now()
+		_, first := open(limit).Manifest(t.Context(), v1)
+		r.Requests()
+		time.Sleep(10 * time.Minute)
+		_, second := open(limit).Manifest(t.Context(), v1)
+		var failure *importer.RegistryError
+		if !errors.As(second, &failure) || failure.RetryAfter != 50*time.Minute || second.Error() != first.Error() {
+			t.Errorf("%v, want %v", second, first)
+		}
+		if time.Since(begin) != 10*time.Minute || len(r.Requests()) > 0 {
+			t.Errorf("it took %v", time.Since(begin))
+		}
+		time.Sleep(49*time.Minute + 30*time.Second)
+		if _, err := open(limit).Manifest(t.Context(), v1); err != nil || time.Since(begin) != time.Hour {
+			t.Errorf("after %v %v", time.Since(begin), err)
+		}
+	})
+}

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,153 +17,100 @@ import (
 // Loop keeps the streams of a store imported, as a cluster's controllers do: what a stream waits for at once, when it is created
 // or changes, and its scheduled tags by a [Scheduler]. Only Importer must be set.
 type Loop struct {
-	// Importer imports, into the streams of its Writer's Store. Its Writer's clock must go as time does.
+	// Importer imports into the streams of its Engine's Store.
 	Importer *importer.Importer
-	// Options are those of the Scheduler.
+	// Options are those of the Scheduler, with Needs.
 	Options Options
 	// Namespace is that of the streams; "" is all.
 	Namespace string
-	// Workers is how many streams are imported at a time; 0 is 4. Each makes as many requests at a time as the Importer says; a
-	// polite.Limit around its Registry holds what all of them make to a host.
-	Workers int
-	// Imported, if not nil, is called after each import, one at a time: done is its answer, nil after an error of the store.
+	// PerHost is how many streams are imported from a registry at a time; 0 is 4. A registry that hangs keeps so many imports
+	// waiting; it takes none from the others. Each import makes as many requests at a time as the Importer says; a
+	// polite.Limit around its Registry bounds what all of them make.
+	PerHost int
+	// Imported, if not nil, is called after each import: done is its answer, nil if err is not. A panic is an
+	// [*importer.Panic].
 	Imported func(stream imagestream.Key, done *imagestream.ImageStreamImport, err error)
+	// Failed, if not nil, is called with each failure of the store that belongs to no import: of a list, a watch, or of the
+	// reads and writes of an import, which is tried again. Imported and Failed are called one at a time.
+	Failed func(err error)
 }
 
-const (
-	defaultWorkers = 4
-	// atOnce is how many tags are handed out at once: those of one stream are imported together.
-	atOnce = 64
-)
+const defaultPerHost = 4
 
-// Run goes on until ctx ends, whose error it returns, or the store fails to list its streams. Nothing of it is left then.
+// Run goes on until ctx ends, whose error it returns, or the store fails to list its streams for the first time. Nothing of it is
+// left then. What fails later is told to [Loop.Failed] and tried again.
 func (l *Loop) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
+	options := l.Options
+	options.Needs = true
 	r := &running{
-		Loop: l, scheduler: New(l.Options), streams: map[imagestream.Key]*imagestream.ImageStream{}, waiting: map[imagestream.Key]time.Time{},
-		busy: map[imagestream.Key]bool{}, changes: make(chan change), results: make(chan result), free: cmp.Or(max(l.Workers, 0), defaultWorkers),
+		Loop: l, scheduler: New(options), streams: map[imagestream.Key]*imagestream.ImageStream{},
+		changes: make(chan change), results: make(chan result), reports: make(chan error),
 	}
-	var all sync.WaitGroup
-	defer all.Wait()
+	r.scheduler.share = cmp.Or(max(l.PerHost, 0), defaultPerHost)
+	defer r.all.Wait()
 	defer stop()
-	failed := make(chan error, 1)
-	all.Go(func() { failed <- r.watch(ctx) })
+	ended := make(chan error, 1)
+	r.all.Go(func() { ended <- r.follow(ctx) })
 	for {
-		r.start(ctx, &all)
+		r.start(ctx)
 		timer := time.NewTimer(r.pause())
 		select {
-		case err := <-failed:
+		case err := <-ended:
 			timer.Stop()
 			return err
 		case c := <-r.changes:
 			r.changed(c)
 		case done := <-r.results:
-			r.imported(done)
+			r.finished(done)
+		case err := <-r.reports:
+			r.report(err)
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
 }
 
-// running is a loop that runs. All but watch and work is done by one goroutine.
+// running is a loop that runs. All but follow and work is done by one goroutine. Its times are those of time.Now, which go on
+// evenly whatever the clock on the wall does.
 type running struct {
 	*Loop
+	all       sync.WaitGroup
 	scheduler *Scheduler
 	streams   map[imagestream.Key]*imagestream.ImageStream
-	waiting   map[imagestream.Key]time.Time // streams that need an import, and from when on it is tried
-	busy      map[imagestream.Key]bool      // those whose needs are being imported
 	changes   chan change
 	results   chan result
-	turns     []Turn // handed out, and not begun
-	free      int
+	reports   chan error
+
+	store   storeState
+	pending []*job // that were fetched and could not be written, by when they are tried again
 }
 
-// change is a stream that was written, or all that there are.
-type change struct {
-	key    imagestream.Key
-	stream *imagestream.ImageStream // nil if it is gone
-	all    map[imagestream.Key]*imagestream.ImageStream
-}
-
-// job is an import: of a turn, or of what a stream needs.
+// job is the import of a turn.
 type job struct {
-	key    imagestream.Key
-	turn   Turn
-	needed bool
-	imp    *imagestream.ImageStreamImport
+	turn    Turn
+	waits   bool // it waits for the store, and holds its registry's share no more
+	stream  *imagestream.ImageStream
+	session *importer.Session // once it is fetched
+	fetched time.Time
+	stalls  backoff
+	until   time.Time // not before that it is tried again
+	// probes tells that it shows how a failing store is, fresh that it was let through for that with nothing fetched.
+	probes, fresh bool
 }
 
 // result is what came of a job.
 type result struct {
-	job
+	*job
 	done *imagestream.ImageStreamImport
-	errs map[string]error // of the registries, by their words
 	err  error
+	// store tells that err is the store's, and no fault of the stream.
+	store bool
 }
 
-func (r *running) now() time.Time {
-	if now := r.Importer.Engine.Now; now != nil {
-		return now()
-	}
-	return time.Now()
-}
-
-// watch tells all changes: first all that there is, and again when it was too slow.
-func (r *running) watch(ctx context.Context) error {
-	for {
-		version, err := r.list(ctx)
-		if err != nil {
-			return cmp.Or(ctx.Err(), err)
-		}
-		opts := imagestream.WatchOptions{Namespace: r.Namespace, ResourceVersion: version}
-		for c, err := range r.Importer.Engine.Store.WatchImageStreams(ctx, opts) {
-			if err != nil {
-				break
-			}
-			told := change{key: c.Object.Key(), stream: c.Object}
-			switch c.Type {
-			case imagestream.Deleted:
-				told.stream = nil
-			case imagestream.Added, imagestream.Modified:
-			default:
-				continue
-			}
-			if !r.tell(ctx, told) {
-				break
-			}
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (r *running) list(ctx context.Context) (version string, err error) {
-	all := map[imagestream.Key]*imagestream.ImageStream{}
-	opts := imagestream.ListOptions{Namespace: r.Namespace}
-	for {
-		page, err := r.Importer.Engine.Store.ListImageStreams(ctx, opts)
-		if err != nil {
-			return "", err
-		}
-		for i := range page.Items {
-			all[page.Items[i].Key()] = &page.Items[i]
-		}
-		if opts.Continue = page.Metadata.Continue; opts.Continue == "" {
-			r.tell(ctx, change{all: all})
-			return page.Metadata.ResourceVersion, nil
-		}
-	}
-}
-
-func (r *running) tell(ctx context.Context, c change) bool {
-	select {
-	case r.changes <- c:
-		return true
-	case <-ctx.Done():
-		return false
+func (r *running) report(err error) {
+	if r.Failed != nil {
+		r.Failed(err)
 	}
 }
 
@@ -183,130 +133,193 @@ func (r *running) changed(c change) {
 func (r *running) set(key imagestream.Key, stream *imagestream.ImageStream) {
 	if stream == nil {
 		delete(r.streams, key)
-		delete(r.waiting, key)
+		delete(r.store.suspects, key)
 		r.scheduler.Remove(key)
 		return
 	}
 	r.streams[key] = stream
-	r.scheduler.Set(stream, r.now())
-	if importer.NeedsImport(stream).Import == nil {
-		delete(r.waiting, key)
-	} else if _, ok := r.waiting[key]; !ok {
-		r.waiting[key] = r.now()
+	err := guard(func() error {
+		r.scheduler.Set(stream, time.Now())
+		return nil
+	})
+	if err != nil {
+		r.scheduler.Remove(key)
+		if r.Imported != nil {
+			r.Imported(key, nil, err)
+		}
 	}
 }
 
-// start starts imports, as many as there are workers free.
-func (r *running) start(ctx context.Context, all *sync.WaitGroup) {
-	for r.free > 0 {
-		j, ok := r.next()
-		if !ok {
+// guard calls do and returns a panic of it as an error.
+func guard(do func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p, ok := v.(*importer.Panic)
+			if !ok {
+				p = &importer.Panic{Value: v, Stack: debug.Stack()}
+			}
+			err = p
+		}
+	}()
+	return do()
+}
+
+// start begins what may begin.
+func (r *running) start(ctx context.Context) {
+	for {
+		j := r.next(time.Now())
+		if j == nil {
 			return
 		}
-		r.free--
-		all.Go(func() { r.work(ctx, j) })
-	}
-}
-
-// next returns the next import: what a stream waits for comes before what is scheduled.
-func (r *running) next() (job, bool) {
-	now := r.now()
-	var first imagestream.Key
-	found := false
-	for key, from := range r.waiting {
-		if !r.busy[key] && !from.After(now) && (!found || key.Compare(first) < 0) {
-			first, found = key, true
-		}
-	}
-	if found {
-		r.busy[first] = true
-		delete(r.waiting, first)
-		need := importer.NeedsImport(r.streams[first]).Import
-		need.Metadata.ResourceVersion = "" // whatever it has become
-		return job{key: first, needed: true, imp: need}, true
-	}
-	if len(r.turns) == 0 {
-		r.turns = r.scheduler.Due(now, atOnce)
-	}
-	for len(r.turns) > 0 {
-		turn := r.turns[0]
-		r.turns = r.turns[1:]
-		if stream := r.streams[turn.Stream]; stream != nil {
-			if imp := turn.Import(stream); imp != nil {
-				return job{key: turn.Stream, turn: turn, imp: imp}, true
+		r.all.Go(func() {
+			res := r.work(ctx, j)
+			select {
+			case r.results <- res:
+			case <-ctx.Done():
 			}
-		}
-	}
-	return job{}, false
-}
-
-// work imports.
-func (r *running) work(ctx context.Context, j job) {
-	var mu sync.Mutex
-	res := result{job: j, errs: map[string]error{}}
-	trace := &importer.Trace{Answered: func(_ importer.Question, a importer.Answer) {
-		if a.Err != nil {
-			mu.Lock()
-			defer mu.Unlock()
-			res.errs[a.Err.Error()] = a.Err
-		}
-	}}
-	res.done, res.err = r.Importer.Import(importer.WithTrace(ctx, trace), j.imp)
-	select {
-	case r.results <- res:
-	case <-ctx.Done():
+		})
 	}
 }
 
-// imported takes in what came of an import.
-func (r *running) imported(res result) {
-	r.free++
-	now := r.now()
-	if res.needed {
-		delete(r.busy, res.key)
-		if stream := r.streams[res.key]; stream != nil && res.err != nil && !errors.Is(res.err, imagestream.ErrInvalid) {
-			r.waiting[res.key] = now.Add(firstRetry)
+// next returns a job that may begin, nil if there is none. What waits only for the store comes first.
+func (r *running) next(now time.Time) *job {
+	failing := r.store.failures > 0
+	if failing && r.store.until.After(now) {
+		return nil
+	}
+	if len(r.pending) > 0 && !r.pending[0].until.After(now) && !r.store.probed {
+		j := r.pending[0]
+		r.pending = r.pending[1:]
+		j.probes = failing
+		r.store.probed = failing
+		return j
+	}
+	if failing && len(r.pending) > 0 && now.Sub(r.store.fresh) < betweenFresh {
+		return nil
+	}
+	turn, ok := r.scheduler.turn(now)
+	if !ok {
+		return nil
+	}
+	if failing {
+		r.store.fresh = now
+		r.store.until = now.Add(r.store.failures.wait())
+	}
+	return &job{turn: turn, stream: r.streams[turn.Stream], fresh: failing}
+}
+
+// work imports, from where the job stands.
+func (r *running) work(ctx context.Context, j *job) (res result) {
+	res.job = j
+	res.err = guard(func() error {
+		if j.session == nil {
+			imp := j.turn.Import(j.stream)
+			if imp == nil {
+				return nil
+			}
+			session, err := r.Importer.Begin(ctx, imp)
+			if err != nil {
+				res.store = isStores(err)
+				return err
+			}
+			if err := session.Fetch(ctx); err != nil {
+				return err
+			}
+			j.session, j.fetched = session, time.Now()
+		}
+		done, err := j.session.Write(ctx)
+		if err != nil {
+			res.store = isStores(err)
+			return err
+		}
+		res.done = done
+		return nil
+	})
+	return res
+}
+
+// isStores reports whether an error of reading or writing a stream is the store's, and not of that stream.
+func isStores(err error) bool {
+	for _, class := range []error{imagestream.ErrInvalid, imagestream.ErrNotFound, imagestream.ErrConflict, imagestream.ErrTooLarge} {
+		if errors.Is(err, class) {
+			return false
+		}
+	}
+	return true
+}
+
+// finished takes in what came of a job.
+func (r *running) finished(res result) {
+	now := time.Now()
+	if res.probes {
+		r.store.probed = false
+	}
+	if !res.waits {
+		r.scheduler.giveBack(res.turn)
+	}
+	if res.store {
+		r.stalled(res, now)
+		return
+	}
+	if res.done != nil {
+		r.store.answered(res.turn.Stream)
+	}
+	failures := map[string]error{}
+	if res.done != nil {
+		for _, e := range importer.Failures(res.done) {
+			failures[e.Tag] = e
 		}
 	}
 	for _, tag := range res.turn.Tags {
-		r.scheduler.Done(res.key, tag, res.failure(tag), now)
+		err := res.err
+		if err == nil {
+			err = failures[tag]
+		}
+		r.scheduler.Done(res.turn.Stream, tag, err, now)
 	}
-	if r.Imported != nil {
-		r.Imported(res.key, res.done, res.err)
+	if r.Imported != nil && (res.done != nil || res.err != nil) {
+		r.Imported(res.turn.Stream, res.done, res.err)
 	}
 }
 
-// failure returns why a tag was not imported, nil if it was.
-func (res *result) failure(tag string) error {
-	if res.err != nil {
-		return res.err
+// stalled takes in that the store failed a job. What was fetched is kept for an interval, so that only the write is tried again.
+func (r *running) stalled(res result, now time.Time) {
+	r.store.failed(res.turn.Stream, res.probes || res.fresh, now)
+	res.probes, res.fresh = false, false
+	r.report(fmt.Errorf("import of image stream %s: %w", res.turn.Stream, res.err))
+	if res.session == nil || now.Sub(res.fetched) > r.scheduler.opts.Interval {
+		r.scheduler.stalled(res.turn, now)
+		return
 	}
-	for i, image := range res.imp.Spec.Images {
-		if image.To.Name != tag {
-			continue
-		}
-		if s := res.done.Status.Images[i].Status; s.Status != imagestream.StatusSuccess {
-			return cmp.Or(res.errs[s.Message], importer.ErrFailed)
-		}
-	}
-	return nil
+	j := res.job
+	j.until, j.waits = now.Add(j.stalls.next()), true
+	at, _ := slices.BinarySearchFunc(r.pending, j.until, func(p *job, until time.Time) int { return p.until.Compare(until) })
+	r.pending = slices.Insert(r.pending, at, j)
 }
 
 // pause returns how long nothing is to be done.
 func (r *running) pause() time.Duration {
 	const longest = time.Hour
-	if r.free == 0 {
-		return longest
+	now := time.Now()
+	wake := now.Add(longest)
+	if next, ok := r.scheduler.Next(); ok && next.Before(wake) {
+		wake = next
 	}
-	now := r.now()
-	pause := longest
-	if next, ok := r.scheduler.Next(); ok {
-		pause = min(pause, next.Sub(now))
+	if r.store.failures > 0 && len(r.pending) > 0 {
+		wake = later(wake, r.store.fresh.Add(betweenFresh))
 	}
-	for key, from := range r.waiting {
-		if !r.busy[key] {
-			pause = min(pause, from.Sub(now))
-		}
+	if len(r.pending) > 0 && !r.store.probed && r.pending[0].until.Before(wake) {
+		wake = r.pending[0].until
 	}
-	return max(pause, 0)
+	if r.store.failures > 0 {
+		wake = later(wake, r.store.until)
+	}
+	return max(wake.Sub(now), 0)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

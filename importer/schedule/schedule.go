@@ -1,45 +1,51 @@
-// Package schedule says when scheduled tags are imported again.
+// Package schedule says when tags are imported, and imports them.
 //
-// A [Scheduler] is for new users: each tag has its own time, which nothing but its import moves. A stream that changes often is
-// imported all the same, a tag that has to wait keeps its turn, what fails is asked for less often, by what the failure was,
-// and no registry waits for another one. It takes the time as an argument and does nothing by itself:
+// A [Scheduler] keeps when each tag is due. A stream that changes often is imported all the same, a tag that has
+// to wait keeps its turn, what fails is asked for less often, by what the failure was, and no registry waits
+// for another one. It takes the time as an argument and does nothing by itself:
 //
 //	s.Set(stream, now)                    when a stream is created or changes
 //	for _, turn := range s.Due(now, 10)   what to import now
 //	s.Done(turn.Stream, tag, err, now)    what came of a tag
 //	s.Next()                              when to ask again
 //
-// A [Loop] does it all, with an importer and a store: it watches streams, imports what they wait for, and what is due.
+// A [Loop] does it all, with an importer and a store: it watches streams and imports what they wait for and what
+// is due. Each registry has a share of its own, so that one that hangs or asks to be left alone delays nothing
+// but its own tags. A store that fails is asked again after a pause, and costs no registry a request.
 //
-// A [Ring], its [Settings] and [Replay] are what the real controller does: a wheel of slots that goes round once in an interval.
-// They are pure, and there to predict or to imitate it. Rules: ops schedule.ops, schedule.options, schedule.timeline.
+// # Differences from OpenShift
+//
+// The real controller keeps streams in a wheel of slots: a stream that changes at least once in an interval is
+// never imported, and one that is skipped waits for a whole round. It tries a tag that is not scheduled once,
+// whatever the failure is; [Options.NoRetry] does the same.
 package schedule
 
 import (
-	"cmp"
 	"container/heap"
-	"errors"
-	"hash/fnv"
 	"iter"
 	"slices"
 	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
-	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Options are how a [Scheduler] goes about. The zero value is fine.
+// Options are the settings of a [Scheduler]. The zero value is fine.
 type Options struct {
-	// Interval is how long after an import a tag is due again; 0 is 15 minutes, as the real system has it.
+	// Interval is how long after an import a tag is due again; 0 is 15 minutes, as in the real system.
 	Interval time.Duration
-	// TagInterval, if not nil, is the interval of a tag; 0 is Interval.
+	// TagInterval, if not nil, returns the interval of a tag; 0 is Interval.
 	TagInterval func(stream imagestream.Key, tag imagestream.TagReference) time.Duration
 	// Jitter is the part of an interval by which turns are spread; 0 is a tenth, less than 0 none. It goes by names and
 	// turns, not by chance.
 	Jitter float64
 	// MaxBackoff is the longest that a tag waits that fails; 0 is 6 hours.
 	MaxBackoff time.Duration
+	// Needs also hands out what streams wait for by [importer.NeedsImport], before anything that is scheduled, and
+	// the tags that are not scheduled and whose registry did not answer, with back-off. A [Loop] sets it.
+	Needs bool
+	// NoRetry does not hand out a tag again that is not scheduled and failed, as in the real system.
+	NoRetry bool
 }
 
 const (
@@ -54,75 +60,53 @@ const (
 type Turn struct {
 	Stream imagestream.Key
 	Host   string
-	// Tags are due, in order of their names; Due is when the first of them was.
+	// Tags are due, in the order of their names; Due is when the first of them was. What a stream waits for is due an
+	// interval before it is asked for.
 	Tags []string
 	Due  time.Time
+	// Whole is the turn of all that a stream needs, its repository too. Its only tag is "".
+	Whole bool
 }
 
-// Import returns what to import, nil if the stream has none of the tags any more.
+// Import returns what to import, nil if the stream has none of the tags any more. It is for any version of the stream.
 func (t Turn) Import(stream *imagestream.ImageStream) *imagestream.ImageStreamImport {
-	return importer.ImportOf(stream, t.Tags...)
+	if !t.Whole {
+		return importer.ImportOf(stream, t.Tags...)
+	}
+	imp := importer.NeedsImport(stream).Import
+	if imp != nil {
+		imp.Metadata.ResourceVersion = ""
+	}
+	return imp
 }
 
 // Scheduler keeps when the tags of streams are due. It is not for concurrent use. Each call takes time that grows with the tags
 // that it is about, and with the logarithm of all.
 type Scheduler struct {
 	opts    Options
+	share   int // how many turns of a host may be out at a time; 0 is any number
 	streams map[imagestream.Key]map[string]*entry
 	hosts   map[string]*host
-	order   []string // the hosts by name
-	first   int      // whose turn it is to be first
-}
-
-// entry is a tag.
-type entry struct {
-	stream   imagestream.Key
-	tag      string
-	source   string
-	host     *host
-	interval time.Duration
-	due      time.Time
-	turns    uint64 // that it had
-	failures int    // in a row
-	place    int    // in the heap; -1 while it is being imported
-}
-
-// host is a registry, with its tags by when they are due.
-type host struct {
-	name  string
-	tags  []*entry
-	quiet time.Time // until when it wants to be left alone
-	size  int       // of all its tags
-}
-
-func (h *host) Len() int           { return len(h.tags) }
-func (h *host) Less(i, j int) bool { return before(h.tags[i], h.tags[j]) }
-func (h *host) Swap(i, j int) {
-	h.tags[i], h.tags[j] = h.tags[j], h.tags[i]
-	h.tags[i].place, h.tags[j].place = i, j
-}
-func (h *host) Push(x any) {
-	e := x.(*entry)
-	e.place = len(h.tags)
-	h.tags = append(h.tags, e)
-}
-func (h *host) Pop() any {
-	last := h.tags[len(h.tags)-1]
-	h.tags[len(h.tags)-1] = nil
-	h.tags = h.tags[:len(h.tags)-1]
-	last.place = -1
-	return last
-}
-
-func before(a, b *entry) bool {
-	return cmp.Or(a.due.Compare(b.due), a.stream.Compare(b.stream), cmp.Compare(a.tag, b.tag)) < 0
+	// waiting has the hosts by when something of them is due, ready those of which something is: the first of them has the
+	// next turn.
+	waiting hostQueue
+	ready   ring
+	now     time.Time // of the last turn
+	// compared counts the comparisons of tags and hosts, by which a test holds what a turn costs.
+	compared uint64
 }
 
 // New returns a scheduler without streams.
 func New(opts Options) *Scheduler {
-	opts.Interval = cmp.Or(opts.Interval, defaultInterval)
-	opts.Jitter = cmp.Or(opts.Jitter, defaultJitter)
-	opts.MaxBackoff = cmp.Or(opts.MaxBackoff, defaultMaxBackoff)
+	if opts.Interval == 0 {
+		opts.Interval = defaultInterval
+	}
+	if opts.Jitter == 0 {
+		opts.Jitter = defaultJitter
+	}
+	if opts.MaxBackoff == 0 {
+		opts.MaxBackoff = defaultMaxBackoff
+	}
 	return &Scheduler{opts: opts, streams: map[imagestream.Key]map[string]*entry{}, hosts: map[string]*host{}}
 }
 
@@ -130,24 +114,17 @@ func New(opts Options) *Scheduler {
 // are due within an interval, spread over it; those that are not scheduled any more are gone.
 func (s *Scheduler) Set(stream *imagestream.ImageStream, now time.Time) {
 	key := stream.Key()
+	wanted := s.wanted(stream) // all that can panic, before anything changes
 	have, next := s.streams[key], map[string]*entry{}
-	for _, tag := range stream.Spec.Tags {
-		latest, _ := stream.LatestEvent(tag.Name)
-		if !importer.IsScheduled(tag, latest) {
-			continue
-		}
-		interval := s.opts.Interval
-		if s.opts.TagInterval != nil {
-			interval = cmp.Or(s.opts.TagInterval(key, tag), interval)
-		}
-		e := have[tag.Name]
-		if e == nil || e.source != tag.From.Name {
-			e = s.add(&entry{stream: key, tag: tag.Name, source: tag.From.Name, interval: interval}, now)
+	for _, w := range wanted {
+		e := have[w.tag]
+		if e == nil || e.source != w.source || e.uid != w.uid {
+			e = s.add(&w, now)
 		} else {
-			delete(have, tag.Name)
+			delete(have, w.tag)
+			s.change(e, &w, now)
 		}
-		e.interval = interval
-		next[tag.Name] = e
+		next[w.tag] = e
 	}
 	for _, gone := range have {
 		s.remove(gone)
@@ -168,52 +145,35 @@ func (s *Scheduler) Remove(stream imagestream.Key) {
 }
 
 func (s *Scheduler) add(e *entry, now time.Time) *entry {
-	name := hostOf(e.source)
-	h := s.hosts[name]
-	if h == nil {
-		h = &host{name: name}
-		s.hosts[name] = h
-		i, _ := slices.BinarySearch(s.order, name)
-		s.order = slices.Insert(s.order, i, name)
-	}
-	h.size++
-	e.host = h
+	e.host = s.host(e.source)
+	e.host.size++
 	e.due = now.Add(time.Duration(e.chance() * float64(e.interval)))
-	heap.Push(h, e)
+	if e.behind {
+		e.due = now.Add(-e.interval)
+	}
+	s.push(e)
 	return e
 }
 
+// change takes in what a tag has become.
+func (s *Scheduler) change(e, w *entry, now time.Time) {
+	e.interval, e.scheduled, e.behind, e.generation = w.interval, w.scheduled, w.behind, w.generation
+	switch {
+	case e.place == out:
+	case e.isNew():
+		s.pull(e)
+		e.failures, e.due = 0, now.Add(-e.interval)
+		s.push(e)
+	case e.scheduled && e.place == parked:
+		e.due = now.Add(e.interval)
+		s.push(e)
+	}
+}
+
 func (s *Scheduler) remove(e *entry) {
-	if e.place >= 0 {
-		heap.Remove(e.host, e.place)
-	}
-	if e.host.size--; e.host.size == 0 {
-		delete(s.hosts, e.host.name)
-		s.order = slices.DeleteFunc(s.order, func(name string) bool { return name == e.host.name })
-	}
-}
-
-// hostOf returns the registry of a pull spec.
-func hostOf(source string) string {
-	r, err := pullspec.Parse(source)
-	if err != nil {
-		return ""
-	}
-	return r.DockerClientDefaults().Registry
-}
-
-// chance is a number from 0 to 1 for this turn of the tag.
-func (e *entry) chance() float64 {
-	h := fnv.New64a()
-	for _, part := range []string{e.stream.Namespace, e.stream.Name, e.tag, string(rune(e.turns))} {
-		h.Write([]byte(part))
-		h.Write([]byte{0})
-	}
-	x := h.Sum64()
-	x ^= x >> 33 // the lower bits of neighbours differ, the upper ones hardly
-	x *= 0xff51afd7ed558ccd
-	x ^= x >> 33
-	return float64(x>>11) / (1 << 53)
+	s.pull(e)
+	e.host.size--
+	s.settle(e.host)
 }
 
 // Due hands out what is due, at most so many tags, 0 for all: one registry after the other has a turn, so that none waits for
@@ -223,96 +183,112 @@ func (s *Scheduler) Due(now time.Time, most int) []Turn {
 	type group struct {
 		stream imagestream.Key
 		host   string
+		whole  bool
 	}
 	places := map[group]int{}
-	handed := 0
-	hosts := slices.Concat(s.order[s.first%max(len(s.order), 1):], s.order[:s.first%max(len(s.order), 1)])
-	for len(hosts) > 0 {
-		hosts = slices.DeleteFunc(hosts, func(name string) bool {
-			h := s.hosts[name]
-			if most > 0 && handed >= most || len(h.tags) == 0 || h.tags[0].due.After(now) || h.quiet.After(now) {
-				return true
-			}
-			e := heap.Pop(h).(*entry)
-			handed++
-			key := group{e.stream, name}
-			at, ok := places[key]
-			if !ok {
-				at = len(turns)
-				places[key] = at
-				turns = append(turns, Turn{Stream: e.stream, Host: name, Due: e.due})
-			}
-			turns[at].Tags = append(turns[at].Tags, e.tag)
-			return false
-		})
+	for handed := 0; most <= 0 || handed < most; handed++ {
+		h := s.first(now)
+		if h == nil {
+			break
+		}
+		e := h.tags[0]
+		s.handOut(e)
+		s.had(h)
+		key := group{e.stream, h.name, e.tag == whole}
+		at, ok := places[key]
+		if !ok {
+			at = len(turns)
+			places[key] = at
+			turns = append(turns, Turn{Stream: e.stream, Host: h.name, Due: e.due, Whole: e.tag == whole})
+		}
+		turns[at].Tags = append(turns[at].Tags, e.tag)
 	}
-	s.first++ // who came first comes last
 	for i := range turns {
 		slices.Sort(turns[i].Tags)
 	}
 	return turns
 }
 
+// turn hands out all that is due of one stream at one registry, which has one turn of its share less until it is given back.
+func (s *Scheduler) turn(now time.Time) (Turn, bool) {
+	h := s.first(now)
+	if h == nil {
+		return Turn{}, false
+	}
+	e := h.tags[0]
+	t := Turn{Stream: e.stream, Host: h.name, Due: e.due, Whole: e.tag == whole, Tags: []string{e.tag}}
+	s.handOut(e)
+	for _, other := range s.streams[e.stream] {
+		if !t.Whole && other.host == h && other.place >= 0 && other.tag != whole && !other.due.After(now) {
+			t.Tags = append(t.Tags, other.tag)
+			s.handOut(other)
+		}
+	}
+	slices.Sort(t.Tags)
+	h.busy++
+	s.had(h)
+	return t, true
+}
+
+// giveBack ends a turn.
+func (s *Scheduler) giveBack(t Turn) {
+	h := s.hosts[t.Host]
+	h.busy--
+	s.settle(h)
+}
+
+// stalled puts the tags of a turn back of which nothing came because of the store.
+func (s *Scheduler) stalled(t Turn, now time.Time) {
+	for _, tag := range t.Tags {
+		if e := s.streams[t.Stream][tag]; e != nil && e.place == out {
+			e.due = now.Add(e.stalls.next())
+			s.push(e)
+		}
+	}
+}
+
 // Done says what came of a tag that was handed out: nil, or why it could not be imported. It is due again after its interval; if
 // the registry did not answer, after a minute, and twice as long each time; if it has no such image, or will not show it,
-// after twice the interval each time. When a registry asks to be left alone, all its tags wait.
+// after twice the interval each time. When a registry asks to be left alone, all its tags wait. A tag that is not scheduled is
+// due again only if the registry did not answer.
 func (s *Scheduler) Done(stream imagestream.Key, tag string, err error, now time.Time) {
 	e := s.streams[stream][tag]
-	if e == nil || e.place >= 0 {
+	if e == nil || e.place != out {
 		return
 	}
 	e.turns++
+	e.stalls = 0
 	wait := e.interval
 	if err == nil {
 		e.failures = 0
 	} else {
 		wait = s.backoff(e, err, now)
 	}
-	if jitter := max(s.opts.Jitter, 0); jitter > 0 {
-		wait += time.Duration((e.chance() - 0.5) * jitter * float64(wait))
+	switch {
+	case e.isNew():
+		e.due = now.Add(-e.interval)
+	case !e.scheduled && (err == nil || s.opts.NoRetry || !isTemporary(err)):
+		e.place = parked
+		return
+	default:
+		if jitter := max(s.opts.Jitter, 0); jitter > 0 {
+			wait += time.Duration((e.chance() - 0.5) * jitter * float64(wait))
+		}
+		e.due = now.Add(wait)
 	}
-	e.due = now.Add(wait)
-	heap.Push(e.host, e)
+	s.push(e)
 }
 
-func (s *Scheduler) backoff(e *entry, err error, now time.Time) time.Duration {
-	first := 2 * e.interval
-	var failure *importer.RegistryError
-	if errors.As(err, &failure) {
-		if failure.IsTemporary() {
-			first = min(firstRetry, e.interval)
-		}
-		if until := now.Add(failure.RetryAfter); failure.RetryAfter > 0 && until.After(e.host.quiet) {
-			e.host.quiet = until
-		}
-	}
-	wait := first
-	for range e.failures {
-		if wait *= 2; wait > s.opts.MaxBackoff {
-			break
-		}
-	}
-	e.failures++
-	return min(wait, max(s.opts.MaxBackoff, e.interval))
-}
-
-// Next returns when something is due that is not being imported, and whether there is anything.
+// Next returns when something is due that is not being imported, and whether there is anything. A time that has passed means at
+// once.
 func (s *Scheduler) Next() (time.Time, bool) {
-	var next time.Time
-	found := false
-	for _, h := range s.hosts {
-		if len(h.tags) == 0 {
-			continue
-		}
-		due := h.tags[0].due
-		if h.quiet.After(due) {
-			due = h.quiet
-		}
-		if !found || due.Before(next) {
-			next, found = due, true
-		}
+	if h := s.first(s.now); h != nil {
+		return h.when(), true
 	}
-	return next, found
+	if len(s.waiting) == 0 {
+		return time.Time{}, false
+	}
+	return s.waiting[0].when(), true
 }
 
 // Upcoming yields each tag with when it is due, the next first, as things are now.
@@ -329,7 +305,7 @@ func (s *Scheduler) Upcoming() iter.Seq[Turn] {
 			return 1
 		})
 		for _, e := range all {
-			if !yield(Turn{Stream: e.stream, Host: e.host.name, Tags: []string{e.tag}, Due: e.due}) {
+			if !yield(Turn{Stream: e.stream, Host: e.host.name, Tags: []string{e.tag}, Due: e.due, Whole: e.tag == whole}) {
 				return
 			}
 		}
@@ -342,8 +318,29 @@ func (s *Scheduler) Cost() map[string]float64 {
 	cost := map[string]float64{}
 	for _, tags := range s.streams {
 		for _, e := range tags {
-			cost[e.host.name] += float64(time.Hour) / float64(e.interval)
+			if e.scheduled {
+				cost[e.host.name] += float64(time.Hour) / float64(e.interval)
+			}
 		}
 	}
 	return cost
+}
+
+// push puts a tag among those that wait for their time.
+func (s *Scheduler) push(e *entry) {
+	heap.Push(e.host, e)
+	s.settle(e.host)
+}
+
+// pull takes a tag out of those that wait.
+func (s *Scheduler) pull(e *entry) {
+	if e.place >= 0 {
+		heap.Remove(e.host, e.place)
+	}
+	e.place = parked
+}
+
+func (s *Scheduler) handOut(e *entry) {
+	s.pull(e)
+	e.place, e.asked = out, e.generation
 }

@@ -47,8 +47,8 @@ func Example() {
 	next, ok := s.Next()
 	fmt.Println(next.Sub(now), ok)
 	// Output:
-	// ghcr.io [base] ghcr.io/org/base:1
 	// quay.io [v1] quay.io/org/app:v1
+	// ghcr.io [base] ghcr.io/org/base:1
 	// 15m0s true
 }
 

@@ -1,0 +1,158 @@
+package schedule
+
+import (
+	"cmp"
+	"errors"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/importer"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+// entry is a tag.
+type entry struct {
+	stream   imagestream.Key
+	uid      string
+	tag      string
+	source   string
+	host     *host
+	interval time.Duration
+	// scheduled tags have turns for ever; others until nothing is left to be done for them.
+	scheduled bool
+	// behind tells that the stream waits for the tag's import. It does so for a generation of the tag, and asked is the one that
+	// was handed out last: what came of that shows in the stream only later.
+	behind            bool
+	generation, asked int64
+	due               time.Time
+	turns             uint64 // that it had
+	failures          int    // in a row
+	stalls            backoff
+	place             int // in the heap of its host, or out or parked
+}
+
+// Places of a tag that does not wait for its time.
+const (
+	out    = -1 // it is being imported
+	parked = -2 // nothing is to be done until it changes
+)
+
+// whole is the tag of all that a stream needs.
+const whole = ""
+
+// noGeneration is the generation of a tag that has none, and neverAsked that of one that was never handed out.
+const (
+	noGeneration = -1
+	neverAsked   = -2
+)
+
+// isNew reports whether the stream waits for an import of the tag that was not handed out yet.
+func (e *entry) isNew() bool { return e.behind && e.generation != e.asked }
+
+// wanted returns the tags of a stream that are to be imported now, or some time.
+func (s *Scheduler) wanted(stream *imagestream.ImageStream) []entry {
+	var all []entry
+	behind := map[string]bool{}
+	if s.opts.Needs {
+		if imp := importer.NeedsImport(stream).Import; imp != nil && imp.Spec.Repository != nil {
+			all = append(all, entry{tag: whole, source: imp.Spec.Repository.From.Name, interval: s.opts.Interval, behind: true, generation: noGeneration})
+		} else if imp != nil {
+			for _, image := range imp.Spec.Images {
+				behind[image.To.Name] = true
+			}
+		}
+	}
+	histories := map[string]tagevent.History{}
+	for _, h := range stream.Status.Tags {
+		histories[h.Tag] = h
+	}
+	for _, tag := range stream.Spec.Tags {
+		if !importer.IsImportable(tag) {
+			continue
+		}
+		h := histories[tag.Name]
+		latest, _ := h.Latest()
+		scheduled := importer.IsScheduled(tag, latest)
+		if !scheduled && !behind[tag.Name] && !(s.opts.Needs && !s.opts.NoRetry && hasFailed(h)) {
+			continue
+		}
+		e := entry{tag: tag.Name, source: tag.From.Name, interval: s.opts.Interval, scheduled: scheduled, behind: behind[tag.Name], generation: noGeneration}
+		if s.opts.TagInterval != nil {
+			e.interval = cmp.Or(s.opts.TagInterval(stream.Key(), tag), e.interval)
+		}
+		if tag.Generation != nil {
+			e.generation = *tag.Generation
+		}
+		all = append(all, e)
+	}
+	for i := range all {
+		all[i].stream, all[i].uid, all[i].asked = stream.Key(), stream.Metadata.UID, neverAsked
+	}
+	return all
+}
+
+// hasFailed reports whether the last import of a tag failed so that another one may not. What kind of failure it was, only the
+// importer knew: to the API it is an internal error.
+func hasFailed(h tagevent.History) bool {
+	return slices.ContainsFunc(h.Conditions, func(c tagevent.Condition) bool {
+		return c.Type == tagevent.ImportSuccess && c.Status == tagevent.ConditionFalse && c.Reason == string(imagestream.ReasonInternalError)
+	})
+}
+
+// isTemporary reports whether an import that failed is worth another try without a change of the stream.
+func isTemporary(err error) bool {
+	var failure *importer.RegistryError
+	if errors.As(err, &failure) {
+		return failure.IsTemporary()
+	}
+	for _, final := range []error{imagestream.ErrInvalid, imagestream.ErrTooLarge, importer.ErrFailed} {
+		if errors.Is(err, final) {
+			return false
+		}
+	}
+	var tag *importer.TagError
+	return !errors.As(err, &tag)
+}
+
+// backoff counts a failure, and returns how long the tag waits.
+func (s *Scheduler) backoff(e *entry, err error, now time.Time) time.Duration {
+	first := 2 * e.interval
+	var failure *importer.RegistryError
+	if errors.As(err, &failure) && failure.RetryAfter > 0 {
+		if until := now.Add(failure.RetryAfter); until.After(e.host.quiet) {
+			e.host.quiet = until
+			s.settle(e.host)
+		}
+	}
+	if failure != nil && failure.IsTemporary() || !e.scheduled {
+		first = min(firstRetry, e.interval)
+	}
+	wait := first
+	for range e.failures {
+		if wait *= 2; wait > s.opts.MaxBackoff {
+			break
+		}
+	}
+	e.failures++
+	return min(wait, max(s.opts.MaxBackoff, e.interval))
+}
+
+func before(a, b *entry) bool {
+	return cmp.Or(a.due.Compare(b.due), a.stream.Compare(b.stream), cmp.Compare(a.tag, b.tag)) < 0
+}
+
+// chance is a number from 0 to 1 for this turn of the tag.
+func (e *entry) chance() float64 {
+	h := fnv.New64a()
+	for _, part := range []string{e.stream.Namespace, e.stream.Name, e.tag, string(rune(e.turns))} {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	x := h.Sum64()
+	x ^= x >> 33 // the lower bits of neighbours differ, the upper ones hardly
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	return float64(x>>11) / (1 << 53)
+}
