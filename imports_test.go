@@ -54,7 +54,7 @@ var graph = map[string][]string{
 	"importer/keyring":       {"importer", "internal/foreign"},
 	"importer/polite":        {"importer", reference, digest},
 	"importer/registries":    {"imagestream", "imagestream/pullspec", reference},
-	"importer/schedule":      {"imagestream", "imagestream/pullspec", "importer"},
+	"importer/schedule":      {"imagestream", "imagestream/pullspec", "importer", "tagevent"},
 	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},
 	"fakes/storetest":        {"imagestream", "tagevent"},
 	"fakes/registrytest":     {"imagestream", "imagestream/write", "importer", "fakes", reference, digest},

@@ -43,4 +43,8 @@ while read -r dir pkg; do
 	done
 done <"$log/rapid"
 (cd "$root/adapters/etcd" && CHAOS=${CHAOS:-100} go test -count 1 -v -timeout 120m -run 'TestChaos$' . | grep -v '^{')
+for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
+	(cd "$root" && SEED=$seed LOOP_STREAMS=5000 LOOP_HOURS=24 go test -count 1 -timeout 60m ./importer/schedule -run '^TestGoodStreamsKeepTheirSchedule$' >/dev/null)
+	echo "loop, seed $seed: 5000 streams for 24 hours beside hosts that hang, wait and fail, no good one late"
+done
 echo "torture: $(wc -l <"$log/targets") fuzz targets of $FUZZTIME, $(($(wc -l <"$log/rapid") * 3)) rapid runs, no finding"
