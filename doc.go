@@ -17,7 +17,7 @@
 //	imagestream/describe  texts, tables and pictures for people
 //	imagestream/prune     what nobody needs any more
 //	imagestream/client    what people do with streams, one method for each thing, on any Store
-//	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup
+//	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup, adm prune images
 //	tagevent              the history of one tag
 //	importer              the Registry port; planning, fetching and applying imports
 //	importer/polite       wrappers that spare registries
@@ -38,6 +38,7 @@
 //	examples/streams      streams in a file, in the words of oc
 //	examples/rewrite      exact images into manifests, for pipelines
 //	examples/webhook      exact images at admission
+//	examples/prune        what nobody needs any more, removed from a store and a registry
 //
 // The core is pure: a function lists what it needs to know, the caller reads that, a second function
 // computes, the caller writes. No clock, context, log or goroutine is in it, arguments are never changed, and

@@ -34,7 +34,7 @@ var graph = map[string][]string{
 	"imagestream/view":     {"imagestream", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
 	"imagestream/inspect":  {"imagestream", "imagestream/pullspec", "tagevent"},
 	"imagestream/edit":     {"imagestream", "imagestream/inspect", "imagestream/pullspec", "tagevent"},
-	"imagestream/prune":    {"imagestream", "imagestream/manifest", "imagestream/pullspec", "tagevent", "internal/podspec"},
+	"imagestream/prune":    {"imagestream", "imagestream/describe", "imagestream/manifest", "imagestream/pullspec", "tagevent", "internal/podspec"},
 	"imagestream/describe": {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "imagestream/inspect"},
 	"imagestream/rest": {
 		"imagestream", "imagestream/edit", "imagestream/manifest", "imagestream/pullspec", "imagestream/view", "imagestream/write", "importer",
@@ -43,7 +43,7 @@ var graph = map[string][]string{
 	"imagestream/client": {"imagestream", "imagestream/edit", "imagestream/inspect", "imagestream/pullspec", "imagestream/rest", "importer", "tagevent"},
 	"imagestream/oc": {
 		"imagestream", "imagestream/pullspec", "imagestream/inspect", "imagestream/edit", "imagestream/describe", "imagestream/rest", "importer",
-		"internal/podspec",
+		"internal/podspec", "imagestream/prune",
 	},
 	"lookup/trigger": {"lookup", "imagestream", "imagestream/pullspec", "tagevent", "internal/podspec"},
 	"lookup":         {"imagestream", "imagestream/pullspec", "imagestream/manifest", "tagevent", "internal/podspec"},

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 )
@@ -89,6 +90,44 @@ func FuzzAllowlist(f *testing.F) {
 		}
 		if !list.WithRepositories(spec).Allows(spec, imagestream.TransportAny) && everything {
 			t.Errorf("%q is not allowed though its repository is", spec)
+		}
+	})
+}
+
+// plainMeta is ObjectMeta without its methods: encoding/json knows its members alone.
+type plainMeta imagestream.ObjectMeta
+
+// FuzzMetadataJSON compares the metadata's own encoding with encoding/json's, and reads it again.
+func FuzzMetadataJSON(f *testing.F) {
+	f.Add(`{"name":"app","creationTimestamp":"2024-01-01T00:00:00Z","ownerReferences":[{"controller":true}],"finalizers":["a","b"]}`, "key", "a \"b\" <&>\u2028\n\t\b\f\x01\x7fä\xff")
+	f.Add(`{"deletionTimestamp":null,"deletionGracePeriodSeconds":0,"generation":-3,"managedFields":[{"manager":"m","time":"2024-01-01T00:00:00Z","fieldsV1":{"f:a": {}}}]}`, "\\", "")
+	f.Add(`{"labels":{},"annotations":{"z":"","a":"b"},"selfLink":"/x","managedFields":[{"fieldsV1":null}],"ownerReferences":[{}]}`, "a/b", "{}")
+	f.Fuzz(func(t *testing.T, text, key, value string) {
+		var m imagestream.ObjectMeta
+		if json.Unmarshal([]byte(text), &m) != nil {
+			return
+		}
+		m.Unknown = nil
+		m.GenerateName = value
+		m.Labels = map[string]string{key: value, value: key, "": "", "z": "z"}
+		want, wantErr := json.Marshal(plainMeta(m))
+		got, err := json.Marshal(m)
+		if (err == nil) != (wantErr == nil) || string(got) != string(want) {
+			t.Fatalf("%s, %v\nwant %s, %v", got, err, want, wantErr)
+		}
+		if err != nil {
+			return
+		}
+		var again imagestream.ObjectMeta
+		if err := json.Unmarshal(got, &again); err != nil {
+			t.Fatalf("%s: %v", got, err)
+		}
+		if third, err := json.Marshal(again); err != nil || utf8.ValidString(key+value) && string(third) != string(got) {
+			t.Fatalf("%s is read as %s, %v", got, third, err)
+		}
+		m.Unknown = map[string]json.RawMessage{key: nil, "b": json.RawMessage(`{"a": [1]}`)}
+		if whole, err := json.Marshal(m); err != nil || !json.Valid(whole) {
+			t.Fatalf("%s, %v", whole, err)
 		}
 	})
 }

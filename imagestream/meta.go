@@ -58,31 +58,6 @@ type ObjectMeta struct {
 // knownMeta is ObjectMeta without its methods.
 type knownMeta ObjectMeta
 
-// MarshalJSON writes the members of m, the unknown ones last, in name order.
-func (m ObjectMeta) MarshalJSON() ([]byte, error) {
-	b, err := json.Marshal(knownMeta(m))
-	if err != nil || len(m.Unknown) == 0 {
-		return b, err
-	}
-	b = b[:len(b)-1]
-	for _, name := range slices.Sorted(maps.Keys(m.Unknown)) {
-		if len(b) > 1 {
-			b = append(b, ',')
-		}
-		key, err := json.Marshal(name)
-		if err != nil {
-			return nil, err
-		}
-		b = append(append(b, key...), ':')
-		if raw := m.Unknown[name]; len(raw) > 0 {
-			b = append(b, raw...)
-		} else {
-			b = append(b, "null"...)
-		}
-	}
-	return append(b, '}'), nil
-}
-
 // UnmarshalJSON reads the members of m; those that it does not know go to Unknown.
 func (m *ObjectMeta) UnmarshalJSON(b []byte) error {
 	strict := json.NewDecoder(bytes.NewReader(b))

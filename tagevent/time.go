@@ -44,15 +44,21 @@ func (t Time) String() string {
 	return string(t.append(make([]byte, 0, len(time.RFC3339))))
 }
 
+// The years 0 to 9999, which RFC 3339 can write.
+const (
+	minTime Time = -366 * 24 * 60 * 60
+	maxTime Time = 315537897599
+)
+
 // MarshalJSON returns t in RFC 3339, in quotes, or null for no time.
 func (t Time) MarshalJSON() ([]byte, error) {
 	if t == 0 {
 		return []byte("null"), nil
 	}
-	if y := t.Time().Year(); y < 0 || y > 9999 {
-		return nil, fmt.Errorf("time of the year %d: RFC 3339 has the years 0 to 9999", y)
+	if t < minTime || t > maxTime {
+		return nil, fmt.Errorf("time of the year %d: RFC 3339 has the years 0 to 9999", t.Time().Year())
 	}
-	b := append(make([]byte, 0, len(time.RFC3339)), '"')
+	b := append(make([]byte, 0, len(`"2006-01-02T15:04:05Z"`)), '"')
 	return append(t.append(b), '"'), nil
 }
 

@@ -31,6 +31,11 @@
 // It changes the lookup policy of streams, and the annotation of other objects that asks for their names to be
 // resolved, or lists both. Source: op occreate.imagelookup.
 //
+// # adm prune images
+//
+// "adm prune images" decides as package prune does, and prints what would go and why, or with --confirm removes
+// it: [Pruning]. --safe, which the real client does not have, mends its mistakes. Source: op prune.
+//
 // # Differences from OpenShift
 //
 // The real client reads resource names from the server; here they are a table, [Resources], that callers may

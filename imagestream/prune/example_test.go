@@ -3,11 +3,13 @@ package prune_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/describe"
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/imagestream/prune"
 	"github.com/imagestreams/imagestreams/imagestream/write"
@@ -76,6 +78,26 @@ func ExampleDecide() {
 	// delete blob app3
 	// delete blob sha256:333333333333333333333
 	// delete image sha256:33333333333333333333
+}
+
+// The dry run as a table.
+func ExamplePlan_Table() {
+	hour := time.Hour
+	plan, err := prune.Decide(cluster(), prune.Options{KeepYoungerThan: &hour, KeepTagRevisions: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = plan.Table(false).Print(os.Stdout, describe.PrintOptions{})
+	sum := plan.Summary()
+	fmt.Println(sum.Events, "events,", sum.Images, "images,", sum.Blobs, "blobs,", describe.Size(sum.Freed), err)
+	// Output:
+	// WHAT    WHERE            IMAGE          FREES   WHY
+	// event   shop/web:v1 #1   111111111111           goes: is old, and nobody uses it
+	// event   shop/web:v1 #3   333333333333           goes: is old, and nobody uses it
+	// image                    111111111111   1MB     goes: is in no history
+	// image                    333333333333   3MB     goes: is in no history
+	// 2 events, 2 images, 4 blobs, 4MB <nil>
 }
 
 // objects are what a run changes: a Store, whose streams are written by an engine.

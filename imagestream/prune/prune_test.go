@@ -3,6 +3,7 @@ package prune_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -254,7 +255,7 @@ func TestSizeLimits(t *testing.T) {
 }
 
 func BenchmarkDecide(b *testing.B) {
-	for _, n := range []int{1000, 10000} {
+	for _, n := range []int{10_000, 30_000, 100_000} {
 		in := large(n)
 		b.Run(fmt.Sprintf("images=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
@@ -300,4 +301,25 @@ func large(n int) prune.Input {
 		in.Workloads = append(in.Workloads, pod(fmt.Sprintf("r.io/ns%d/s%d@%s", i%(n/10)%100, i%(n/10), name('a', i%(n/10)*10+5))))
 	}
 	return in
+}
+
+// TestMemory bounds what a decision allocates, for each image: 1 GB for 100,000 images is 10 KB.
+func TestMemory(t *testing.T) {
+	bytesFor := func(n int) uint64 {
+		in := large(n)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := prune.Decide(in, prune.Options{KeepYoungerThan: &hour, KeepTagRevisions: 3, Safe: true}); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	small, big := bytesFor(1000), bytesFor(4000)
+	if perImage := big / 4000; perImage > 10000 {
+		t.Errorf("%d bytes for an image", perImage)
+	}
+	if big > 5*small {
+		t.Errorf("%d bytes for 1,000 images and %d for 4,000: that is not linear", small, big)
+	}
 }

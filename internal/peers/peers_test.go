@@ -3,6 +3,8 @@ package peers
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -103,6 +105,68 @@ func large(n int) *imagestream.ImageStream {
 		s.Status.Tags = append(s.Status.Tags, h)
 	}
 	return s
+}
+
+// cost returns the allocations and bytes of a call, whatever the garbage collector does to encoding/json's pool of buffers.
+func cost(t *testing.T, f func() error) (allocations, bytes float64) {
+	t.Helper()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // a pool has parts for each processor
+	const runs = 10
+	var before, after runtime.MemStats
+	for n := range 2 + runs {
+		if n == 2 { // after runs that fill the pool
+			runtime.ReadMemStats(&before)
+		}
+		if err := f(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / runs, float64(after.TotalAlloc-before.TotalAlloc) / runs
+}
+
+// TestCostBesideTheirs compares what a stream with the metadata of a real one costs with what openshift/api's types do.
+func TestCostBesideTheirs(t *testing.T) {
+	for _, n := range []int{100, 1000} {
+		ours := large(n)
+		m := &ours.Metadata
+		m.CreationTimestamp = 63900000000
+		m.Labels = map[string]string{"app": "shop", "tier": "web"}
+		m.Annotations = map[string]string{
+			"openshift.io/image.dockerRepositoryCheck":         "2026-01-02T03:04:05Z",
+			"kubectl.kubernetes.io/last-applied-configuration": strings.Repeat(`{"metadata":{"name":"app"}}`, 20),
+		}
+		m.ManagedFields = []imagestream.ManagedFieldsEntry{{
+			Manager: "oc", Operation: "Update", APIVersion: imagestream.APIVersion, FieldsType: "FieldsV1",
+			FieldsV1: imagestream.Raw(`{"f:spec":{"f:tags":{}}}`),
+		}}
+		text := encode(t, ours)
+		theirs := new(imagev1.ImageStream)
+		if err := json.Unmarshal(text, theirs); err != nil {
+			t.Fatal(err)
+		}
+		for _, tc := range []struct {
+			name         string
+			ours, theirs func() error
+		}{
+			{
+				"encode", func() error { _, err := json.Marshal(ours); return err },
+				func() error { _, err := json.Marshal(theirs); return err },
+			},
+			{
+				"decode", func() error { return json.Unmarshal(text, new(imagestream.ImageStream)) },
+				func() error { return json.Unmarshal(text, new(imagev1.ImageStream)) },
+			},
+			{"copy", func() error { ours.Clone(); return nil }, func() error { theirs.DeepCopy(); return nil }},
+		} {
+			a, b := cost(t, tc.ours)
+			theirA, theirB := cost(t, tc.theirs)
+			if a > theirA || b > theirB {
+				t.Errorf("%s %d tags: %.0f allocations of %.0f bytes, theirs %.0f of %.0f", tc.name, n, a, b, theirA, theirB)
+			}
+		}
+	}
 }
 
 func BenchmarkTypes(b *testing.B) {

@@ -49,6 +49,9 @@ type Options struct {
 	// TokenHost and TokenPath are where challenges say that tokens are; empty is 127.0.0.1 and /token. The host must
 	// lead to this machine.
 	TokenHost, TokenPath string
+	// Delete lets layers and manifests be deleted from repositories, and, as OpenShift's registry does, blobs for good by
+	// DELETE /admin/blobs/DIGEST.
+	Delete bool
 }
 
 // Server is a registry that runs.
@@ -84,6 +87,15 @@ func Start(opts Options) (*Server, error) {
 	}
 	config.HTTP.Secret = "for one process only"
 	mux := http.NewServeMux()
+	if opts.Delete {
+		config.Storage["delete"] = configuration.Parameters{"enabled": true}
+		remove, err := blobRemover(opts.Dir)
+		if err != nil {
+			listener.Close()
+			return nil, err
+		}
+		mux.Handle("DELETE /admin/blobs/{digest}", remove)
+	}
 	if opts.Auth {
 		bundle := filepath.Join(opts.Dir, "token-ca.pem")
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Runs what is too long for the gate and prints counts: every fuzz target for FUZZTIME, JOBS of them at a time, then the rapid tests of every
-# package with the seeds SEED, SEED+1 and SEED+2 and CHECKS checks a property, of 30 steps each on average. ONLY, a regular expression on
+# package with the seeds SEED, SEED+1 and SEED+2 and CHECKS checks a property, of 30 steps each on average, then the
+# law of safe pruning on CLUSTERS clusters with each of these seeds. ONLY, a regular expression on
 # "package target", narrows the fuzz targets down. A finding fails the run; go test has then written it under testdata/fuzz. At last an etcd
 # cluster suffers CHAOS faults under its clients.
 set -euo pipefail
 export SEED=${SEED:-1} FUZZTIME=${FUZZTIME:-10m} CHECKS=${CHECKS:-3400}
+CLUSTERS=${CLUSTERS:-100000}
 JOBS=${JOBS:-2}
 ONLY=${ONLY:-.}
 root=$(pwd)
@@ -42,6 +44,10 @@ while read -r dir pkg; do
 		echo "rapid $pkg seed $seed: $CHECKS checks a property, about $((CHECKS * 30)) steps a state machine, no finding"
 	done
 done <"$log/rapid"
+for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
+	(cd "$root" && go test -count 1 -timeout 120m ./imagestream/prune -run '^TestSafeLaw$' -rapid.seed "$seed" -rapid.checks "$CLUSTERS" >/dev/null)
+	echo "safe pruning, seed $seed: $CLUSTERS clusters, a failure at every step, no finding"
+done
 (cd "$root/adapters/etcd" && CHAOS=${CHAOS:-100} go test -count 1 -v -timeout 120m -run 'TestChaos$' . | grep -v '^{')
 for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
 	(cd "$root" && SEED=$seed LOOP_STREAMS=5000 LOOP_HOURS=24 go test -count 1 -timeout 60m ./importer/schedule -run '^TestGoodStreamsKeepTheirSchedule$' >/dev/null)

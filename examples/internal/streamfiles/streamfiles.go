@@ -28,28 +28,70 @@ var ErrLarge = fmt.Errorf("it has more than %d bytes", MaxFile)
 // Read reads the image streams of all files of YAML and JSON in a directory and below it. Objects of other kinds are
 // skipped. What is not a regular file is an error.
 func Read(dir, namespace string) (lookup.Streams, error) {
-	files, skipped, err := Find(dir)
+	streams := lookup.Streams{}
+	err := Each(dir, func(object map[string]any) error { return add(streams, object, namespace) })
 	if err != nil {
 		return nil, err
-	}
-	if len(skipped) > 0 {
-		return nil, fmt.Errorf("read %s: it is not a regular file", skipped[0])
-	}
-	streams := lookup.Streams{}
-	for _, file := range files {
-		text, err := ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		if err := add(streams, text, namespace); err != nil {
-			return nil, fmt.Errorf("read %s: %w", file, err)
-		}
 	}
 	if len(streams) == 0 {
 		return nil, fmt.Errorf("%s has no image streams: objects of kind ImageStream of %s are wanted", dir,
 			imagestream.APIVersion)
 	}
 	return streams, nil
+}
+
+// Each calls visit with every object of all files of YAML and JSON in a directory and below it, or of one file. A list is its
+// items. What is not a regular file is an error; errors name the file.
+func Each(path string, visit func(object map[string]any) error) error {
+	files, skipped, err := Find(path)
+	if err != nil {
+		return err
+	}
+	if len(skipped) > 0 {
+		return fmt.Errorf("read %s: it is not a regular file", skipped[0])
+	}
+	for _, file := range files {
+		text, err := ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := eachDocument(text, visit); err != nil {
+			return fmt.Errorf("read %s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+func eachDocument(text []byte, visit func(object map[string]any) error) error {
+	for decoder := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var object any
+		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := eachObject(object, visit); err != nil {
+			return err
+		}
+	}
+}
+
+func eachObject(object any, visit func(object map[string]any) error) error {
+	m, ok := object.(map[string]any)
+	if !ok {
+		return nil
+	}
+	kind, _ := m["kind"].(string)
+	items, ok := m["items"].([]any)
+	if !ok || !strings.HasSuffix(kind, "List") {
+		return visit(m)
+	}
+	for _, item := range items {
+		if err := eachObject(item, visit); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ReadFile reads a file of at most [MaxFile] bytes.
@@ -113,33 +155,9 @@ func HasFormat(file string) bool {
 		name == "kustomization"
 }
 
-// add adds the image streams of a text.
-func add(streams lookup.Streams, text []byte, namespace string) error {
-	for decoder := yaml.NewDecoder(bytes.NewReader(text)); ; {
-		var object any
-		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if err := addObject(streams, object, namespace); err != nil {
-			return err
-		}
-	}
-}
-
-func addObject(streams lookup.Streams, object any, namespace string) error {
-	m, _ := object.(map[string]any)
-	kind, _ := m["kind"].(string)
-	if items, ok := m["items"].([]any); ok && strings.HasSuffix(kind, "List") {
-		for _, item := range items {
-			if err := addObject(streams, item, namespace); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if kind != "ImageStream" || m["apiVersion"] != imagestream.APIVersion && m["apiVersion"] != "v1" {
+// add adds an object, if it is an image stream.
+func add(streams lookup.Streams, m map[string]any, namespace string) error {
+	if m["kind"] != "ImageStream" || m["apiVersion"] != imagestream.APIVersion && m["apiVersion"] != "v1" {
 		return nil
 	}
 	text, err := json.Marshal(m)

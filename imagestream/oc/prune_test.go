@@ -1,0 +1,207 @@
+package oc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/imagestreams/imagestreams/fakes"
+	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/oc"
+	"github.com/imagestreams/imagestreams/imagestream/prune"
+	"github.com/imagestreams/imagestreams/imagestream/write"
+	"github.com/imagestreams/imagestreams/tagevent"
+)
+
+// pruned is a store whose images are pruned, and a registry that writes down what it loses.
+type pruned struct {
+	imagestream.Store
+	address string
+	lost    []string
+}
+
+func (p *pruned) UpdateStatus(ctx context.Context, key imagestream.Key,
+	change func(*imagestream.ImageStream) (*imagestream.ImageStream, error),
+) (*imagestream.ImageStream, error) {
+	engine := &write.Engine{Store: p.Store}
+	return engine.Write(ctx, write.Request{Key: key, Rules: write.AsStatus, Change: change})
+}
+
+func (p *pruned) DeleteLayerLink(_ context.Context, _ imagestream.Key, d string) error {
+	return p.lose(d)
+}
+
+func (p *pruned) DeleteManifestLink(_ context.Context, _ imagestream.Key, d string) error {
+	return p.lose(d)
+}
+func (p *pruned) DeleteBlob(_ context.Context, d string) error { return p.lose(d) }
+
+func (p *pruned) lose(d string) error {
+	p.lost = append(p.lost, d)
+	return nil
+}
+
+// read reads the whole store.
+func (p *pruned) read(ctx context.Context, namespace string) (prune.Input, error) {
+	in := prune.Input{Now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	for s, err := range imagestream.AllImageStreams(ctx, p.Store, imagestream.ListOptions{Namespace: namespace}) {
+		if err != nil {
+			return in, err
+		}
+		in.Streams = append(in.Streams, *s)
+	}
+	for i, err := range imagestream.AllImages(ctx, p.Store, imagestream.ListOptions{}) {
+		if err != nil {
+			return in, err
+		}
+		in.Images = append(in.Images, *i)
+	}
+	return in, nil
+}
+
+// newPruned returns a store with a stream of two images, each of one layer, and the command on it.
+func newPruned() (*pruned, *oc.Pruning) {
+	ctx := context.Background()
+	p := &pruned{Store: &fakes.Store{}}
+	old := tagevent.TimeOf(time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))
+	s := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "web", CreationTimestamp: old}}
+	h := tagevent.History{Tag: "v1"}
+	for _, name := range []string{"sha256:" + strings.Repeat("1", 64), "sha256:" + strings.Repeat("2", 64)} {
+		i := &imagestream.Image{DockerImageReference: "registry.local:5000/shop/web@" + name, DockerImageMetadata: imagestream.Raw(`{}`)}
+		i.Metadata = imagestream.ObjectMeta{Name: name, CreationTimestamp: old, Annotations: map[string]string{"openshift.io/image.managed": "true"}}
+		i.DockerImageLayers = []imagestream.ImageLayer{{Name: "layer of " + name[7:10], LayerSize: 5e6}}
+		if _, err := p.CreateImage(ctx, i); err != nil {
+			panic(err)
+		}
+		h.Items = append(h.Items, tagevent.Event{Created: old, Image: name, DockerImageReference: i.DockerImageReference, Generation: 1})
+	}
+	s.Status.Tags = []tagevent.History{h}
+	if _, err := p.CreateImageStream(ctx, s); err != nil {
+		panic(err)
+	}
+	return p, &oc.Pruning{Read: p.read, Objects: p, Registry: func(address string) (prune.Registry, error) {
+		p.address = address
+		return p, nil
+	}}
+}
+
+func ExamplePruning_PruneImages() {
+	ctx := context.Background()
+	_, pruning := newPruned()
+	pruning.Out = os.Stdout
+	flags := oc.Flags{"keep-tag-revisions": {"1"}}
+	err := pruning.PruneImages(ctx, oc.Command{Flags: flags})
+	fmt.Println(err)
+
+	flags["confirm"] = []string{"true"}
+	err = pruning.PruneImages(ctx, oc.Command{Flags: flags})
+	fmt.Println(err)
+	// Output:
+	// WHAT    WHERE            IMAGE          FREES   WHY
+	// event   shop/web:v1 #1   222222222222           goes: is old, and nobody uses it
+	// image                    222222222222   5MB     goes: is in no history
+	// 1 event, 1 image and 2 blobs would be removed, freeing 5MB. Nothing was; --confirm does it.
+	// <nil>
+	// 1 event, 1 image and 2 blobs removed, freeing 5MB.
+	// <nil>
+}
+
+func ExamplePlanPruneImages() {
+	plan, err := oc.PlanPruneImages(oc.Command{Flags: oc.Flags{"keep-younger-than": {"24h"}, "all": {"false"}}})
+	fmt.Println(*plan.Options.KeepYoungerThan, plan.Options.KeepTagRevisions, plan.Options.ManagedOnly, plan.Confirm, err)
+
+	_, err = oc.PlanPruneImages(oc.Command{Flags: oc.Flags{"keep-younger-than": {"a day"}}})
+	fmt.Println(err)
+	// Output:
+	// 24h0m0s 3 true false <nil>
+	// --keep-younger-than=a day: want a duration such as 60m, not less than 0
+}
+
+func TestPruneFlags(t *testing.T) {
+	hour, day := time.Hour, 24*time.Hour
+	for _, tc := range []struct {
+		flags oc.Flags
+		want  prune.Options
+	}{
+		{nil, prune.Options{KeepYoungerThan: &hour, KeepTagRevisions: 3}},
+		{oc.Flags{"keep-tag-revisions": {"0"}, "keep-younger-than": {"24h"}}, prune.Options{KeepYoungerThan: &day}},
+		{oc.Flags{"prune-over-size-limit": {"true"}}, prune.Options{OverSizeLimit: true}},
+		{oc.Flags{"prune-over-size-limit": {"false"}}, prune.Options{}},
+		{oc.Flags{"all": {"true"}, "prune-registry": {"true"}}, prune.Options{KeepYoungerThan: &hour, KeepTagRevisions: 3}},
+		{
+			oc.Flags{"all": {"false"}, "prune-registry": {"false"}, "namespace": {"shop"}, "ignore-invalid-refs": {"true"}, "safe": {"true"}},
+			prune.Options{
+				KeepYoungerThan: &hour, KeepTagRevisions: 3, ManagedOnly: true, KeepRegistry: true, Namespace: "shop",
+				IgnoreInvalidReferences: true, Safe: true,
+			},
+		},
+	} {
+		plan, err := oc.PlanPruneImages(oc.Command{Namespace: "default", Flags: tc.flags})
+		if err != nil {
+			t.Errorf("%v: %v", tc.flags, err)
+		} else if diff := cmp.Diff(tc.want, plan.Options); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tc.flags, diff)
+		}
+	}
+	for _, cmd := range []oc.Command{
+		{Args: []string{"web"}},
+		{Flags: oc.Flags{"nope": {"true"}}},
+		{Flags: oc.Flags{"confirm": {"maybe"}}},
+		{Flags: oc.Flags{"keep-tag-revisions": {"-1"}}},
+		{Flags: oc.Flags{"keep-younger-than": {"-1h"}}},
+		{Flags: oc.Flags{"prune-over-size-limit": {"true"}, "keep-tag-revisions": {"3"}}},
+		{Flags: oc.Flags{"prune-over-size-limit": {"false"}, "keep-younger-than": {"1h"}}},
+		{Flags: oc.Flags{"output": {"json"}}},
+	} {
+		if _, err := oc.PlanPruneImages(cmd); !errors.Is(err, oc.ErrUsage) {
+			t.Errorf("%v: error %v, want one of usage", cmd, err)
+		}
+	}
+}
+
+func TestPruneFindsTheRegistry(t *testing.T) {
+	for url, want := range map[string]string{"": "registry.local:5000", "other:1": "other:1"} {
+		p, pruning := newPruned()
+		flags := oc.Flags{"confirm": {"true"}, "keep-tag-revisions": {"1"}}
+		if url != "" {
+			flags["registry-url"] = []string{url}
+		}
+		if err := pruning.PruneImages(t.Context(), oc.Command{Flags: flags}); err != nil || p.address != want || len(p.lost) != 4 {
+			t.Errorf("--registry-url=%q: registry %q loses %q, error %v", url, p.address, p.lost, err)
+		}
+	}
+	p, pruning := newPruned()
+	pruning.Registry = func(string) (prune.Registry, error) { return nil, errors.New("no token") }
+	flags := oc.Flags{"confirm": {"true"}, "keep-tag-revisions": {"1"}}
+	if err := pruning.PruneImages(t.Context(), oc.Command{Flags: flags}); err == nil || err.Error() != "no token" {
+		t.Errorf("error %v", err)
+	}
+	flags["prune-registry"] = []string{"false"}
+	if err := pruning.PruneImages(t.Context(), oc.Command{Flags: flags}); err != nil || len(p.lost) > 0 {
+		t.Errorf("the registry is left alone: it loses %q, error %v", p.lost, err)
+	}
+}
+
+func TestPruneSaysHowToIgnore(t *testing.T) {
+	p, pruning := newPruned()
+	pruning.Read = func(ctx context.Context, namespace string) (prune.Input, error) {
+		in, err := p.read(ctx, namespace)
+		in.Workloads = []map[string]any{{
+			"apiVersion": "v1", "kind": "ReplicationController", "metadata": map[string]any{"namespace": "shop", "name": "web"},
+			"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"image": "Bad Ref"}}}}},
+		}}
+		return in, err
+	}
+	err := pruning.PruneImages(t.Context(), oc.Command{Flags: oc.Flags{"confirm": {"true"}}})
+	for _, want := range []string{`ReplicationController shop/web: spec.template.spec.containers[0].image "Bad Ref"`, "--ignore-invalid-refs"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
