@@ -56,6 +56,7 @@ var graph = map[string][]string{
 	"importer/registries":    {"imagestream", "imagestream/pullspec", reference},
 	"importer/schedule":      {"imagestream", "imagestream/pullspec", "importer", "tagevent"},
 	"fakes":                  {"imagestream", "imagestream/manifest", "importer", reference, digest},
+	"fakes/resttest":         {"fakes", "imagestream", "imagestream/rest", "importer", "tagevent"},
 	"fakes/storetest":        {"imagestream", "tagevent"},
 	"fakes/registrytest":     {"imagestream", "imagestream/write", "importer", "fakes", reference, digest},
 	"internal/foreign":       {},
