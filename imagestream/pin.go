@@ -52,7 +52,7 @@ func (s *ImageStream) Pins() (map[string]TagPin, error) {
 // there. Tags that follow it go with it, along whole chains, both times. Events are kept by their image and pull spec; that of s at present is kept in the pin as well.
 //
 // Deleting the tag, spec and history together, deletes its pin. S is not changed. An event without a readable
-// pull spec is an error, and so is an annotation that cannot be read.
+// pull spec is an error, and so are an annotation that cannot be read and a time that JSON cannot have.
 func Pin(s *ImageStream, tag string, event tagevent.Event, reason string, until time.Time) (*ImageStream, error) {
 	if _, err := pullspec.Parse(event.DockerImageReference); err != nil {
 		return nil, fmt.Errorf("pin %s of %s: the event's pull spec: %w", tag, s.Key(), err)
@@ -72,7 +72,11 @@ func Pin(s *ImageStream, tag string, event tagevent.Event, reason string, until 
 		}
 	}
 	pins[tag] = pin
-	return withPins(s, pins), nil
+	next, err := withPins(s, pins)
+	if err != nil {
+		return nil, fmt.Errorf("pin %s of %s: %w", tag, s.Key(), err)
+	}
+	return next, nil
 }
 
 // Unpin returns s without the pin of tag. When the result is stored, the tag goes to what the pin held back.
@@ -87,26 +91,30 @@ func Unpin(s *ImageStream, tag string) (*ImageStream, error) {
 	}
 	pins = maps.Clone(pins)
 	delete(pins, tag)
-	return withPins(s, pins), nil
+	next, err := withPins(s, pins)
+	if err != nil {
+		return nil, fmt.Errorf("unpin %s of %s: %w", tag, s.Key(), err)
+	}
+	return next, nil
 }
 
-// withPins returns s with these pins and no others.
-func withPins(s *ImageStream, pins map[string]TagPin) *ImageStream {
+// withPins returns s with these pins and no others. A time in them that JSON cannot have is an error.
+func withPins(s *ImageStream, pins map[string]TagPin) (*ImageStream, error) {
 	c := *s
 	c.Metadata.Annotations = maps.Clone(s.Metadata.Annotations)
 	if len(pins) == 0 {
 		delete(c.Metadata.Annotations, PinsAnnotation)
-		return &c
+		return &c, nil
 	}
 	text, err := json.Marshal(pins)
 	if err != nil {
-		panic(fmt.Sprintf("imagestream: encode pins: %v", err)) // times in them came from JSON or from Pin
+		return nil, fmt.Errorf("write annotation %s: %w", PinsAnnotation, err)
 	}
 	if c.Metadata.Annotations == nil {
 		c.Metadata.Annotations = map[string]string{}
 	}
 	c.Metadata.Annotations[PinsAnnotation] = string(text)
-	return &c
+	return &c, nil
 }
 
 // samePlace reports whether two events point at the same image by the same pull spec.
@@ -231,7 +239,13 @@ func (t *transition) push(tag string, event tagevent.Event) {
 
 // keepPins writes down what the pins hold now.
 func (t *transition) keepPins() {
-	if t.pins != nil {
-		t.d.stream = *withPins(&t.d.stream, t.pins)
+	if t.pins == nil {
+		return
 	}
+	s, err := withPins(&t.d.stream, t.pins)
+	if err != nil {
+		t.errs.add(FieldInvalid, "metadata.annotations", nil, err.Error())
+		return
+	}
+	t.d.stream = *s
 }

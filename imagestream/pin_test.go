@@ -1,8 +1,10 @@
 package imagestream_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +79,128 @@ func TestPinRefuses(t *testing.T) {
 			t.Errorf("%s was read as %v", text, pins)
 		}
 	}
+}
+
+// transitions are all of them, for a stream that replaces itself.
+var transitions = map[string]func(s *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList){
+	"create":         imagestream.PrepareCreate,
+	"createInternal": imagestream.PrepareCreateInternal,
+	"update": func(s *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList) {
+		return imagestream.PrepareUpdate(s, s, env)
+	},
+	"updateInternal": func(s *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList) {
+		return imagestream.PrepareUpdateInternal(s, s, env)
+	},
+	"statusUpdate": func(s *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList) {
+		return imagestream.PrepareStatusUpdate(s, s, env)
+	},
+}
+
+// TestPinsWithTimesThatCannotBeWritten: anybody who may edit a stream can write such an annotation. It is a wrong field, and the
+// stream can be mended.
+func TestPinsWithTimesThatCannotBeWritten(t *testing.T) {
+	for _, until := range []string{
+		"9999-12-31T23:59:59-00:01", "10000-01-01T00:00:00Z", "0000-01-01T00:00:00+00:01", "-0001-01-01T00:00:00Z", "99999-01-01T00:00:00Z",
+	} {
+		for _, text := range []string{
+			`{"v1":{"event":{"dockerImageReference":"quay.io/org/app"},"until":"` + until + `"}}`,
+			`{"v1":{"event":{"dockerImageReference":"quay.io/org/app","created":"` + until + `"}}}`,
+			`{"v1":{"event":{"dockerImageReference":"quay.io/org/app"},"held":{"created":"` + until + `"}}}`,
+		} {
+			s := app()
+			s.Metadata.Annotations = map[string]string{imagestream.PinsAnnotation: text}
+			for name, prepare := range transitions {
+				if _, errs := prepare(s, imagestream.Env{Now: now}); len(errs) != 1 || errs[0].Field != "metadata.annotations" {
+					t.Errorf("%s of a stream pinned by %s: %v", name, text, errs)
+				}
+			}
+			mended := s.Clone()
+			mended.Metadata.Annotations = nil
+			if _, errs := imagestream.PrepareUpdate(s, mended, imagestream.Env{Now: now}); len(errs) > 0 {
+				t.Errorf("mending %s is refused: %v", text, errs)
+			}
+		}
+	}
+	for _, year := range []int{0, 9999} {
+		until := time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC)
+		pinned, err := imagestream.Pin(app(), "v1", at(1), "", until)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pins, err := pinned.Pins(); err != nil || !pins["v1"].Until.Time().Equal(until) {
+			t.Errorf("pinned until %v: %v, %v", until, pins, err)
+		}
+	}
+	if _, err := imagestream.Pin(app(), "v1", at(1), "", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)); err == nil {
+		t.Error("pinned until a time that cannot be written")
+	}
+}
+
+// TestPinsHoldNothingThatCannotBeWritten: an event from elsewhere may have a time that JSON cannot have; a pin that is to hold it
+// back is a wrong field.
+func TestPinsHoldNothingThatCannotBeWritten(t *testing.T) {
+	env := imagestream.Env{Now: now}
+	s, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1")), env)
+	s, err := imagestream.Pin(s, "v1", at(1), "", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, errs := imagestream.PrepareUpdateInternal(s, s, env)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	late := at(2)
+	late.Created = tagevent.TimeOf(time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC))
+	next, _ := imagestream.Push(s, "v1", late)
+	if _, errs := imagestream.PrepareUpdateInternal(s, next, env); len(errs) != 1 || errs[0].Field != "metadata.annotations" {
+		t.Errorf("errors %v", errs)
+	}
+}
+
+// FuzzPins reads an annotation, writes what it says, and reads it again; no transition panics on it.
+func FuzzPins(f *testing.F) {
+	f.Add(`{"v1":{"event":{"dockerImageReference":"quay.io/org/app","image":"sha256:1","created":"2024-01-01T00:00:00Z"},"reason":"a","until":"9999-12-31T23:59:59-00:01"}}`)
+	f.Add(`{"v1":{"event":{"dockerImageReference":"quay.io/org/app"},"held":{"dockerImageReference":"quay.io/org/b"},"until":"2024-01-01T00:00:00Z"},"v2":{"event":{"dockerImageReference":"a"}}}`)
+	f.Add(`{"v1":null}`)
+	f.Add(`[]`)
+	f.Fuzz(func(t *testing.T, text string) {
+		s, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), follows("v2", "v1")), imagestream.Env{Now: now})
+		s, _ = imagestream.Push(s, "v1", at(2))
+		s.Metadata.Annotations = map[string]string{imagestream.PinsAnnotation: text}
+		pins, err := s.Pins()
+		for name, prepare := range transitions {
+			got, errs := prepare(s, imagestream.Env{Now: now})
+			if err != nil && len(errs) == 0 {
+				t.Fatalf("%s takes pins that cannot be read: %v", name, err)
+			}
+			if len(errs) > 0 {
+				continue
+			}
+			if _, err := json.Marshal(got); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if _, err := got.Pins(); err != nil {
+				t.Fatalf("%s writes pins that cannot be read: %v", name, err)
+			}
+		}
+		if err != nil {
+			return
+		}
+		pinned, err := imagestream.Pin(s, "another", at(1), "", time.Time{})
+		if err != nil {
+			t.Fatalf("pins that were read cannot be written: %v", err)
+		}
+		again, err := imagestream.Unpin(pinned, "another")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, had := pins["another"]; had {
+			return
+		}
+		if got, err := again.Pins(); err != nil || len(got) != len(pins) || len(pins) > 0 && !reflect.DeepEqual(got, pins) {
+			t.Fatalf("%s is read as %v, and when written again as %v, %v", text, pins, got, err)
+		}
+	})
 }
 
 func TestDeletingATagDeletesItsPin(t *testing.T) {

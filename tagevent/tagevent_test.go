@@ -117,14 +117,27 @@ func TestTimeAgreesWithTime(t *testing.T) {
 }
 
 func FuzzParseTime(f *testing.F) {
-	for _, s := range []string{"2024-02-29T23:59:59Z", "2024-02-29t23:59:59z", "2024-02-30T00:00:00Z", "", "2024-01-01T00:00:00+24:00"} {
+	for _, s := range []string{
+		"2024-02-29T23:59:59Z", "2024-02-29t23:59:59z", "2024-02-30T00:00:00Z", "", "2024-01-01T00:00:00+24:00",
+		"9999-12-31T23:59:59Z", "9999-12-31T23:59:59-00:01", "10000-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "0000-01-01T00:00:00+00:01",
+		"0000-12-31T23:59:60Z", "0001-01-01T00:00:00Z",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := tagevent.ParseTime(s)
 		want, wantErr := time.Parse(time.RFC3339, s)
-		if (err == nil) != (wantErr == nil) || err == nil && got != tagevent.TimeOf(want) {
+		year := want.UTC().Year()
+		if (err == nil) != (wantErr == nil && year >= 0 && year <= 9999) || err == nil && got != tagevent.TimeOf(want) {
 			t.Errorf("ParseTime(%q) = %v, %v; time.Parse gives %v, %v", s, got, err, want, wantErr)
+		}
+		if err != nil || got.IsZero() {
+			return
+		}
+		text, err := json.Marshal(got)
+		var again tagevent.Time
+		if err != nil || json.Unmarshal(text, &again) != nil || again != got || string(text) != `"`+got.String()+`"` {
+			t.Errorf("ParseTime(%q) = %v is written as %s, %v, and read again as %v", s, got, text, err, again)
 		}
 	})
 }

@@ -18,16 +18,21 @@ const unixZero = 62135596800
 // TimeOf returns t as a Time. What is below a second is cut off; the zero time.Time gives the zero Time.
 func TimeOf(t time.Time) Time { return Time(t.Unix() + unixZero) }
 
-// ParseTime reads an RFC 3339 time of any zone, with or without a fraction of a second, which is cut off.
+// ParseTime reads an RFC 3339 time of any zone, with or without a fraction of a second, which is cut off. A time that is outside
+// the years 0 to 9999 in UTC is an error: it could not be written again.
 func ParseTime(s string) (Time, error) {
 	if t, ok := parseSeconds(s); ok {
 		return t, nil
 	}
-	t, err := time.Parse(time.RFC3339, s)
+	parsed, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		return 0, fmt.Errorf("time %q: want RFC 3339, like 2026-01-02T03:04:05Z", s)
 	}
-	return TimeOf(t), nil
+	t := TimeOf(parsed)
+	if !t.canBeWritten() {
+		return 0, fmt.Errorf("time %q: in UTC it is outside the years 0 to 9999", s)
+	}
+	return t, nil
 }
 
 // Time returns t as a time.Time in UTC.
@@ -50,12 +55,14 @@ const (
 	maxTime Time = 315537897599
 )
 
+func (t Time) canBeWritten() bool { return t >= minTime && t <= maxTime }
+
 // MarshalJSON returns t in RFC 3339, in quotes, or null for no time.
 func (t Time) MarshalJSON() ([]byte, error) {
 	if t == 0 {
 		return []byte("null"), nil
 	}
-	if t < minTime || t > maxTime {
+	if !t.canBeWritten() {
 		return nil, fmt.Errorf("time of the year %d: RFC 3339 has the years 0 to 9999", t.Time().Year())
 	}
 	b := append(make([]byte, 0, len(`"2006-01-02T15:04:05Z"`)), '"')
