@@ -1,14 +1,12 @@
 package bolt_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -352,81 +350,6 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// TestStrangeFiles are refused, and stay as they are.
-func TestStrangeFiles(t *testing.T) {
-	dir := t.TempDir()
-	text := filepath.Join(dir, "text")
-	if err := os.WriteFile(text, bytes.Repeat([]byte("no database\n"), 2000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	other := filepath.Join(dir, "other")
-	makeBolt(t, other, func(tx *bbolt.Tx) error { return second(tx.CreateBucket([]byte("mine"))) })
-	unnumbered := filepath.Join(dir, "unnumbered")
-	makeBolt(t, unnumbered, func(tx *bbolt.Tx) error { return second(tx.CreateBucket([]byte("meta"))) })
-	newer := filepath.Join(dir, "newer")
-	makeBolt(t, newer, func(tx *bbolt.Tx) error {
-		meta, err := tx.CreateBucket([]byte("meta"))
-		if err != nil {
-			return err
-		}
-		return meta.Put([]byte("format"), []byte{0, 0, 0, 0, 0, 0, 0, 99})
-	})
-	for _, path := range []string{text, other, unnumbered, newer} {
-		before, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, readOnly := range []bool{true, false} {
-			if _, err := bolt.Open(t.Context(), path, bolt.Options{ReadOnly: readOnly}); !errors.Is(err, bolt.ErrFormat) || !strings.Contains(err.Error(), path) {
-				t.Errorf("%s, read-only %t: %v", filepath.Base(path), readOnly, err)
-			}
-		}
-		after, err := os.ReadFile(path)
-		if err != nil || !bytes.Equal(before, after) {
-			t.Errorf("%s was changed (%v)", filepath.Base(path), err)
-		}
-	}
-}
-
-func makeBolt(t *testing.T, path string, fill func(tx *bbolt.Tx) error) {
-	t.Helper()
-	db, err := bbolt.Open(path, 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(db.Update(fill), db.Close()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestDamagedRecords are reported by whoever meets them, and by Check.
-func TestDamagedRecords(t *testing.T) {
-	path := temporary(t)
-	s := open(t, path, bolt.Options{})
-	a := mustCreate(t, s, "a")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for name, record := range map[string]string{"short": "abc", "text": strings.Repeat("x", 40), "elsewhere": strings.Repeat("\x00", 24) + `{"metadata":{"name":"b"}}`} {
-		makeBolt(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("streams")).Put([]byte("shop\x00a"), []byte(record)) })
-		s = open(t, path, bolt.Options{})
-		if err := s.Check(t.Context()); !errors.Is(err, bolt.ErrFormat) {
-			t.Errorf("%s: Check says %v", name, err)
-		}
-		if name != "elsewhere" {
-			if _, err := s.GetImageStream(t.Context(), a.Key()); err == nil || !strings.Contains(err.Error(), "damaged") {
-				t.Errorf("%s: get says %v", name, err)
-			}
-			if _, err := s.ListImageStreams(t.Context(), imagestream.ListOptions{}); err == nil {
-				t.Errorf("%s: list says nothing", name)
-			}
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestBackup(t *testing.T) {
 	s := open(t, temporary(t), bolt.Options{})
 	a := mustCreate(t, s, "a")
@@ -529,91 +452,4 @@ func TestCompact(t *testing.T) {
 	if _, err := os.Stat(path + ".compact"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the temporary file is left: %v", err)
 	}
-}
-
-// TestKilled kills a process in the middle of its writes, and finds each write that it said was done.
-func TestKilled(t *testing.T) {
-	if path := os.Getenv("BOLT_VICTIM"); path != "" {
-		victim(path)
-		return
-	}
-	for round := range 3 {
-		path := temporary(t)
-		cmd := exec.Command(os.Args[0], "-test.run", "^TestKilled$")
-		cmd.Env = append(os.Environ(), "BOLT_VICTIM="+path)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		done := map[string]int{}
-		lines := bufio.NewScanner(out)
-		for n := 0; lines.Scan(); n++ {
-			var name string
-			var value int
-			if _, err := fmt.Sscanf(lines.Text(), "%s %d", &name, &value); err != nil {
-				t.Fatalf("the victim says %q", lines.Text())
-			}
-			done[name] = value
-			if n == 0 {
-				var locked *bolt.LockedError
-				if _, err := bolt.Open(t.Context(), path, bolt.Options{}); !errors.As(err, &locked) || locked.Owner == nil || locked.Owner.PID != cmd.Process.Pid {
-					t.Errorf("while the victim lives: %v", err)
-				}
-			}
-			if n == 40+round*37 {
-				if err := cmd.Process.Kill(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		if err := cmd.Wait(); err == nil {
-			t.Fatal("the victim was not killed")
-		}
-		s := open(t, path, bolt.Options{})
-		if err := s.Check(t.Context()); err != nil {
-			t.Error(err)
-		}
-		for name, value := range done {
-			got, err := s.GetImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: name})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n, _ := strconv.Atoi(got.Metadata.Annotations["n"]); n < value || n > value+1 {
-				t.Errorf("%s is at %d, and was said to be at %d", name, n, value)
-			}
-		}
-		if len(done) == 0 {
-			t.Error("the victim did nothing")
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// victim writes from four goroutines and says so, until it is killed.
-func victim(path string) {
-	s, err := bolt.Open(context.Background(), path, bolt.Options{})
-	if err != nil {
-		panic(err)
-	}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	for w := range 4 {
-		wg.Go(func() {
-			stream, err := s.CreateImageStream(context.Background(), newStream(fmt.Sprint("w", w)))
-			for n := 1; err == nil; n++ {
-				if stream, err = bump(s, stream, n); err == nil {
-					mu.Lock()
-					fmt.Println(stream.Metadata.Name, n)
-					mu.Unlock()
-				}
-			}
-			panic(err)
-		})
-	}
-	wg.Wait()
 }

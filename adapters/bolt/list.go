@@ -14,27 +14,33 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 )
 
-// ListImageStreams implements [imagestream.Reader].
-func (s *Store) ListImageStreams(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
+// ListImageStreams implements [imagestream.Reader]. Damaged streams are an error of class [ErrFormat] that names
+// them; the list beside it has the others.
+func (s *Store) ListImageStreams(
+	ctx context.Context, opts imagestream.ListOptions,
+) (*imagestream.ImageStreamList, error) {
 	items, meta, err := list(ctx, s, streamKind, opts)
-	if err != nil {
+	if items == nil {
 		return nil, err
 	}
 	return &imagestream.ImageStreamList{
-		TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamList", APIVersion: imagestream.APIVersion}, Metadata: meta, Items: items,
-	}, nil
+		TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamList", APIVersion: imagestream.APIVersion},
+		Metadata: meta, Items: items,
+	}, err
 }
 
-// ListImages implements [imagestream.Reader].
+// ListImages implements [imagestream.Reader]. Damaged images are an error of class [ErrFormat] that names them; the
+// list beside it has the others.
 func (s *Store) ListImages(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageList, error) {
 	opts.Namespace = ""
 	items, meta, err := list(ctx, s, imageKind, opts)
-	if err != nil {
+	if items == nil {
 		return nil, err
 	}
 	return &imagestream.ImageList{
-		TypeMeta: imagestream.TypeMeta{Kind: "ImageList", APIVersion: imagestream.APIVersion}, Metadata: meta, Items: items,
-	}, nil
+		TypeMeta: imagestream.TypeMeta{Kind: "ImageList", APIVersion: imagestream.APIVersion},
+		Metadata: meta, Items: items,
+	}, err
 }
 
 // record is a record that was read. It belongs to no transaction.
@@ -48,7 +54,10 @@ type page struct {
 	limit     int    // 0 is all
 }
 
-func list[T any](ctx context.Context, s *Store, k kind[T], opts imagestream.ListOptions) ([]T, imagestream.ListMeta, error) {
+// list returns the objects of a page; nil if there is none. An error beside them names those that are damaged.
+func list[T any](
+	ctx context.Context, s *Store, k kind[T], opts imagestream.ListOptions,
+) ([]T, imagestream.ListMeta, error) {
 	p := page{namespace: opts.Namespace, labels: opts.Labels, limit: opts.Limit}
 	var meta imagestream.ListMeta
 	version, err := k.readToken(opts.Continue, &p)
@@ -58,32 +67,37 @@ func list[T any](ctx context.Context, s *Store, k kind[T], opts imagestream.List
 	var records []record
 	var more bool
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
-		newest := tx.Bucket(metaBucket).Sequence()
-		if opts.Continue == "" {
-			version = newest
+		now, err := readState(tx)
+		if err != nil {
+			return err
 		}
-		undo, err := k.undo(ctx, s, version, newest)
+		if opts.Continue == "" {
+			version = now.version
+		}
+		undo, err := k.undo(ctx, s, version, now.version)
 		if err == nil {
-			records, more = collect(tx.Bucket(k.bucket).Cursor(), undo, p)
+			records, more = k.collect(tx, undo, p)
 		}
 		return err
 	})
 	if err != nil {
 		return nil, meta, err
 	}
-	items := make([]T, len(records))
-	for i, r := range records {
+	items := make([]T, 0, len(records))
+	var bad []error
+	for _, r := range records {
 		o, err := k.decode(r.key, r.value)
 		if err != nil {
-			return nil, meta, err
+			bad = append(bad, err)
+			continue
 		}
-		items[i] = *o
+		items = append(items, *o)
 	}
 	meta.ResourceVersion = formatVersion(version)
 	if more {
 		meta.Continue = meta.ResourceVersion + "." + base64.RawURLEncoding.EncodeToString(records[len(records)-1].key)
 	}
-	return items, meta, nil
+	return items, meta, someOf(bad)
 }
 
 // readToken reads where a list goes on, and at which version.
@@ -96,7 +110,7 @@ func (k kind[T]) readToken(token string, p *page) (version uint64, err error) {
 	if err == nil {
 		p.after, err = base64.RawURLEncoding.DecodeString(last)
 	}
-	if err != nil || len(p.after) == 0 {
+	if err != nil || len(p.after) == 0 || !bytes.HasPrefix(p.after, namespacePrefix(p.namespace)) {
 		return 0, k.expired()
 	}
 	return version, nil
@@ -139,7 +153,8 @@ func namespacePrefix(namespace string) []byte {
 
 // collect reads a page in key order, with what undo has in the place of what is there, and reports whether there
 // is more.
-func collect(cursor *bbolt.Cursor, undo map[string][]byte, p page) (records []record, more bool) {
+func (k kind[T]) collect(tx *bbolt.Tx, undo map[string][]byte, p page) (records []record, more bool) {
+	cursor := tx.Bucket(k.bucket).Cursor()
 	prefix := namespacePrefix(p.namespace)
 	start := prefix
 	if p.after != nil {
@@ -151,24 +166,24 @@ func collect(cursor *bbolt.Cursor, undo map[string][]byte, p page) (records []re
 
 	key, value := cursor.Seek(start)
 	for key != nil || len(undone) > 0 {
-		k, v := key, value
+		name, v := key, value
 		if len(undone) > 0 && (key == nil || undone[0] <= string(key)) {
-			k, v = []byte(undone[0]), undo[undone[0]]
+			name, v = []byte(undone[0]), undo[undone[0]]
 			undone = undone[1:]
 		}
-		if bytes.Equal(k, key) {
+		if bytes.Equal(name, key) {
 			key, value = cursor.Next()
 		}
-		if !bytes.HasPrefix(k, prefix) {
+		if !bytes.HasPrefix(name, prefix) {
 			break
 		}
-		if v == nil || !matches(v, p.labels) {
+		if v == nil || !k.matches(name, v, p.labels) {
 			continue
 		}
 		if p.limit > 0 && len(records) == p.limit {
 			return records, true
 		}
-		records = append(records, record{bytes.Clone(k), bytes.Clone(v)})
+		records = append(records, record{bytes.Clone(name), bytes.Clone(v)})
 	}
 	return records, false
 }

@@ -27,7 +27,10 @@ func get[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key) (
 	}
 	err = s.view(ctx, func(tx *bbolt.Tx) (err error) {
 		record := tx.Bucket(k.bucket).Get(name)
-		if record == nil {
+		switch {
+		case record == nil && s.incomplete != "":
+			return refused(k.bucket, name, s.incomplete)
+		case record == nil:
 			return k.fail(imagestream.ReasonNotFound, key, "")
 		}
 		o, err = k.decode(name, record)
@@ -60,11 +63,11 @@ func create[T any](ctx context.Context, s *Store, k kind[T], o *T) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
-	version, err := s.commit(ctx, func(tx *bbolt.Tx) (change, error) {
-		if tx.Bucket(k.bucket).Get(name) != nil {
+	version, err := s.commit(ctx, func(b *batch) (change, error) {
+		if b.tx.Bucket(k.bucket).Get(name) != nil {
 			return change{}, k.fail(imagestream.ReasonAlreadyExists, key, "")
 		}
-		return put(tx, k.bucket, name, nil, record)
+		return b.put(k.bucket, name, nil, record)
 	})
 	if err != nil {
 		return nil, err
@@ -72,23 +75,6 @@ func create[T any](ctx context.Context, s *Store, k kind[T], o *T) (*T, error) {
 	created := k.clone(o)
 	k.stamp(created, version, u)
 	return created, nil
-}
-
-// put writes a record, or removes it if it is nil, under the next version. Every version has its change.
-func put(tx *bbolt.Tx, bucket, name, old, record []byte) (change, error) {
-	meta := tx.Bucket(metaBucket)
-	c := change{version: meta.Sequence() + 1, bucket: bucket, key: name, old: bytes.Clone(old), new: record}
-	var err error
-	if record == nil {
-		err = tx.Bucket(bucket).Delete(name)
-	} else {
-		binary.BigEndian.PutUint64(record, c.version)
-		err = tx.Bucket(bucket).Put(name, record)
-	}
-	if err != nil {
-		return change{}, err
-	}
-	return c, meta.SetSequence(c.version)
 }
 
 // UpdateImageStream implements [imagestream.Store].
@@ -99,6 +85,18 @@ func (s *Store) UpdateImageStream(ctx context.Context, stream *imagestream.Image
 // UpdateImage implements [imagestream.Store].
 func (s *Store) UpdateImage(ctx context.Context, image *imagestream.Image) (*imagestream.Image, error) {
 	return update(ctx, s, imageKind, image)
+}
+
+// stored returns the record that a write replaces, if the preconditions hold.
+func (k kind[T]) stored(b *batch, key imagestream.Key, name []byte, only imagestream.Preconditions) ([]byte, error) {
+	old, err := b.get(k.bucket, name)
+	if err == nil && old == nil {
+		err = k.fail(imagestream.ReasonNotFound, key, "")
+	}
+	if err == nil {
+		err = k.check(key, old, only)
+	}
+	return old, err
 }
 
 func update[T any](ctx context.Context, s *Store, k kind[T], o *T) (*T, error) {
@@ -113,20 +111,22 @@ func update[T any](ctx context.Context, s *Store, k kind[T], o *T) (*T, error) {
 	}
 	only := preconditions(k.meta(o))
 	var u uid
-	version, err := s.commit(ctx, func(tx *bbolt.Tx) (change, error) {
-		old := tx.Bucket(k.bucket).Get(name)
-		if old == nil {
-			return change{}, k.fail(imagestream.ReasonNotFound, key, "")
-		}
-		if err := k.check(key, old, only); err != nil {
+	version, err := s.commit(ctx, func(b *batch) (change, error) {
+		old, err := k.stored(b, key, name, only)
+		if err != nil {
 			return change{}, err
 		}
 		u = recordUID(old)
-		copy(record[versionSize:], u[:])
-		if bytes.Equal(old[versionSize:], record[versionSize:]) {
+		copy(record[uidAt:], u[:])
+		if bytes.Equal(old[headerSize:], record[headerSize:]) && jsonSound(old) {
 			return change{version: recordVersion(old)}, nil
 		}
-		return put(tx, k.bucket, name, old, record)
+		if jsonSound(old) && binary.BigEndian.Uint64(old[shapeAt:]) != k.shape {
+			if _, err := k.parse(old); err != nil {
+				return change{}, refused(k.bucket, name, err.Error())
+			}
+		}
+		return b.put(k.bucket, name, old, record)
 	})
 	if err != nil {
 		return nil, err
@@ -151,15 +151,12 @@ func remove[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key
 	if err != nil {
 		return err
 	}
-	_, err = s.commit(ctx, func(tx *bbolt.Tx) (change, error) {
-		old := tx.Bucket(k.bucket).Get(name)
-		if old == nil {
-			return change{}, k.fail(imagestream.ReasonNotFound, key, "")
-		}
-		if err := k.check(key, old, only); err != nil {
+	_, err = s.commit(ctx, func(b *batch) (change, error) {
+		old, err := k.stored(b, key, name, only)
+		if err != nil {
 			return change{}, err
 		}
-		return put(tx, k.bucket, name, old, nil)
+		return b.put(k.bucket, name, old, nil)
 	})
 	return err
 }

@@ -3,7 +3,8 @@
 # package with the seeds SEED, SEED+1 and SEED+2 and CHECKS checks a property, of 30 steps each on average, then the
 # law of safe pruning on CLUSTERS clusters with each of these seeds. ONLY, a regular expression on
 # "package target", narrows the fuzz targets down. A finding fails the run; go test has then written it under testdata/fuzz. At last an etcd
-# cluster suffers CHAOS faults under its clients.
+# cluster suffers CHAOS faults under its clients, processes with a file of adapters/bolt are killed KILLED times, and DAMAGED files of each kind of
+# damage are opened.
 set -euo pipefail
 export SEED=${SEED:-1} FUZZTIME=${FUZZTIME:-10m} CHECKS=${CHECKS:-3400}
 CLUSTERS=${CLUSTERS:-100000}
@@ -53,4 +54,7 @@ for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
 	(cd "$root" && SEED=$seed LOOP_STREAMS=5000 LOOP_HOURS=24 go test -count 1 -timeout 60m ./importer/schedule -run '^TestGoodStreamsKeepTheirSchedule$' >/dev/null)
 	echo "loop, seed $seed: 5000 streams for 24 hours beside hosts that hang, wait and fail, no good one late"
 done
+(cd "$root/adapters/bolt" && BOLT_KILLED=${KILLED:-200} BOLT_DAMAGED=${DAMAGED:-500} \
+	go test -count 1 -timeout 60m -v -run '^(TestKilled|TestDamagedFiles)$' .) >"$log/bolt" || { tail -40 "$log/bolt"; exit 1; }
+sed -n 's/^ *\(---.*\|.*files:.*\|.*rounds,.*\)/bolt: \1/p' "$log/bolt"
 echo "torture: $(wc -l <"$log/targets") fuzz targets of $FUZZTIME, $(($(wc -l <"$log/rapid") * 3)) rapid runs, no finding"
