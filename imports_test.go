@@ -61,7 +61,7 @@ var graph = map[string][]string{
 	"fakes/registrytest":     {"imagestream", "imagestream/write", "importer", "fakes", reference, digest},
 	"internal/foreign":       {},
 	"internal/podspec":       {},
-	"internal/real":          {"imagestream", "lookup/trigger", "internal/podspec"},
+	"internal/real":          {"imagestream", "importer", "lookup/trigger", "internal/podspec", reference},
 	"internal/fill":          {},
 	"internal/vectors":       {},
 	"internal/vectors/check": nil, // anything of the module

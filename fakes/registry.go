@@ -311,24 +311,24 @@ func (r *repository) Tags(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-func (r *repository) Head(ctx context.Context, ref importer.Ref) (importer.Descriptor, error) {
+func (r *repository) Head(ctx context.Context, ref importer.Ref) (importer.ManifestHead, error) {
 	answer, err := r.do(ctx, question{op: importer.OperationHead, ref: ref, ask: ask{kind: kindManifest, ref: ref.String(), head: true}})
 	if err != nil {
-		return importer.Descriptor{}, err
+		return importer.ManifestHead{}, err
 	}
-	return importer.Descriptor{MediaType: answer.header.Get("Content-Type"), Digest: digest.Digest(answer.header.Get("Docker-Content-Digest")), Size: answer.size}, nil
+	return importer.ManifestHead{MediaType: answer.header.Get("Content-Type"), Digest: digest.Digest(answer.header.Get("Docker-Content-Digest")), Size: answer.size}, nil
 }
 
-func (r *repository) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
+func (r *repository) Manifest(ctx context.Context, ref importer.Ref) (importer.SentManifest, error) {
 	q := question{op: importer.OperationManifest, ref: ref, ask: ask{kind: kindManifest, ref: ref.String()}}
 	answer, err := r.do(ctx, q)
 	if err != nil {
-		return importer.Manifest{}, err
+		return importer.SentManifest{}, err
 	}
-	m := importer.Manifest{MediaType: answer.header.Get("Content-Type"), Digest: digest.FromString(answer.body), Bytes: []byte(answer.body)}
+	m := importer.SentManifest{MediaType: answer.header.Get("Content-Type"), Digest: digest.FromString(answer.body), Bytes: []byte(answer.body)}
 	if ref.Digest != "" {
 		if err := manifest.Verify(m.MediaType, m.Bytes, ref.Digest); err != nil {
-			return importer.Manifest{}, r.fail(q, importer.ClassInvalid, err)
+			return importer.SentManifest{}, r.fail(q, importer.ClassInvalid, err)
 		}
 	}
 	return m, nil

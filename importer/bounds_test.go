@@ -116,17 +116,17 @@ func (h *hanging) Repository(ctx context.Context, name reference.Named, access i
 	return &hangingRepository{r, h, name.Name()}, err
 }
 
-func (h *hangingRepository) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
+func (h *hangingRepository) Manifest(ctx context.Context, ref importer.Ref) (importer.SentManifest, error) {
 	if !h.hangs(ref) {
 		return h.Repository.Manifest(ctx, ref)
 	}
 	select {
 	case <-time.After(h.after):
-		return importer.Manifest{}, &importer.RegistryError{
+		return importer.SentManifest{}, &importer.RegistryError{
 			Operation: importer.OperationManifest, Class: importer.ClassUnavailable, Repository: h.name, Reference: ref.String(), Err: errors.New("no answer"),
 		}
 	case <-ctx.Done():
-		return importer.Manifest{}, ctx.Err()
+		return importer.SentManifest{}, ctx.Err()
 	}
 }
 

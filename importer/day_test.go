@@ -79,7 +79,7 @@ func newDay(t testing.TB, seed uint64, streams, tags int, interval time.Duration
 	ring := keyring.New(keyring.Config{Auths: map[string]keyring.Entry{"*.example.com": {Username: "bob", Password: "secret"}}})
 	d.importer = &importer.Importer{
 		Registry: d.meter, Engine: &write.Engine{Store: &fakes.Store{}, Now: clock}, Concurrency: 1,
-		Secrets: func(context.Context, string) (importer.Keyring, error) { return ring, nil },
+		Secrets: func(context.Context, string) (importer.CredentialFinder, error) { return ring, nil },
 	}
 	d.schedule = schedule.New(schedule.Options{Interval: interval, MaxBackoff: 2 * time.Hour})
 	for _, host := range dayHosts {

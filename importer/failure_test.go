@@ -96,7 +96,7 @@ func TestFailuresKeepTheirCauses(t *testing.T) {
 func TestFailuresOfMirrorsKeepTheirCauses(t *testing.T) {
 	w := newWorld()
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
-	w.importer.Registries = registries.New(registries.Config{ITMS: []registries.Rule{{Source: "quay.io/org", Mirrors: []string{"mirror.example.com/x"}}}})
+	w.importer.Registries = registries.New(registries.Configuration{ITMS: []registries.Rule{{Source: "quay.io/org", Mirrors: []string{"mirror.example.com/x"}}}})
 	done, err := w.importer.Import(t.Context(), importOf("", "v2"))
 	if err != nil {
 		t.Fatal(err)

@@ -69,7 +69,7 @@ type FetchOptions struct {
 	// Sizes are those of layers of schema 1 that were asked for before; what is asked for is added. Nil keeps none.
 	Sizes *LayerSizes
 	// Keyring has credentials. Where it has none, and if it is nil, the registry may have its own.
-	Keyring Keyring
+	Keyring CredentialFinder
 	// Anonymous uses no credentials at all.
 	Anonymous bool
 	// Now is the creation time of an image that stands for a list.
@@ -77,8 +77,9 @@ type FetchOptions struct {
 	Trace *Trace
 }
 
-// Keyring has credentials for repositories: "quay.io/org/app", "docker.io/library/nodejs".
-type Keyring interface {
+// CredentialFinder finds the credentials for a repository, as keyring.Keyring does: "quay.io/org/app",
+// "docker.io/library/nodejs". Implementations are safe for concurrent use.
+type CredentialFinder interface {
 	Credentials(repository string) (Credentials, bool)
 }
 
@@ -90,14 +91,6 @@ type Trace struct {
 	Planned func(questions int)
 	// Answered is called for each question that is done.
 	Answered func(q Question, a Answer)
-}
-
-// traceKey is that of a trace in a context.
-type traceKey struct{}
-
-// WithTrace returns a context under which an [Importer] tells t about its import, besides its own Trace.
-func WithTrace(ctx context.Context, t *Trace) context.Context {
-	return context.WithValue(ctx, traceKey{}, t)
 }
 
 // traces returns one trace that tells two.
@@ -182,9 +175,6 @@ func (s *run) ask(ctx context.Context, questions []Question) []Answer {
 // repository asks for the tags of the plan's repository, and for the first of them. What was asked for already is not asked for
 // again.
 func (s *run) repository(ctx context.Context, answers []Answer) (found RepositoryAnswer) {
-	if s.plan.MaxTags == 0 {
-		return found
-	}
 	q := *s.plan.Repository
 	tags, err := s.tags(ctx, q)
 	if err != nil {
@@ -393,7 +383,7 @@ func (f *fetcher) asksHead() bool {
 // head asks for the digest, and returns the known image of it, or the manifest, fetched by the digest. Whatever goes wrong here
 // goes wrong again, or right, when the manifest itself is asked for.
 func (f *fetcher) head(ctx context.Context) (a Answer, m *manifest.Manifest, has bool) {
-	var head Descriptor
+	var head ManifestHead
 	err := f.repositories.limited(ctx, f.source, OperationHead, f.question.Ref.String(), func() (err error) {
 		head, err = f.source.repository.Head(ctx, f.question.Ref)
 		return err
@@ -425,7 +415,7 @@ func (f *fetcher) spelled(image *imagestream.Image, d digest.Digest) *imagestrea
 // manifest reads a manifest from the source; one of a digest once for all questions.
 func (f *fetcher) manifest(ctx context.Context, ref Ref) (*manifest.Manifest, error) {
 	return once(ctx, f.source, cacheKey{OperationManifest, ref.Digest}, func() (*manifest.Manifest, error) {
-		var sent Manifest
+		var sent SentManifest
 		err := f.repositories.limited(ctx, f.source, OperationManifest, ref.String(), func() (err error) {
 			sent, err = f.source.repository.Manifest(ctx, ref)
 			return err

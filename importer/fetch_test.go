@@ -120,7 +120,7 @@ func TestLyingHead(t *testing.T) {
 func TestRepositoryByMirror(t *testing.T) {
 	w := newWorld()
 	w.registry.Edit("mirror.example.com", func(c fakes.Contents) { c.Push("cache/app", fakes.Image{Layer: "one"}, "v1") })
-	w.importer.Registries = registries.New(registries.Config{ITMS: []registries.Rule{{Source: "quay.io/org", Mirrors: []string{"broken.example.com/x", "mirror.example.com/cache"}}}})
+	w.importer.Registries = registries.New(registries.Configuration{ITMS: []registries.Rule{{Source: "quay.io/org", Mirrors: []string{"broken.example.com/x", "mirror.example.com/cache"}}}})
 	done, err := w.importer.Import(t.Context(), importOf("", "v1"))
 	if err == nil {
 		err = importer.Failure(done)
@@ -161,11 +161,6 @@ func ExampleIsAllowed() {
 	list := imagestream.NewAllowlist([]imagestream.RegistryLocation{{DomainName: "*.example.com"}}, "")
 	fmt.Println(importer.IsAllowed(list, "registry.example.com/org/app", false), importer.IsAllowed(list, "quay.io/org/app", false))
 	// Output: true false
-}
-
-func ExampleIsNotImportable() {
-	fmt.Println(importer.IsNotImportable(imagestream.Status{Code: http.StatusNotFound}))
-	// Output: false
 }
 
 func ExampleRegistryError_Answered() {
@@ -209,19 +204,27 @@ func BenchmarkImport(b *testing.B) {
 	}
 }
 
-func ExampleWithTrace() {
+func ExampleImporter_Begin() {
 	w := newWorld()
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
-	ctx := importer.WithTrace(context.Background(), &importer.Trace{
+	w.importer.Trace = &importer.Trace{Answered: func(importer.Question, importer.Answer) { fmt.Println("told, too") }}
+	session, err := w.importer.Begin(context.Background(), importOf("", "v1"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	session.Trace = &importer.Trace{
 		Planned:  func(n int) { fmt.Println("asks for", n) },
 		Answered: func(q importer.Question, a importer.Answer) { fmt.Println(q, a.Known, a.Err) },
-	})
-	w.importer.Trace = &importer.Trace{Answered: func(importer.Question, importer.Answer) { fmt.Println("told, too") }}
-	_, err := w.importer.Import(ctx, importOf("", "v1"))
-	fmt.Println(err)
+	}
+	if err := session.Fetch(context.Background()); err != nil {
+		fmt.Println(err)
+	}
+	done, err := session.Write(context.Background())
+	fmt.Println(len(done.Status.Import.Status.Tags), err)
 	// Output:
 	// asks for 1
 	// told, too
 	// quay.io/org/app:v1 false <nil>
-	// <nil>
+	// 1 <nil>
 }

@@ -95,7 +95,7 @@ func (f *fetcher) layerSize(ctx context.Context, d digest.Digest, found map[stri
 }
 
 // choose returns the image of a list for a platform.
-func (f *fetcher) choose(ctx context.Context, list *manifest.Manifest, p Platform) (Answer, error) {
+func (f *fetcher) choose(ctx context.Context, list *manifest.Manifest, p manifest.Platform) (Answer, error) {
 	child, err := f.opts.selectChild(list, p)
 	if err != nil {
 		return Answer{}, f.invalid(OperationManifest, f.question.Ref.String(), err)

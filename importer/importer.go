@@ -46,6 +46,7 @@ import (
 	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer/registries"
 	"github.com/imagestreams/imagestreams/tagevent"
@@ -61,11 +62,11 @@ type Importer struct {
 	Concurrency int
 	Bounds      Bounds
 	// Platform, Registries and MaxTags are those of [PlanOptions].
-	Platform   Platform
+	Platform   manifest.Platform
 	Registries *registries.Registries
 	MaxTags    int
 	// Secrets returns the credentials of a namespace. Nil leaves credentials to the Registry.
-	Secrets func(ctx context.Context, namespace string) (Keyring, error)
+	Secrets func(ctx context.Context, namespace string) (CredentialFinder, error)
 	// Unrestricted imports from registries that are not allowed, as users may who may create images. The stream must allow
 	// them all the same.
 	Unrestricted bool
@@ -82,9 +83,6 @@ type Importer struct {
 	memo  Memo
 	sizes LayerSizes
 }
-
-// Platform is the architecture and operating system of an image.
-type Platform struct{ Architecture, OS string }
 
 // Import does what imp asks for and returns it with its answer. If imp.Spec.Import is false, nothing is
 // written. It is [Importer.Begin], [Session.Fetch] and [Session.Write].

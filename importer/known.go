@@ -14,7 +14,7 @@ import (
 // choice: "sha256:…/linux/amd64". It can be kept as JSON.
 type Memo map[string]digest.Digest
 
-func (o *FetchOptions) memoKey(list digest.Digest, p Platform) string {
+func (o *FetchOptions) memoKey(list digest.Digest, p manifest.Platform) string {
 	key := list.String() + "/" + cmp.Or(p.OS, "linux") + "/" + cmp.Or(p.Architecture, "amd64")
 	if o.NoAttestations {
 		key += "/no-attestations"

@@ -1,7 +1,6 @@
 package importer
 
 import (
-	"net/http"
 	"slices"
 
 	"github.com/imagestreams/imagestreams/imagestream"
@@ -60,12 +59,6 @@ func needsImport(stream *imagestream.ImageStream, histories map[string]tagevent.
 		need.Import = imp
 	}
 	return need
-}
-
-// IsNotImportable reports whether an API server answers an import with a status that says that its stream can never be
-// imported; its turn does not come again. No server is known that does. Source: op needsimport.
-func IsNotImportable(s imagestream.Status) bool {
-	return s.Code == http.StatusNotFound && s.Details != nil && s.Details.Kind == "imageStream"
 }
 
 // index has the histories of a stream by tag.

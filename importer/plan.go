@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/importer/registries"
 )
@@ -28,7 +29,7 @@ type Question struct {
 	Insecure bool
 	Ref      Ref
 	Mode     imagestream.ImportModeType
-	Platform Platform
+	Platform manifest.Platform
 	// Preferred tells that the platform is the tag's own wish.
 	Preferred bool
 	// Texts wants the texts of manifest and configuration in the answer. The store does not keep them.
@@ -47,7 +48,7 @@ type Plan struct {
 	Questions []Question
 	// Repository is asked for its tags; each of them is this question with the tag. Nil asks for none.
 	Repository *Question
-	// MaxTags is how many of the tags are asked for, -1 for all. If it is 0, the repository is not asked.
+	// MaxTags is how many of the tags are asked for; less than 0 is all.
 	MaxTags int
 
 	options PlanOptions
@@ -69,34 +70,21 @@ type questionKey struct {
 	group    string
 	ref      Ref
 	mode     imagestream.ImportModeType
-	platform Platform
+	platform manifest.Platform
 }
 
 // PlanOptions are what a plan goes by beside the import. The zero value is fine.
 type PlanOptions struct {
 	// Platform is taken from manifest lists where the tag does not say; empty members are amd64 and linux.
-	Platform Platform
+	Platform manifest.Platform
 	// Registries has mirrors, and blocked and insecure registries. Nil has none.
 	Registries *registries.Registries
-	// MaxTags is how many tags of a repository are imported: 0 is 50, -1 is all, and [NoTags] none.
+	// MaxTags is how many tags of a repository are imported: 0 is 50, less than 0 is all.
 	MaxTags int
 }
 
-// NoTags imports no tags of a repository.
-const NoTags = -2
-
-// defaultMaxTags is what the real system takes.
+// defaultMaxTags is the number of the real system.
 const defaultMaxTags = 50
-
-func (o PlanOptions) maxTags() int {
-	switch o.MaxTags {
-	case 0:
-		return defaultMaxTags
-	case NoTags:
-		return 0
-	}
-	return o.MaxTags
-}
 
 // NewPlan returns what imp asks for. Stream is where it imports to, nil if it does not exist: annotations of
 // its tags may prefer a platform. Imp must be valid.
@@ -104,7 +92,7 @@ func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream
 	if opts.Registries == nil {
 		opts.Registries = &registries.Registries{}
 	}
-	p := &Plan{options: opts, MaxTags: opts.maxTags()}
+	p := &Plan{options: opts, MaxTags: cmp.Or(opts.MaxTags, defaultMaxTags)}
 	groups := map[string]Question{}
 	index := map[questionKey]int{}
 	for _, spec := range imp.Spec.Images {
@@ -161,7 +149,7 @@ func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream
 
 // choosePlatform fills in what the tag does not prefer.
 func (p *Plan) choosePlatform(q *Question) {
-	q.Preferred = q.Platform != Platform{}
+	q.Preferred = q.Platform != manifest.Platform{}
 	q.Platform.Architecture = cmp.Or(q.Platform.Architecture, p.options.Platform.Architecture)
 	q.Platform.OS = cmp.Or(q.Platform.OS, p.options.Platform.OS)
 }
@@ -206,15 +194,15 @@ func repositoryOf(r pullspec.Reference) (reference.Named, error) {
 }
 
 // preferred returns the platform that the annotations of the spec tag prefer.
-func preferred(stream *imagestream.ImageStream, spec imagestream.ImageImportSpec, tag string) Platform {
+func preferred(stream *imagestream.ImageStream, spec imagestream.ImageImportSpec, tag string) manifest.Platform {
 	if stream == nil {
-		return Platform{}
+		return manifest.Platform{}
 	}
 	if spec.To != nil {
 		tag = spec.To.Name
 	}
 	t, _ := stream.SpecTag(tag)
-	return Platform{t.Annotations[PreferArchAnnotation], t.Annotations[PreferOSAnnotation]}
+	return manifest.Platform{Architecture: t.Annotations[PreferArchAnnotation], OS: t.Annotations[PreferOSAnnotation]}
 }
 
 // Statuses returns what to report for each image of the import.

@@ -20,9 +20,9 @@ func isAttestation(c manifest.Child) bool {
 }
 
 // selectChild returns the image of a list for a platform.
-func (o *FetchOptions) selectChild(list *manifest.Manifest, p Platform) (manifest.Child, error) {
+func (o *FetchOptions) selectChild(list *manifest.Manifest, p manifest.Platform) (manifest.Child, error) {
 	if !o.NoAttestations {
-		child, ok := list.Select(manifest.Platform{Architecture: p.Architecture, OS: p.OS})
+		child, ok := list.Select(p)
 		if !ok {
 			return child, errEmptyList
 		}

@@ -73,12 +73,12 @@ type Repository interface {
 	Tags(ctx context.Context) iter.Seq2[string, error]
 	// Head asks what a manifest is without reading it. The digest is empty if the registry does not say. A
 	// registry that does not answer such questions is an error of class [ClassUnsupported].
-	Head(ctx context.Context, ref Ref) (Descriptor, error)
+	Head(ctx context.Context, ref Ref) (ManifestHead, error)
 	// Manifest reads a manifest: what the registry sent, with the media type it sent it as. If ref is a
 	// digest, the bytes are those of that digest, as manifest.Verify has it, or the error is of class
 	// [ClassInvalid]. By a tag nothing
 	// is checked: the digest of the result is that of the bytes, whatever the registry says it is.
-	Manifest(ctx context.Context, ref Ref) (Manifest, error)
+	Manifest(ctx context.Context, ref Ref) (SentManifest, error)
 	// Blob reads a blob of at most limit bytes, whose bytes are those of the digest; otherwise the error is
 	// of class ClassInvalid.
 	Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error)
@@ -100,15 +100,15 @@ func (r Ref) String() string {
 	return r.Tag
 }
 
-// Descriptor is what a registry says of a manifest.
-type Descriptor struct {
+// ManifestHead is what a registry says of a manifest.
+type ManifestHead struct {
 	MediaType string
 	Digest    digest.Digest
 	Size      int64
 }
 
-// Manifest is a manifest as the registry sent it.
-type Manifest struct {
+// SentManifest is a manifest as the registry sent it.
+type SentManifest struct {
 	// MediaType is the Content-Type, parameters included.
 	MediaType string
 	Digest    digest.Digest

@@ -20,6 +20,9 @@ type Session struct {
 	plan     *Plan
 	known    KnownImages
 	answers  *Answers
+
+	// Trace is told about this import, besides the Importer's Trace. It must be set before Fetch.
+	Trace *Trace
 }
 
 // Begin checks an import, reads its stream and what is known of its images, and plans what to ask for.
@@ -52,10 +55,9 @@ func (i *Importer) Begin(ctx context.Context, imp *imagestream.ImageStreamImport
 // of ctx or of [Importer.Secrets].
 func (s *Session) Fetch(ctx context.Context) error {
 	i := s.importer
-	asked, _ := ctx.Value(traceKey{}).(*Trace)
 	opts := FetchOptions{
 		Concurrency: i.Concurrency, Bounds: i.Bounds, Refetch: i.Refetch, NoAttestations: i.NoAttestations, Known: s.known, Memo: i.Memo(),
-		Sizes: &i.sizes, Now: i.now(), Trace: traces(i.Trace, asked),
+		Sizes: &i.sizes, Now: i.now(), Trace: traces(i.Trace, s.Trace),
 	}
 	if i.Secrets != nil {
 		ring, err := i.Secrets(ctx, s.key.Namespace)

@@ -85,15 +85,15 @@ func (h *hostile) ask(r importer.Repository) {
 	switch rapid.SampledFrom([]string{"head", "manifest", "by digest", "blob", "blob size", "tags"}).Draw(h.t,
 		"question") {
 	case "head":
-		var d importer.Descriptor
+		var d importer.ManifestHead
 		d, err = r.Head(ctx, importer.Ref{Tag: "v1"})
 		text = d.MediaType
 	case "manifest":
-		var m importer.Manifest
+		var m importer.SentManifest
 		m, err = r.Manifest(ctx, importer.Ref{Tag: "v1"})
 		text = m.MediaType
 	case "by digest":
-		var m importer.Manifest
+		var m importer.SentManifest
 		if m, err = r.Manifest(ctx, importer.Ref{Digest: want}); err == nil && digest.FromBytes(m.Bytes) != want {
 			h.t.Fatalf("a manifest of another digest: %q", m.Bytes)
 		}

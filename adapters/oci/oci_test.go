@@ -49,7 +49,7 @@ func open(t testing.TB, server *httptest.Server, opts oci.Options, access import
 }
 
 // pull asks for org/app:v1.
-func pull(t testing.TB, server *httptest.Server, opts oci.Options, access importer.Access) (importer.Manifest, error) {
+func pull(t testing.TB, server *httptest.Server, opts oci.Options, access importer.Access) (importer.SentManifest, error) {
 	t.Helper()
 	return open(t, server, opts, access, "org/app").Manifest(t.Context(), importer.Ref{Tag: "v1"})
 }

@@ -155,38 +155,38 @@ func (r *repository) ping(ctx context.Context, q question) (scheme string, err e
 
 var acceptManifests = strings.Join(manifest.MediaTypes(), ", ")
 
-func (r *repository) Head(ctx context.Context, ref importer.Ref) (importer.Descriptor, error) {
+func (r *repository) Head(ctx context.Context, ref importer.Ref) (importer.ManifestHead, error) {
 	answer, _, err := r.ask(ctx, question{
 		op: importer.OperationHead, ref: ref.String(), method: http.MethodHead, path: "manifests/" + ref.String(),
 		accept: acceptManifests,
 	})
 	if err != nil {
-		return importer.Descriptor{}, err
+		return importer.ManifestHead{}, err
 	}
-	d := importer.Descriptor{MediaType: r.mediaType(answer), Size: max(answer.ContentLength, 0)}
+	d := importer.ManifestHead{MediaType: r.mediaType(answer), Size: max(answer.ContentLength, 0)}
 	if said, err := digest.Parse(answer.Header.Get("Docker-Content-Digest")); err == nil {
 		d.Digest = said
 	}
 	return d, nil
 }
 
-func (r *repository) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
+func (r *repository) Manifest(ctx context.Context, ref importer.Ref) (importer.SentManifest, error) {
 	q := question{
 		op: importer.OperationManifest, ref: ref.String(), method: http.MethodGet, path: "manifests/" + ref.String(),
 		accept: acceptManifests, maxBytes: maxManifest,
 	}
 	answer, body, err := r.ask(ctx, q)
 	if err != nil {
-		return importer.Manifest{}, err
+		return importer.SentManifest{}, err
 	}
-	m := importer.Manifest{MediaType: ownMediaType(r.mediaType(answer), body), Digest: digest.FromBytes(body), Bytes: body}
+	m := importer.SentManifest{MediaType: ownMediaType(r.mediaType(answer), body), Digest: digest.FromBytes(body), Bytes: body}
 	if ref.Digest != "" {
 		if err := manifest.Verify(m.MediaType, body, ref.Digest); err != nil {
-			return importer.Manifest{}, r.untrue(q, answer, body, err)
+			return importer.SentManifest{}, r.untrue(q, answer, body, err)
 		}
 		m.Digest = ref.Digest
 	} else if saysErrors(body) && !strings.Contains(string(body), `"schemaVersion"`) {
-		return importer.Manifest{}, r.refused(q, answer, "", body)
+		return importer.SentManifest{}, r.refused(q, answer, "", body)
 	}
 	return m, nil
 }

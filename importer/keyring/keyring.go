@@ -34,7 +34,7 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Keyring is an [importer.Keyring]. The zero Keyring has no credentials. It is safe for concurrent use.
+// Keyring is an [importer.CredentialFinder]. The zero Keyring has no credentials. It is safe for concurrent use.
 type Keyring struct {
 	entries []located // the last by name first; a location that cannot be read has no host
 }
@@ -46,7 +46,7 @@ type located struct {
 	problem     *EntryError
 }
 
-var _ importer.Keyring = (*Keyring)(nil)
+var _ importer.CredentialFinder = (*Keyring)(nil)
 
 // New returns the keyring of configurations. Of entries with the same location the first counts that can be read.
 func New(configs ...Config) *Keyring {

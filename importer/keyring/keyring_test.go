@@ -226,7 +226,7 @@ func TestNothingTellsSecrets(t *testing.T) {
 			t.Errorf("%v does not name %s", err, location)
 		}
 	}
-	var _ importer.Keyring = ring
+	var _ importer.CredentialFinder = ring
 }
 
 // TestHugeConfig reads as many unreadable entries as there can be: the error stays short, and the work bounded.

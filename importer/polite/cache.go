@@ -38,7 +38,7 @@ type cacheKey struct {
 
 type cacheItem struct {
 	key      cacheKey
-	manifest importer.Manifest // of a blob the bytes
+	manifest importer.SentManifest // of a blob the bytes
 }
 
 // Repository implements [importer.Registry].
@@ -60,17 +60,17 @@ type cached struct {
 	key   cacheKey
 }
 
-func (r *cached) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
+func (r *cached) Manifest(ctx context.Context, ref importer.Ref) (importer.SentManifest, error) {
 	if ref.Digest == "" {
 		return r.Repository.Manifest(ctx, ref)
 	}
-	return r.through(importer.OperationManifest, ref.Digest, func() (importer.Manifest, error) { return r.Repository.Manifest(ctx, ref) })
+	return r.through(importer.OperationManifest, ref.Digest, func() (importer.SentManifest, error) { return r.Repository.Manifest(ctx, ref) })
 }
 
 func (r *cached) Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {
-	m, err := r.through(importer.OperationBlob, d, func() (importer.Manifest, error) {
+	m, err := r.through(importer.OperationBlob, d, func() (importer.SentManifest, error) {
 		blob, err := r.Repository.Blob(ctx, d, limit)
-		return importer.Manifest{Bytes: blob}, err
+		return importer.SentManifest{Bytes: blob}, err
 	})
 	if err == nil && int64(len(m.Bytes)) > limit {
 		return r.Repository.Blob(ctx, d, limit) // which says so
@@ -79,7 +79,7 @@ func (r *cached) Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte
 }
 
 // through returns what is kept, or asks for it and keeps it.
-func (r *cached) through(op importer.Operation, d digest.Digest, ask func() (importer.Manifest, error)) (importer.Manifest, error) {
+func (r *cached) through(op importer.Operation, d digest.Digest, ask func() (importer.SentManifest, error)) (importer.SentManifest, error) {
 	key := r.key
 	key.operation, key.digest = op, d
 	if m, ok := r.cache.get(key); ok {
@@ -92,12 +92,12 @@ func (r *cached) through(op importer.Operation, d digest.Digest, ask func() (imp
 	return m, err
 }
 
-func (c *Cache) get(key cacheKey) (importer.Manifest, bool) {
+func (c *Cache) get(key cacheKey) (importer.SentManifest, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	element, ok := c.items[key]
 	if !ok {
-		return importer.Manifest{}, false
+		return importer.SentManifest{}, false
 	}
 	c.order.MoveToFront(element)
 	m := element.Value.(*cacheItem).manifest
@@ -105,7 +105,7 @@ func (c *Cache) get(key cacheKey) (importer.Manifest, bool) {
 	return m, true
 }
 
-func (c *Cache) put(key cacheKey, m importer.Manifest) {
+func (c *Cache) put(key cacheKey, m importer.SentManifest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := c.MaxBytes

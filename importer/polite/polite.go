@@ -67,12 +67,12 @@ func (a *around) Tags(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-func (a *around) Head(ctx context.Context, ref importer.Ref) (importer.Descriptor, error) {
-	return asked(ctx, a, importer.OperationHead, ref.String(), func() (importer.Descriptor, error) { return a.Repository.Head(ctx, ref) })
+func (a *around) Head(ctx context.Context, ref importer.Ref) (importer.ManifestHead, error) {
+	return asked(ctx, a, importer.OperationHead, ref.String(), func() (importer.ManifestHead, error) { return a.Repository.Head(ctx, ref) })
 }
 
-func (a *around) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
-	return asked(ctx, a, importer.OperationManifest, ref.String(), func() (importer.Manifest, error) { return a.Repository.Manifest(ctx, ref) })
+func (a *around) Manifest(ctx context.Context, ref importer.Ref) (importer.SentManifest, error) {
+	return asked(ctx, a, importer.OperationManifest, ref.String(), func() (importer.SentManifest, error) { return a.Repository.Manifest(ctx, ref) })
 }
 
 func (a *around) Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {

@@ -85,14 +85,6 @@ func ExamplePatient() {
 	// Output: false 20s true false
 }
 
-func ExampleAsReal() {
-	fmt.Println(polite.AsReal(1, &importer.RegistryError{Operation: importer.OperationManifest, StatusCode: 429}))
-	fmt.Println(polite.AsReal(1, &importer.RegistryError{Operation: importer.OperationBlob, StatusCode: 429}))
-	// Output:
-	// 2s true
-	// 0s false
-}
-
 func ExampleMeter() {
 	meter := &polite.Meter{Registry: registry(), Budget: 2}
 	repository := open(meter)
@@ -133,7 +125,7 @@ func ExampleReplay() {
 	_, _ = open(recorder).Manifest(context.Background(), importer.Ref{Tag: "v2"})
 	session, _ := json.Marshal(recorder.Answers())
 
-	var answers []polite.Answer
+	var answers []polite.Recorded
 	_ = json.Unmarshal(session, &answers)
 	again := open(polite.Replay(answers))
 	head, err := again.Head(context.Background(), v1)

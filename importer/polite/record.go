@@ -13,20 +13,20 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Answer is what a repository answered, as JSON can keep it. No credentials are in it.
-type Answer struct {
+// Recorded is what a repository answered, as JSON can keep it. No credentials are in it.
+type Recorded struct {
 	Request
-	Tags     []string             `json:",omitempty"`
-	Head     *importer.Descriptor `json:",omitempty"`
-	Manifest *importer.Manifest   `json:",omitempty"`
-	Blob     []byte               `json:",omitempty"`
-	Size     int64                `json:",omitempty"`
+	Tags     []string               `json:",omitempty"`
+	Head     *importer.ManifestHead `json:",omitempty"`
+	Manifest *importer.SentManifest `json:",omitempty"`
+	Blob     []byte                 `json:",omitempty"`
+	Size     int64                  `json:",omitempty"`
 	// Failure is the registry's refusal, without its cause, of which Cause has the words.
 	Failure *importer.RegistryError `json:",omitempty"`
 	Cause   string                  `json:",omitempty"`
 }
 
-func (a *Answer) fail(err error) bool {
+func (a *Recorded) fail(err error) bool {
 	var failure *importer.RegistryError
 	if !errors.As(err, &failure) {
 		return false
@@ -39,7 +39,7 @@ func (a *Answer) fail(err error) bool {
 	return true
 }
 
-func (a *Answer) err() error {
+func (a *Recorded) err() error {
 	if a.Failure == nil {
 		return nil
 	}
@@ -55,17 +55,17 @@ type Recorder struct {
 	Registry importer.Registry
 
 	mu      sync.Mutex
-	answers []Answer
+	answers []Recorded
 }
 
 // Answers returns what was answered so far, in order.
-func (r *Recorder) Answers() []Answer {
+func (r *Recorder) Answers() []Recorded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]Answer(nil), r.answers...)
+	return append([]Recorded(nil), r.answers...)
 }
 
-func (r *Recorder) note(a Answer, err error) {
+func (r *Recorder) note(a Recorded, err error) {
 	if err != nil && !a.fail(err) {
 		return // that of a context is nobody's answer
 	}
@@ -89,8 +89,8 @@ type recorded struct {
 	recorder *Recorder
 }
 
-func (r *recorded) answer(op importer.Operation, ref string) Answer {
-	return Answer{Request: Request{reference.Domain(r.name), r.name.Name(), op, ref}}
+func (r *recorded) answer(op importer.Operation, ref string) Recorded {
+	return Recorded{Request: Request{reference.Domain(r.name), r.name.Name(), op, ref}}
 }
 
 func (r *recorded) Tags(ctx context.Context) iter.Seq2[string, error] {
@@ -110,7 +110,7 @@ func (r *recorded) Tags(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-func (r *recorded) Head(ctx context.Context, ref importer.Ref) (importer.Descriptor, error) {
+func (r *recorded) Head(ctx context.Context, ref importer.Ref) (importer.ManifestHead, error) {
 	head, err := r.Repository.Head(ctx, ref)
 	a := r.answer(importer.OperationHead, ref.String())
 	a.Head = &head
@@ -118,7 +118,7 @@ func (r *recorded) Head(ctx context.Context, ref importer.Ref) (importer.Descrip
 	return head, err
 }
 
-func (r *recorded) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
+func (r *recorded) Manifest(ctx context.Context, ref importer.Ref) (importer.SentManifest, error) {
 	m, err := r.Repository.Manifest(ctx, ref)
 	a := r.answer(importer.OperationManifest, ref.String())
 	a.Manifest = &m
@@ -144,8 +144,8 @@ func (r *recorded) BlobSize(ctx context.Context, d digest.Digest) (int64, error)
 
 // Replay returns a registry that answers as was recorded: a question that was asked several times as it was each time, and the
 // last time ever after. What was not asked is a failure that says so. It is safe for concurrent use.
-func Replay(answers []Answer) importer.Registry {
-	p := &replay{answers: map[Request][]Answer{}}
+func Replay(answers []Recorded) importer.Registry {
+	p := &replay{answers: map[Request][]Recorded{}}
 	for _, a := range answers {
 		p.answers[a.Request] = append(p.answers[a.Request], a)
 	}
@@ -154,7 +154,7 @@ func Replay(answers []Answer) importer.Registry {
 
 type replay struct {
 	mu      sync.Mutex
-	answers map[Request][]Answer
+	answers map[Request][]Recorded
 }
 
 func (p *replay) Repository(ctx context.Context, name reference.Named, _ importer.Access) (importer.Repository, error) {
@@ -167,16 +167,16 @@ type replayed struct {
 }
 
 // next returns the next answer to a question.
-func (r *replayed) next(ctx context.Context, op importer.Operation, ref string) (Answer, error) {
+func (r *replayed) next(ctx context.Context, op importer.Operation, ref string) (Recorded, error) {
 	if err := ctx.Err(); err != nil {
-		return Answer{}, err
+		return Recorded{}, err
 	}
 	request := Request{reference.Domain(r.name), r.name.Name(), op, ref}
 	r.replay.mu.Lock()
 	defer r.replay.mu.Unlock()
 	list := r.replay.answers[request]
 	if len(list) == 0 {
-		return Answer{}, &importer.RegistryError{
+		return Recorded{}, &importer.RegistryError{
 			Operation: op, Class: importer.ClassUnsupported, Repository: r.name.Name(), Reference: ref, Err: fmt.Errorf("the recorded session did not ask for it"),
 		}
 	}
@@ -200,18 +200,18 @@ func (r *replayed) Tags(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-func (r *replayed) Head(ctx context.Context, ref importer.Ref) (importer.Descriptor, error) {
+func (r *replayed) Head(ctx context.Context, ref importer.Ref) (importer.ManifestHead, error) {
 	a, err := r.next(ctx, importer.OperationHead, ref.String())
 	if err != nil {
-		return importer.Descriptor{}, err
+		return importer.ManifestHead{}, err
 	}
 	return *a.Head, nil
 }
 
-func (r *replayed) Manifest(ctx context.Context, ref importer.Ref) (importer.Manifest, error) {
+func (r *replayed) Manifest(ctx context.Context, ref importer.Ref) (importer.SentManifest, error) {
 	a, err := r.next(ctx, importer.OperationManifest, ref.String())
 	if err != nil {
-		return importer.Manifest{}, err
+		return importer.SentManifest{}, err
 	}
 	return *a.Manifest, nil
 }

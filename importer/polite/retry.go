@@ -40,16 +40,6 @@ func Patient(attempt int, failure *importer.RegistryError) (time.Duration, bool)
 	return max(pause+rand.N(pause/2), failure.RetryAfter), true
 }
 
-// AsReal asks again as the real importer does: manifests and tags up to three times, two seconds apart, if the registry says,
-// not in its own JSON, that there were too many requests. Source: op import.run.
-func AsReal(attempt int, failure *importer.RegistryError) (time.Duration, bool) {
-	switch failure.Operation {
-	case importer.OperationManifest, importer.OperationHead, importer.OperationTags:
-		return 2 * time.Second, failure.StatusCode == 429 && len(failure.Codes) == 0 && attempt <= 2
-	}
-	return 0, false
-}
-
 // Repository implements [importer.Registry].
 func (r Retry) Repository(ctx context.Context, name reference.Named, access importer.Access) (importer.Repository, error) {
 	repository, err := r.Registry.Repository(ctx, name, access)

@@ -40,8 +40,8 @@ type Rule struct {
 	MirrorSourcePolicy string `json:"mirrorSourcePolicy,omitempty"`
 }
 
-// Config is the configuration of a cluster.
-type Config struct {
+// Configuration is what a cluster says of its registries.
+type Configuration struct {
 	// ICSP and IDMS are for references with a digest: rules of ImageContentSourcePolicies and ImageDigestMirrorSets.
 	ICSP []Rule `json:"icsp"`
 	IDMS []Rule `json:"idms"`
@@ -74,7 +74,7 @@ type mirror struct {
 }
 
 // New reads a configuration.
-func New(c Config) *Registries {
+func New(c Configuration) *Registries {
 	r := &Registries{allowed: c.AllowedRegistries}
 	var mirrored []*entry // in the order in which their mirrors are inherited
 	for _, kind := range []struct {

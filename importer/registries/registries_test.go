@@ -12,7 +12,7 @@ import (
 	"github.com/imagestreams/imagestreams/importer/registries"
 )
 
-var config = registries.Config{
+var config = registries.Configuration{
 	IDMS:               []registries.Rule{{Source: "quay.io/org", Mirrors: []string{"mirror.example.com/quay", "backup.example.com/quay"}}},
 	ITMS:               []registries.Rule{{Source: "quay.io", Mirrors: []string{"mirror.example.com/tags"}}},
 	InsecureRegistries: []string{"registry.local:5000"},
@@ -24,7 +24,7 @@ func ExampleRegistries_Sources() {
 	r := registries.New(config)
 	fmt.Println(r.Sources("quay.io/org/app", true))
 	fmt.Println(r.Sources("quay.io/other/app", false))
-	bad := registries.New(registries.Config{ITMS: []registries.Rule{{Source: "quay.io/org/app", Mirrors: []string{"mirror.example.com"}}}})
+	bad := registries.New(registries.Configuration{ITMS: []registries.Rule{{Source: "quay.io/org/app", Mirrors: []string{"mirror.example.com"}}}})
 	fmt.Println(bad.Sources("quay.io/org/app", false))
 	// Output:
 	// [mirror.example.com/quay/app backup.example.com/quay/app quay.io/org/app] <nil>
@@ -54,7 +54,7 @@ func ExampleRegistries_Allowlist() {
 
 func ExampleNew() {
 	// Lists of mirrors for one source are merged in an order that keeps that of each.
-	r := registries.New(registries.Config{
+	r := registries.New(registries.Configuration{
 		IDMS: []registries.Rule{{Source: "quay.io", Mirrors: []string{"c.example.com/q", "a.example.com/q"}}},
 		ICSP: []registries.Rule{{Source: "quay.io", Mirrors: []string{"a.example.com/q", "b.example.com/q"}}},
 	})
@@ -81,7 +81,7 @@ func TestMergedOrder(t *testing.T) {
 				rules = append(rules, registries.Rule{Source: "quay.io", Mirrors: list})
 			}
 		}
-		got, err := registries.New(registries.Config{ITMS: rules}).Sources("quay.io/app", false)
+		got, err := registries.New(registries.Configuration{ITMS: rules}).Sources("quay.io/app", false)
 		if err != nil || len(got) != len(all)+1 || got[len(got)-1] != "quay.io/app" {
 			t.Fatalf("%v, %v of %v", got, err, rules)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/imagestreams/imagestreams/importer/keyring"
 	"github.com/imagestreams/imagestreams/importer/polite"
 	"github.com/imagestreams/imagestreams/importer/registries"
+	"github.com/imagestreams/imagestreams/internal/real"
 )
 
 // importOps are the ops of the areas import, needsimport and schedule.
@@ -75,7 +76,7 @@ func needsImport(c *call) (any, error) {
 	status, failed := in.status()
 	switch {
 	case !failed || need.Import == nil:
-	case importer.IsNotImportable(status):
+	case real.IsNotImportable(status):
 		failure = "notImportable"
 	default:
 		failure = "error"
@@ -93,7 +94,7 @@ func scheduledImport(c *call) (any, error) {
 	}
 	need, scheduled := importer.ScheduledImport(in.Stream)
 	status, failed := in.status()
-	kept := scheduled && !(failed && need.Import != nil && importer.IsNotImportable(status))
+	kept := scheduled && !(failed && need.Import != nil && real.IsNotImportable(status))
 	return map[string]any{"scheduled": scheduled, "import": need.Import, "tags": targets(need.Import), "kept": kept}, nil
 }
 
@@ -110,7 +111,7 @@ func targets(imp *imagestream.ImageStreamImport) []string {
 
 func importSources(c *call) (any, error) {
 	var in struct {
-		Config   registries.Config
+		Config   registries.Configuration
 		From     string
 		Insecure bool
 	}
@@ -150,7 +151,7 @@ func importAllowed(c *call) (any, error) {
 	if err := errors.Join(c.env(&env), c.in(&in)); err != nil {
 		return nil, err
 	}
-	r := registries.New(registries.Config{AllowedRegistries: in.AllowedRegistries})
+	r := registries.New(registries.Configuration{AllowedRegistries: in.AllowedRegistries})
 	return map[string]any{"allowed": importer.IsAllowed(r.Allowlist(env.InternalRegistry), in.From, in.Insecure)}, nil
 }
 
@@ -165,7 +166,7 @@ type importStep struct {
 type importInput struct {
 	Registry struct{ Hosts map[string]json.RawMessage }
 	Config   struct {
-		registries.Config
+		registries.Configuration
 		MaxTags                int
 		Secrets                []keyring.Config
 		UserMayCreate          []string
@@ -193,13 +194,9 @@ func newImportRun(env stored, in importInput, mode importMode) *importRun {
 			}
 		})
 	}
-	maxTags := in.Config.MaxTags
-	if maxTags == 0 {
-		maxTags = importer.NoTags
-	}
 	ring := keyring.New(in.Config.Secrets...)
 	r.importer = &importer.Importer{
-		Registry: polite.Retry{Registry: r.registry, Again: polite.AsReal, Wait: func(context.Context, time.Duration) error { return nil }},
+		Registry: polite.Retry{Registry: r.registry, Again: real.RetryRegistry, Wait: func(context.Context, time.Duration) error { return nil }},
 		Engine: &write.Engine{
 			Store: r.store, Authorizer: r.store, Now: func() time.Time { return env.Now }, Attempts: 1,
 			Settings: imagestream.Settings{
@@ -207,9 +204,12 @@ func newImportRun(env stored, in importInput, mode importMode) *importRun {
 				Limits: imagestream.Limits{Images: in.Config.LimitImages, ImageTags: in.Config.LimitTags},
 			},
 		},
-		Concurrency: mode.concurrency, Refetch: mode.refetch, Registries: registries.New(in.Config.Config), MaxTags: maxTags,
+		Concurrency: mode.concurrency, Refetch: mode.refetch, Registries: registries.New(in.Config.Configuration), MaxTags: in.Config.MaxTags,
 		Unrestricted: len(in.Config.UserMayCreate) > 0,
-		Secrets:      func(context.Context, string) (importer.Keyring, error) { return ring, nil },
+		Secrets:      func(context.Context, string) (importer.CredentialFinder, error) { return ring, nil },
+	}
+	if in.Config.MaxTags == 0 {
+		r.importer.Registry = real.WithoutTags{Registry: r.importer.Registry}
 	}
 	return r
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/imagestreams/imagestreams/importer/schedule"
+	"github.com/imagestreams/imagestreams/internal/real"
 )
 
 // scheduleOps are the ops of the area schedule.
@@ -28,8 +28,8 @@ func scheduleRing(c *call) (any, error) {
 	if err := c.in(&in); err != nil {
 		return nil, err
 	}
-	ring := schedule.NewRing[string](in.Buckets)
-	handle := func(items ...schedule.Item[string]) {
+	ring := real.NewRing[string](in.Buckets)
+	handle := func(items ...real.Item[string]) {
 		for _, item := range items {
 			if slices.Contains(in.RemoveWhenHandled, item.Key) {
 				ring.RemoveIf(item.Key, item.Value)
@@ -76,8 +76,8 @@ type times struct {
 	BucketSize, MaxPerMinute int
 }
 
-func (t times) config() schedule.Config {
-	return schedule.Config{Interval: seconds(t.IntervalSeconds), BucketSize: t.BucketSize, MaxPerMinute: t.MaxPerMinute}
+func (t times) config() real.ScheduleConfig {
+	return real.ScheduleConfig{Interval: seconds(t.IntervalSeconds), BucketSize: t.BucketSize, MaxPerMinute: t.MaxPerMinute}
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
@@ -115,11 +115,11 @@ func scheduleReplay(c *call) (any, error) {
 	if in.Disabled {
 		return map[string]any{}, nil
 	}
-	var events []schedule.Event
+	var events []real.Event
 	for _, e := range in.Events {
-		events = append(events, schedule.Event{At: seconds(e.At), Op: schedule.Op(e.Op), Stream: e.Stream, Unscheduled: e.Scheduled != nil && !*e.Scheduled})
+		events = append(events, real.Event{At: seconds(e.At), Op: real.Op(e.Op), Stream: e.Stream, Unscheduled: e.Scheduled != nil && !*e.Scheduled})
 	}
-	imports, left := schedule.Replay(in.config(), events, seconds(in.Until), nil)
+	imports, left := real.Replay(in.config(), events, seconds(in.Until), nil)
 	type written struct {
 		At      float64  `json:"at"`
 		Streams []string `json:"streams"`

@@ -1,4 +1,4 @@
-package schedule
+package real
 
 import (
 	"maps"
@@ -154,8 +154,8 @@ func sorted[V comparable](slot map[string]V) []Item[V] {
 	return items
 }
 
-// Config is how a cluster sets its schedule up. Its defaults are 15 minutes, 4 and 60.
-type Config struct {
+// ScheduleConfig is how a cluster sets its schedule up. Its defaults are 15 minutes, 4 and 60.
+type ScheduleConfig struct {
 	Interval time.Duration
 	// BucketSize is how many slots an interval of ordinary length has.
 	BucketSize int
@@ -163,8 +163,8 @@ type Config struct {
 	MaxPerMinute int
 }
 
-// Settings are what the real controller makes of a Config.
-type Settings struct {
+// ScheduleSettings are what the real controller makes of a ScheduleConfig.
+type ScheduleSettings struct {
 	// Buckets is how many slots the wheel goes on in an interval; it has one more.
 	Buckets int
 	// SlotTime is how long a slot is current, to the millisecond; 0 if there are no buckets, or the interval is under a second.
@@ -174,10 +174,10 @@ type Settings struct {
 	Burst     int
 }
 
-// Settings returns what the real controller makes of c: twice the buckets for intervals over an hour, half of them under ten
+// ScheduleSettings returns what the real controller makes of c: twice the buckets for intervals over an hour, half of them under ten
 // minutes. Source: op schedule.options.
-func (c Config) Settings() Settings {
-	s := Settings{Buckets: c.BucketSize}
+func (c ScheduleConfig) Settings() ScheduleSettings {
+	s := ScheduleSettings{Buckets: c.BucketSize}
 	switch {
 	case c.Interval > time.Hour:
 		s.Buckets *= 2

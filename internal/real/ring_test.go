@@ -1,4 +1,4 @@
-package schedule_test
+package real_test
 
 import (
 	"fmt"
@@ -7,15 +7,15 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/imagestreams/imagestreams/importer/schedule"
+	"github.com/imagestreams/imagestreams/internal/real"
 )
 
 func ExampleReplay() {
-	config := schedule.Config{Interval: 15 * time.Minute, BucketSize: 4, MaxPerMinute: 60}
-	imports, left := schedule.Replay(config, []schedule.Event{
-		{Op: schedule.Set, Stream: "shop/app"},
-		{At: 5 * time.Minute, Op: schedule.Set, Stream: "shop/new"},
-		{At: 30 * time.Minute, Op: schedule.Delete, Stream: "shop/app"},
+	config := real.ScheduleConfig{Interval: 15 * time.Minute, BucketSize: 4, MaxPerMinute: 60}
+	imports, left := real.Replay(config, []real.Event{
+		{Op: real.Set, Stream: "shop/app"},
+		{At: 5 * time.Minute, Op: real.Set, Stream: "shop/new"},
+		{At: 30 * time.Minute, Op: real.Delete, Stream: "shop/app"},
 	}, time.Hour, nil)
 	for _, i := range imports {
 		fmt.Println(i.At, i.Streams)
@@ -30,8 +30,8 @@ func ExampleReplay() {
 	// [shop/new]
 }
 
-func ExampleConfig_Settings() {
-	s := schedule.Config{Interval: 15 * time.Minute, BucketSize: 4, MaxPerMinute: 60}.Settings()
+func ExampleScheduleConfig_Settings() {
+	s := real.ScheduleConfig{Interval: 15 * time.Minute, BucketSize: 4, MaxPerMinute: 60}.Settings()
 	fmt.Println(s.Buckets, s.SlotTime, s.PerSecond, s.Burst)
 	// Output: 4 3m45s 1 120
 }
@@ -52,17 +52,17 @@ func TestSlotTime(t *testing.T) {
 		{time.Minute, 1, 0},
 		{time.Minute, -2, 0},
 	} {
-		if got := (schedule.Config{Interval: tc.interval, BucketSize: tc.size}).Settings().SlotTime; got != tc.want {
+		if got := (real.ScheduleConfig{Interval: tc.interval, BucketSize: tc.size}).Settings().SlotTime; got != tc.want {
 			t.Errorf("%v in %d: slots of %v, want %v", tc.interval, tc.size, got, tc.want)
 		}
 	}
-	if imports, left := schedule.Replay(schedule.Config{Interval: time.Millisecond, BucketSize: 4}, []schedule.Event{{Op: schedule.Set, Stream: "shop/app"}}, time.Hour, nil); imports != nil || left != nil {
+	if imports, left := real.Replay(real.ScheduleConfig{Interval: time.Millisecond, BucketSize: 4}, []real.Event{{Op: real.Set, Stream: "shop/app"}}, time.Hour, nil); imports != nil || left != nil {
 		t.Errorf("an interval under a second gives %v, %v", imports, left)
 	}
 }
 
 func ExampleRing() {
-	ring := schedule.NewRing[int](2)
+	ring := real.NewRing[int](2)
 	ring.Add("a", 1)
 	ring.Add("b", 2)
 	ring.Delay("b")
@@ -83,7 +83,7 @@ func ExampleRing() {
 func TestRingLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		buckets := rapid.IntRange(0, 6).Draw(t, "buckets")
-		ring, model := schedule.NewRing[int](buckets), map[string]int{}
+		ring, model := real.NewRing[int](buckets), map[string]int{}
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			key, value := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "key"), rapid.IntRange(0, 2).Draw(t, "value")
 			switch rapid.IntRange(0, 5).Draw(t, "op") {

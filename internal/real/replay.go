@@ -1,4 +1,4 @@
-package schedule
+package real
 
 import (
 	"cmp"
@@ -25,15 +25,15 @@ const (
 	Imported Op = "imported"
 )
 
-// Import is what the controller imports at a time.
-type Import struct {
+// ScheduledImport is what the controller imports at a time.
+type ScheduledImport struct {
 	At      time.Duration
 	Streams []string
 }
 
 // Replay says what the real controller imports until a time, and which streams it has then. Streams whose import fails stay,
 // but those that drops says are dropped. Events must be in order. Source: op schedule.timeline.
-func Replay(c Config, events []Event, until time.Duration, drops func(stream string) bool) (imports []Import, left []string) {
+func Replay(c ScheduleConfig, events []Event, until time.Duration, drops func(stream string) bool) (imports []ScheduledImport, left []string) {
 	s := c.Settings()
 	p := player{ring: NewRing[string](s.Buckets), settings: s, tokens: float64(s.Burst), unscheduled: map[string]bool{}, drops: drops}
 	if s.SlotTime == 0 {
@@ -64,12 +64,12 @@ func Replay(c Config, events []Event, until time.Duration, drops func(stream str
 // player plays the controller.
 type player struct {
 	ring        *Ring[string]
-	settings    Settings
+	settings    ScheduleSettings
 	tokens      float64
 	refilled    time.Duration
 	unscheduled map[string]bool
 	drops       func(string) bool
-	imports     []Import
+	imports     []ScheduledImport
 }
 
 func (p *player) happens(e Event) {
@@ -88,7 +88,7 @@ func (p *player) happens(e Event) {
 
 // turn imports what is in the current slot.
 func (p *player) turn(now time.Duration) {
-	done := Import{At: now}
+	done := ScheduledImport{At: now}
 	for _, item := range p.ring.Tick() {
 		switch {
 		case p.unscheduled[item.Key]:
