@@ -19,8 +19,8 @@
 //     the stream has one. Whether there can be such a tag is not looked at, as in the real system.
 //
 // A [Config] can ask for more: that everything is rewritten which can be looked up, that what cannot is refused, and
-// that images match rules. Nil is what clusters have. Rules: ops lookup.references, lookup.rewrite, policy.config,
-// policy.accepts.
+// that images match rules. Nil is what clusters have. See conformance cases lookup-1 to
+// lookup-668 and policy-669, which is the configuration of clusters.
 //
 // # How
 //
@@ -65,7 +65,7 @@ type Policy struct {
 }
 
 // NewPolicy prepares a configuration; nil is that of a cluster, which has none. It is not changed. Errors are what is
-// wrong with it. Source: op policy.config.
+// wrong with it. See conformance case policy-670.
 func NewPolicy(c *Config) (*Policy, imagestream.ErrorList) {
 	config := withDefaults(c)
 	errs := config.validate()
@@ -181,7 +181,7 @@ type Tried struct {
 }
 
 // Review says what becomes of an object. It is pure: nothing is read, and nothing of its arguments changed; changes
-// share no memory with them. Source: op lookup.rewrite.
+// share no memory with them. See conformance case lookup-1.
 func (p *Policy) Review(req *Request, known *Known) Review {
 	var r review
 	r.policy, r.req, r.known = p, req, known

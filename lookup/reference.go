@@ -24,7 +24,7 @@ var ErrNoTemplate = errors.New("the object has no pod template")
 
 // References lists the references of an object in the order in which they are visited. With old, the object
 // before an update, those that did not change are left out. A ReplicationController or DeploymentConfig without
-// pod template, new or old, is an [ErrNoTemplate]. Source: op lookup.references.
+// pod template, new or old, is an [ErrNoTemplate]. See conformance case lookup-669.
 func References(object, old map[string]any, opts Options) ([]Reference, error) {
 	var list []Reference
 	err := visit(object, old, &opts, func(r reference) {

@@ -20,7 +20,7 @@ type rule struct {
 }
 
 // NewRules prepares rules as they are, without defaults. A label selector that cannot be read is an error.
-// Source: op policy.accepts.
+// See conformance case policy-13.
 func NewRules(rules []ExecutionRule) (*Rules, error) {
 	r := &Rules{byResource: map[GroupResource][]rule{}}
 	for i, e := range rules {
@@ -60,7 +60,8 @@ type Attributes struct {
 }
 
 // Accept judges an image. Rules are asked in order: a reject rule that matches refuses; if any rule is none of
-// these, one of them must match. A kind of object without rules is accepted. Source: op policy.accepts.
+// these, one of them must match. A kind of object without rules is accepted. See conformance
+// case policy-12.
 func (r *Rules) Accept(a Attributes) bool {
 	rules := r.byResource[a.Resource]
 	matched, lets := false, false
@@ -95,7 +96,7 @@ func (r *rule) matches(a Attributes) bool {
 			return false
 		}
 		docker, err := manifest.Metadata(a.Image)
-		if err != nil { // upstream quirk (policy.accepts): what cannot be read matches, whatever else is asked
+		if err != nil { // upstream quirk: what cannot be read matches, whatever else is asked
 			return !r.SkipOnResolutionFailure
 		}
 		var labels map[string]string
