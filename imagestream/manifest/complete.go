@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -197,7 +198,7 @@ func readSchema2(c *imagestream.Image, metadata *DockerImage, m *raw) error {
 	}
 	*metadata = config.metadata()
 	metadata.ID = m.Config.Digest
-	metadata.Size = int64(len(c.DockerImageConfig)) + sizeOf(c.DockerImageLayers, map[string]bool{m.Config.Digest: true})
+	metadata.Size = addSizes(int64(len(c.DockerImageConfig)), sizeOf(c.DockerImageLayers, map[string]bool{m.Config.Digest: true}))
 	return nil
 }
 
@@ -209,10 +210,21 @@ func sizeOf(layers []imagestream.ImageLayer, counted map[string]bool) (size int6
 	for _, l := range layers {
 		if !counted[l.Name] {
 			counted[l.Name] = true
-			size += l.LayerSize
+			size = addSizes(size, l.LayerSize)
 		}
 	}
 	return size
+}
+
+// addSizes adds a size to a sum. A negative one counts as nothing, and the sum ends at the largest number.
+func addSizes(sum, size int64) int64 {
+	if size <= 0 {
+		return sum
+	}
+	if sum > math.MaxInt64-size {
+		return math.MaxInt64
+	}
+	return sum + size
 }
 
 // SubManifests returns the images of the list that an image's own text is, and whether it is one. Their

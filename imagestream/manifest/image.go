@@ -105,7 +105,17 @@ func Image(m *Manifest, config []byte) (*imagestream.Image, error) {
 		image := &imagestream.Image{DockerImageManifest: string(m.Raw)}
 		image.Metadata.Name = m.Digest.String()
 		var never imagestream.Time
-		return Complete(image, never)
+		image, err := Complete(image, never)
+		if err != nil {
+			return nil, err
+		}
+		for i, l := range image.DockerImageLayers {
+			d := Descriptor{Digest: digest.Digest(l.Name), Size: l.LayerSize}
+			if err := d.check(fmt.Sprintf("layer %d", i)); err != nil {
+				return nil, err
+			}
+		}
+		return image, nil
 	}
 	if got := m.Config.Digest.Algorithm().FromBytes(config); got != m.Config.Digest {
 		return nil, fmt.Errorf("configuration has the digest %s, and the manifest names %s", got, m.Config.Digest)
@@ -118,19 +128,14 @@ func Image(m *Manifest, config []byte) (*imagestream.Image, error) {
 	image.Metadata.Annotations = map[string]string{LayersOrderAnnotation: "ascending"}
 	image.DockerImageConfig = string(config)
 
-	size := int64(len(config))
-	counted := map[digest.Digest]bool{m.Config.Digest: true}
 	for _, l := range m.Layers {
 		image.DockerImageLayers = append(image.DockerImageLayers, imagestream.ImageLayer{
 			Name: l.Digest.String(), LayerSize: l.Size, MediaType: l.MediaType,
 		})
-		if !counted[l.Digest] {
-			counted[l.Digest] = true
-			size += l.Size
-		}
 	}
 	metadata := c.metadata()
-	metadata.ID, metadata.Size = m.Config.Digest.String(), size
+	metadata.ID = m.Config.Digest.String()
+	metadata.Size = addSizes(int64(len(config)), sizeOf(image.DockerImageLayers, map[string]bool{metadata.ID: true}))
 	return image, setMetadata(image, metadata)
 }
 
@@ -198,7 +203,7 @@ func WithLayerSizes(image *imagestream.Image, sizes map[string]int64) (*imagestr
 	}
 	metadata.Size = 0
 	for _, layer := range c.DockerImageLayers {
-		metadata.Size += layer.LayerSize
+		metadata.Size = addSizes(metadata.Size, layer.LayerSize)
 	}
 	return &c, setMetadata(&c, metadata)
 }

@@ -9,6 +9,13 @@
 // as anything else is read as Docker schema 1, which must be signed; signatures are not verified. Source: op
 // import.run.
 //
+// # Hostile texts
+//
+// [Parse] refuses a manifest with a digest that is none or a negative size, and [Image] one of schema 1 with such a layer:
+// what a registry says is not asked for before it was looked at. Stored images may hold anything: sizes that are negative
+// count as nothing, and sums end at the largest number that there is. [PrepareImageCreate] takes no layer with a negative
+// size, or with a control character in its name, since names are printed.
+//
 // # Platforms
 //
 // [Manifest.Select] takes the image of a list for a platform: the first of that architecture and operating
@@ -181,21 +188,37 @@ func Verify(contentType string, raw []byte, d digest.Digest) error {
 // IsSchema1 reports whether m is of schema 1: it has no configuration, and is all that there is to know of its image.
 func (m *Manifest) IsSchema1() bool { return m.MediaType == MediaTypeSchema1 }
 
-// check refuses digests that nothing could be asked by.
+// check refuses digests that nothing could be asked by, and sizes that are none.
 func (m *Manifest) check() error {
 	if m.IsSchema1() {
 		return nil
 	}
 	if m.IsList() {
 		for i, c := range m.Children {
-			if err := c.Digest.Validate(); err != nil {
-				return fmt.Errorf("manifests[%d].digest %q: %w", i, c.Digest, err)
+			if err := c.check(fmt.Sprintf("manifests[%d]", i)); err != nil {
+				return err
 			}
 		}
 		return nil
 	}
-	if err := m.Config.Digest.Validate(); err != nil {
-		return fmt.Errorf("config.digest %q: %w", m.Config.Digest, err)
+	if err := m.Config.check("config"); err != nil {
+		return err
+	}
+	for i, l := range m.Layers {
+		if err := l.check(fmt.Sprintf("layers[%d]", i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check refuses a descriptor that nothing could be asked by, or whose size is none.
+func (d *Descriptor) check(path string) error {
+	if err := d.Digest.Validate(); err != nil {
+		return fmt.Errorf("%s.digest %q: %w", path, d.Digest, err)
+	}
+	if d.Size < 0 {
+		return fmt.Errorf("%s.size %d: a size is not negative", path, d.Size)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -97,6 +98,7 @@ func TestSelectFallsBackToTheFirst(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
+	good := `{"digest":"` + digestOf(1) + `"}`
 	for name, tc := range map[string]struct{ mediaType, text, want string }{
 		"no JSON":              {manifest.MediaTypeOCIManifest, `{`, "unexpected end"},
 		"no config":            {manifest.MediaTypeOCIManifest, `{}`, "no config"},
@@ -106,12 +108,86 @@ func TestParseRefuses(t *testing.T) {
 		"index that is image":  {manifest.MediaTypeOCIIndex, `{"manifests":[],"config":{}}`, "as an image has"},
 		"bad digest":           {manifest.MediaTypeOCIManifest, `{"config":{"digest":"sha256:1"}}`, "config.digest"},
 		"bad child":            {manifest.MediaTypeOCIIndex, `{"manifests":[{"digest":"../../etc"}]}`, "manifests[0].digest"},
+		"bad layer":            {manifest.MediaTypeOCIManifest, `{"config":` + good + `,"layers":[` + good + `,{"digest":"sha256:../x"}]}`, "layers[1].digest"},
+		"layer with a newline": {manifest.MediaTypeOCIManifest, `{"config":` + good + `,"layers":[{"digest":"` + digestOf(1) + `\n"}]}`, "layers[0].digest"},
+		"negative config":      {manifest.MediaTypeOCIManifest, `{"config":{"digest":"` + digestOf(1) + `","size":-1}}`, "config.size -1"},
+		"negative layer":       {manifest.MediaTypeOCIManifest, `{"config":` + good + `,"layers":[{"digest":"` + digestOf(1) + `","size":-5}]}`, "layers[0].size -5"},
+		"negative child":       {manifest.MediaTypeOCIIndex, `{"manifests":[{"digest":"` + digestOf(1) + `","size":-5}]}`, "manifests[0].size -5"},
+		"size beyond int64":    {manifest.MediaTypeOCIManifest, `{"config":` + good + `,"layers":[{"digest":"` + digestOf(1) + `","size":9223372036854775808}]}`, "cannot unmarshal"},
 		"wrong shape":          {manifest.MediaTypeOCIIndex, `{"manifests":{}}`, "cannot unmarshal"},
 		"unknown content type": {"text/html", `{}`, "text/html"},
 	} {
 		if m, err := manifest.Parse(tc.mediaType, []byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %+v, %v, want an error with %q", name, m, err, tc.want)
 		}
+	}
+}
+
+// TestLayersOfSchema1AreDigests: their sizes are asked for by these names.
+func TestLayersOfSchema1AreDigests(t *testing.T) {
+	for _, layer := range []string{"", "sha256:1", "../../admin", digestOf(1) + "?", "md5:" + strings.Repeat("0", 32)} {
+		text, _ := signedWith(digestOf(1), layer)
+		m, err := manifest.Parse(manifest.MediaTypeSchema1, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if image, err := manifest.Image(m, nil); err == nil {
+			t.Errorf("layer %q is taken: %v", layer, image.DockerImageLayers)
+		}
+	}
+}
+
+// TestSizesAddUp: what a stored image says of its layers is added up without falling below zero or running over.
+func TestSizesAddUp(t *testing.T) {
+	const most = math.MaxInt64
+	layers := func(sizes ...int64) string {
+		var list []string
+		for i, size := range sizes {
+			list = append(list, fmt.Sprintf(`{"mediaType":"l","digest":%q,"size":%d}`, digestOf(i), size))
+		}
+		return strings.Join(list, ",")
+	}
+	for _, tc := range []struct {
+		sizes []int64
+		want  int64
+	}{
+		{nil, 2},
+		{[]int64{5, 6}, 13},
+		{[]int64{5, -6}, 7},
+		{[]int64{math.MinInt64, -1}, 2},
+		{[]int64{most}, most},
+		{[]int64{most - 2}, most},
+		{[]int64{most - 3, 1}, most},
+		{[]int64{most, most, most}, most},
+	} {
+		image, err := manifest.Complete(&imagestream.Image{
+			DockerImageManifest: `{"schemaVersion":2,"config":{"digest":"sha256:c"},"layers":[` + layers(tc.sizes...) + `]}`, DockerImageConfig: "{}",
+		}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err := manifest.Metadata(image); err != nil || d.Size != tc.want {
+			t.Errorf("%d are %d together, %v, want %d", tc.sizes, d.Size, err, tc.want)
+		}
+	}
+	config := "{}"
+	m, err := manifest.Parse(manifest.MediaTypeOCIManifest, []byte(`{"config":{"digest":"`+digest.FromString(config).String()+`"},"layers":[`+layers(most, most)+`]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := manifest.Image(m, []byte(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := manifest.Metadata(image); err != nil || d.Size != most {
+		t.Errorf("an imported image has the size %d, %v", d.Size, err)
+	}
+	sized, err := manifest.WithLayerSizes(image, map[string]int64{digestOf(0): most, digestOf(1): -7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := manifest.Metadata(sized); err != nil || d.Size != most {
+		t.Errorf("with sizes of its layers it has the size %d, %v", d.Size, err)
 	}
 }
 
@@ -217,8 +293,16 @@ func FuzzComplete(f *testing.F) {
 }
 
 // signed is a manifest of schema 1 with the payload that its signature names.
-func signed() (text string, payload string) {
-	payload = `{"schemaVersion":1,"fsLayers":[{"blobSum":"sha256:b"},{"blobSum":"sha256:a"}],"history":[{"v1Compatibility":"{\"id\":\"i\"}"},{"v1Compatibility":"{}"}]` + "\n}"
+func signed() (text string, payload string) { return signedWith(digestOf(2), digestOf(1)) }
+
+// signedWith is a manifest of schema 1 with these layers, the newest first.
+func signedWith(layers ...string) (text string, payload string) {
+	var sums, history []string
+	for i, layer := range layers {
+		sums = append(sums, fmt.Sprintf(`{"blobSum":%q}`, layer))
+		history = append(history, fmt.Sprintf(`{"v1Compatibility":"{\"id\":\"i%d\"}"}`, i))
+	}
+	payload = fmt.Sprintf(`{"schemaVersion":1,"fsLayers":[%s],"history":[%s]`, strings.Join(sums, ","), strings.Join(history, ",")) + "\n}"
 	head := payload[:len(payload)-2]
 	protected := base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf(`{"formatLength":%d,"formatTail":"%s"}`, len(head), base64.RawURLEncoding.EncodeToString([]byte("\n}")))))
 	return head + `,"signatures":[{"protected":"` + protected + `"}]}`, payload
@@ -242,10 +326,10 @@ func ExampleWithLayerSizes() {
 	m, err := manifest.Parse("application/json", []byte(text))
 	fmt.Println(m.IsSchema1(), m.Digest == digest.FromString(payload), err)
 	unsized, _ := manifest.Image(m, nil)
-	sized, err := manifest.WithLayerSizes(unsized, map[string]int64{"sha256:a": 10, "sha256:b": 5})
+	sized, err := manifest.WithLayerSizes(unsized, map[string]int64{digestOf(1): 10, digestOf(2): 5})
 	d, _ := manifest.Metadata(sized)
-	fmt.Println(sized.DockerImageLayers[0].Name, sized.DockerImageLayers[0].LayerSize, d.ID, d.Size, err)
+	fmt.Println(sized.DockerImageLayers[0].Name == digestOf(1), sized.DockerImageLayers[0].LayerSize, d.ID, d.Size, err)
 	// Output:
 	// true true <nil>
-	// sha256:a 10 i 15 <nil>
+	// true 10 i0 15 <nil>
 }

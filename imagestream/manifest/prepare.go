@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
@@ -23,7 +24,7 @@ const (
 )
 
 // PrepareImageCreate returns image as it is stored when it is created: completed from its texts, with the
-// images of a manifest list. Texts that cannot be read are no errors. Source: op image.create.
+// images of a manifest list. Texts that cannot be read are no errors; layers that cannot be are. Source: op image.create.
 func PrepareImageCreate(image *imagestream.Image, env imagestream.Env) (*imagestream.Image, imagestream.ErrorList) {
 	// Complete goes as far as it can.
 	c, _ := Complete(image, tagevent.TimeOf(env.Now))
@@ -38,7 +39,7 @@ func PrepareImageCreate(image *imagestream.Image, env imagestream.Env) (*imagest
 	m.DeletionTimestamp, m.DeletionGracePeriodSeconds = nil, nil
 	m.CreationTimestamp = tagevent.TimeOf(env.Now)
 	strip(c)
-	if errs := ValidateImage(c, ""); len(errs) > 0 {
+	if errs := append(ValidateImage(c, ""), validateLayers(c.DockerImageLayers)...); len(errs) > 0 {
 		return nil, errs
 	}
 	return c, nil
@@ -92,6 +93,24 @@ func PrepareImageUpdate(old, next *imagestream.Image, env imagestream.Env) (*ima
 		return nil, errs
 	}
 	return done, nil
+}
+
+// validateLayers returns what is wrong with the layers of a new image. The real system takes anything for a layer's name and size.
+func validateLayers(layers []imagestream.ImageLayer) (errs imagestream.ErrorList) {
+	for i, l := range layers {
+		path := fmt.Sprintf("dockerImageLayers[%d].", i)
+		if strings.ContainsFunc(l.Name, unicode.IsControl) {
+			errs = append(errs, &imagestream.FieldError{
+				Type: imagestream.FieldInvalid, Field: path + "name", Value: l.Name, Detail: "a layer's name is a digest, without control characters",
+			})
+		}
+		if l.LayerSize < 0 {
+			errs = append(errs, &imagestream.FieldError{
+				Type: imagestream.FieldInvalid, Field: path + "size", Value: l.LayerSize, Detail: "a size is not negative",
+			})
+		}
+	}
+	return errs
 }
 
 // anyDigest is what the API takes for a digest, anywhere in a text.

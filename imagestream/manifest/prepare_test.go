@@ -2,6 +2,7 @@ package manifest_test
 
 import (
 	"fmt"
+	"testing"
 	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
@@ -22,6 +23,36 @@ func ExamplePrepareImageCreate() {
 	// Output:
 	// 2026-01-02T03:04:05Z 0
 	// FieldValueRequired dockerImageReference
+}
+
+// TestNewLayersCanBePrinted: names and sizes of layers are shown on terminals. What is stored already can still be updated.
+func TestNewLayersCanBePrinted(t *testing.T) {
+	for _, tc := range []struct {
+		layer imagestream.ImageLayer
+		want  string
+	}{
+		{imagestream.ImageLayer{Name: "l1", LayerSize: 0}, ""},
+		{imagestream.ImageLayer{Name: "sha256:\x1b[2J", LayerSize: 1}, "dockerImageLayers[1].name"},
+		{imagestream.ImageLayer{Name: "a\nb", LayerSize: 1}, "dockerImageLayers[1].name"},
+		{imagestream.ImageLayer{Name: "a\u0085", LayerSize: 1}, "dockerImageLayers[1].name"},
+		{imagestream.ImageLayer{Name: "l2", LayerSize: -1}, "dockerImageLayers[1].size"},
+	} {
+		image := &imagestream.Image{
+			Metadata: imagestream.ObjectMeta{Name: digestOf(1), ResourceVersion: "3"}, DockerImageReference: "quay.io/org/app:v1",
+			DockerImageLayers: []imagestream.ImageLayer{{Name: "l0"}, tc.layer},
+		}
+		_, errs := manifest.PrepareImageCreate(image, imagestream.Env{Now: now})
+		got := ""
+		for _, e := range errs {
+			got += e.Field
+		}
+		if got != tc.want {
+			t.Errorf("%+v: wrong is %q, want %q", tc.layer, got, tc.want)
+		}
+		if _, errs := manifest.PrepareImageUpdate(image, image, imagestream.Env{Now: now}); len(errs) > 0 {
+			t.Errorf("%+v: an update is refused: %v", tc.layer, errs)
+		}
+	}
 }
 
 func ExamplePrepareImageUpdate() {
