@@ -10,7 +10,6 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
-	"github.com/imagestreams/imagestreams/tagevent"
 )
 
 // TagOptions are how a tag that comes from a registry is imported and referred to. The zero value is what the
@@ -96,56 +95,59 @@ func (c *Client) Track(ctx context.Context, stream imagestream.Key, tag string, 
 }
 
 // Rollback lets a tag ask for what it pointed at before; see [edit.Target] for what that is. It does not follow
-// its source any more until [Client.Resume]. Tags that follow it go with it. A target that the tag's history does
-// not have is of class [imagestream.ErrInvalid].
+// its source any more until [Client.Resume]. Tags that follow it go with it. A tag that is not there is of class
+// [imagestream.ErrNotFound], a target that its history does not have of class [imagestream.ErrInvalid].
+//
+// The stream remembers the source first, and then the tag is written. What is remembered counts only if the second
+// write follows.
 func (c *Client) Rollback(ctx context.Context, stream imagestream.Key, tag string, to edit.Target) (*imagestream.ImageStream, error) {
-	return c.changeTag(ctx, stream, tag, func(t *imagestream.ImageTag) (imagestream.TagReference, error) {
-		var history tagevent.History
-		if t.Status != nil {
-			history = *t.Status
-		}
-		return edit.RolledBackTag(stream, tag, t.Spec, history, to)
-	})
-}
-
-// Resume lets a tag that was rolled back come from its source again. [Client.Import] fetches it. A tag that was
-// not rolled back is of class [imagestream.ErrInvalid].
-func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string) (*imagestream.ImageStream, error) {
-	return c.changeTag(ctx, stream, tag, func(t *imagestream.ImageTag) (imagestream.TagReference, error) {
-		if t.Spec == nil {
-			return imagestream.TagReference{}, tagNotFound(stream, tag, "its spec has no source")
-		}
-		return edit.ResumedTag(stream, *t.Spec)
-	})
-}
-
-// changeTag replaces the spec of a tag that the stream has by what change makes of the tag.
-func (c *Client) changeTag(ctx context.Context, stream imagestream.Key, tag string, change func(*imagestream.ImageTag) (imagestream.TagReference, error)) (*imagestream.ImageStream, error) {
-	if c.API == nil {
-		return nil, ErrNoAPI
-	}
-	if !pullspec.IsTag(tag) {
-		return nil, invalidTag(stream, tag, "name", tag, wantTag)
-	}
-	_, _, err := c.API.ImageTags().Update(ctx, tagKey(stream, tag), func(old *imagestream.ImageTag) (*imagestream.ImageTag, error) {
-		switch {
-		case old == nil:
-			return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, stream, "")
-		case old.Spec == nil && old.Status == nil:
-			return nil, tagNotFound(stream, tag, "")
-		}
-		t, err := change(old)
+	var next, before imagestream.TagReference
+	_, err := c.Update(ctx, stream, func(s *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+		back, err := edit.Rollback(s, tag, to)
 		if err != nil {
 			return nil, err
 		}
-		next := *old
-		next.Spec = &t
-		return &next, nil
-	}, rest.UpdateOptions{})
+		next, _ = back.SpecTag(tag)
+		before, _ = s.SpecTag(tag)
+		remembers := *s
+		remembers.Metadata.Annotations = back.Metadata.Annotations
+		return &remembers, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	return c.Get(ctx, stream)
+	if before.From != nil && *before.From == *next.From {
+		// The tag has that source already, and was pushed away from it: it moves only if the source is new.
+		_, _, err := c.API.ImageTags().Update(ctx, tagKey(stream, tag), withoutSpec, rest.UpdateOptions{})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c.setTag(ctx, stream, next)
+}
+
+func withoutSpec(old *imagestream.ImageTag) (*imagestream.ImageTag, error) {
+	if old == nil {
+		return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreamTags, imagestream.Key{}, "")
+	}
+	next := *old
+	next.Spec = nil
+	return &next, nil
+}
+
+// Resume lets a tag that was rolled back come from its source again. [Client.Import] fetches it. A tag that was
+// not rolled back, or has another source since, is of class [imagestream.ErrInvalid].
+func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string) (*imagestream.ImageStream, error) {
+	s, err := c.Get(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	resumed, err := edit.Resume(s, tag)
+	if err != nil {
+		return nil, err
+	}
+	source, _ := resumed.SpecTag(tag)
+	return c.setTag(ctx, stream, source)
 }
 
 const wantTag = "a tag has letters, digits, \"_\", \".\" and \"-\", 128 at most, and neither \".\" nor \"-\" first"

@@ -71,16 +71,11 @@ func ExampleRollback() {
 	// ImageStreamTag.image.openshift.io "app:v1" is invalid in namespace "shop": tag.from: it cannot go back 3 events: its history has 3
 }
 
-func ExampleRolledBackTag() {
-	s := stream()
-	h, _ := s.History("v1")
-	t, err := edit.RolledBackTag(s.Key(), "v1", &s.Spec.Tags[0], h, edit.Target{At: event(0).Created})
-	fmt.Println(t.From.Name == "app@"+event(0).Image, err)
-	resumed, err := edit.ResumedTag(s.Key(), t)
-	fmt.Println(resumed.From.Name, err)
-	// Output:
-	// true <nil>
-	// quay.io/org/app:v1 <nil>
+func ExampleRemembered() {
+	back, err := edit.Rollback(stream(), "v1", edit.Target{At: event(0).Created})
+	m := edit.Remembered(back)["v1"]
+	fmt.Println(m.Source.From.Name, m.To == "app@"+event(0).Image, len(m.Left), err)
+	// Output: quay.io/org/app:v1 true 1 <nil>
 }
 
 func ExampleResume() {
@@ -180,4 +175,22 @@ func ExampleSnapshot() {
 	t := frozen.Spec.Tags[0]
 	fmt.Println(t.Name, strings.HasPrefix(t.From.Name, "quay.io/org/app@sha256:0"), t.ImportPolicy.Scheduled)
 	// Output: v1 true false
+}
+
+// TestRollbackMovesATagThatWasPushedAway: a tag was rolled back, somebody pushed to it, and it is rolled back to the same
+// image again.
+func TestRollbackMovesATagThatWasPushedAway(t *testing.T) {
+	s, _ := imagestream.PrepareCreateInternal(stream(), imagestream.Env{Now: now})
+	for n := range 2 {
+		back, err := edit.Rollback(s, "v1", edit.Target{Image: event(1).Image})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = store(t, s, back)
+		if latest, _ := s.LatestEvent("v1"); latest.Image != event(1).Image {
+			t.Fatalf("roll-back %d: the tag points at %s", n+1, latest.Image)
+		}
+		pushed, _ := imagestream.Push(s, "v1", event(5+n))
+		s = store(t, s, pushed)
+	}
 }

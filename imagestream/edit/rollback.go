@@ -11,14 +11,16 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// RolledBackAnnotation is what a rolled-back spec tag remembers: a JSON object of [RolledBack]. Giving the tag
-// another source, as "oc tag" does, forgets it.
+// RolledBackAnnotation is what a stream remembers of its tags that were rolled back: a JSON object of [RolledBack]
+// by tag.
 const RolledBackAnnotation = "imagestreams.github.io/rolled-back"
 
-// RolledBack is what a rolled-back tag remembers.
+// RolledBack is what a stream remembers of a tag that was rolled back. It counts as long as the tag's source is To.
 type RolledBack struct {
 	// Source is the spec tag as it was before; nil if the tag was only in the status.
 	Source *imagestream.TagReference `json:"source,omitempty"`
+	// To is the image of the stream, <stream>@<digest>, that the tag was rolled back to.
+	To string `json:"to"`
 	// Left are the images that the tag was rolled back from, in that order.
 	Left []string `json:"left"`
 }
@@ -36,70 +38,84 @@ type Target struct {
 
 // Rollback returns s with tag asking for what it pointed at before. It is the change that "oc tag
 // app@<digest> app:<tag>" makes: the tag's source becomes that image of the stream, and its policies and
-// annotations go back to what they are without flags. So it is imported no more, and stays. Beyond that the tag
-// remembers its source, for [Resume], in [RolledBackAnnotation]. The history moves when the change is stored:
-// nothing of it is lost.
+// annotations go back to what they are without flags. So it is imported no more, and stays. Beyond that the
+// stream remembers the tag's source, for [Resume], in [RolledBackAnnotation]. The history moves when the change is
+// stored: nothing of it is lost.
 //
 // S is not changed; the result shares with it what did not change. A tag that s does not have is an error of
 // class [imagestream.ErrNotFound]; a target that its history does not have is one of class
 // [imagestream.ErrInvalid].
 func Rollback(s *imagestream.ImageStream, tag string, to Target) (*imagestream.ImageStream, error) {
-	var spec *imagestream.TagReference
-	if t, ok := s.SpecTag(tag); ok {
-		spec = &t
-	}
+	spec, inSpec := s.SpecTag(tag)
 	history, inStatus := s.History(tag)
-	if spec == nil && !inStatus {
+	if !inSpec && !inStatus {
 		return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreamTags, tagKey(s.Key(), tag), "")
 	}
-	t, err := RolledBackTag(s.Key(), tag, spec, history, to)
-	if err != nil {
-		return nil, err
-	}
-	return WithTag(s, t), nil
-}
-
-// RolledBackTag is [Rollback] for one tag of a stream, given its spec, nil if it has none, and its history.
-func RolledBackTag(stream imagestream.Key, tag string, spec *imagestream.TagReference, history tagevent.History, to Target) (imagestream.TagReference, error) {
-	memory := remembered(spec)
+	memory := Remembered(s)
+	m := memory[tag]
 	current, _ := history.Latest()
-	event, problem := find(history, current, to, memory.Left)
+	event, problem := find(history, current, to, m.Left)
 	if problem == "" && event.Image == "" {
 		problem = "it did not point at an image then, only at the pull spec " + event.DockerImageReference + ": tag that"
 	}
 	if problem != "" {
-		return imagestream.TagReference{}, invalid(stream, tag, problem)
+		return nil, invalid(s.Key(), tag, problem)
 	}
-	if memory.Source == nil && spec != nil {
-		source := *spec
-		source.Generation = nil
-		memory.Source = &source
+	m.To = pullspec.JoinImage(s.Metadata.Name, event.Image)
+	if m.Source == nil && inSpec {
+		m.Source = &spec
 	}
-	memory.Left = slices.DeleteFunc(slices.Clone(memory.Left), func(left string) bool { return left == event.Image })
-	if current.Image != event.Image && !slices.Contains(memory.Left, current.Image) {
-		memory.Left = append(memory.Left, current.Image)
+	m.Left = slices.DeleteFunc(slices.Clone(m.Left), func(left string) bool { return left == event.Image || left == current.Image })
+	if current.Image != event.Image {
+		m.Left = append(m.Left, current.Image)
+	}
+	memory[tag] = m
+	next, err := withMemory(s, memory)
+	if err != nil {
+		return nil, err
+	}
+	if inSpec && spec.From != nil && spec.From.Kind == imagestream.KindImageStreamImage && spec.From.Name == m.To {
+		// The tag has that source already, and was pushed away from it: a transition would not move it.
+		next, _ = imagestream.Push(next, tag, event)
+	}
+	return WithTag(next, imagestream.TagReference{
+		Name:            tag,
+		From:            &imagestream.ObjectReference{Kind: imagestream.KindImageStreamImage, Name: m.To},
+		ImportPolicy:    imagestream.TagImportPolicy{ImportMode: imagestream.ImportModeLegacy},
+		ReferencePolicy: imagestream.TagReferencePolicy{Type: imagestream.ReferencePolicySource},
+	}), nil
+}
+
+// Remembered returns what s remembers of tags that were rolled back and still have the source that they got then.
+// What cannot be read is forgotten.
+func Remembered(s *imagestream.ImageStream) map[string]RolledBack {
+	var memory map[string]RolledBack
+	if err := json.Unmarshal([]byte(s.Metadata.Annotations[RolledBackAnnotation]), &memory); err != nil || memory == nil {
+		return map[string]RolledBack{}
+	}
+	maps.DeleteFunc(memory, func(tag string, m RolledBack) bool {
+		spec, ok := s.SpecTag(tag)
+		return !ok || spec.From == nil || spec.From.Kind != imagestream.KindImageStreamImage || spec.From.Name != m.To
+	})
+	return memory
+}
+
+func withMemory(s *imagestream.ImageStream, memory map[string]RolledBack) (*imagestream.ImageStream, error) {
+	c := *s
+	c.Metadata.Annotations = maps.Clone(s.Metadata.Annotations)
+	if len(memory) == 0 {
+		delete(c.Metadata.Annotations, RolledBackAnnotation)
+		return &c, nil
 	}
 	text, err := json.Marshal(memory)
 	if err != nil {
-		return imagestream.TagReference{}, fmt.Errorf("roll back %s: %w", tagKey(stream, tag), err)
+		return nil, fmt.Errorf("roll back a tag of %s: %w", s.Key(), err)
 	}
-	return imagestream.TagReference{
-		Name:            tag,
-		Annotations:     map[string]string{RolledBackAnnotation: string(text)},
-		From:            &imagestream.ObjectReference{Kind: imagestream.KindImageStreamImage, Name: pullspec.JoinImage(stream.Name, event.Image)},
-		ImportPolicy:    imagestream.TagImportPolicy{ImportMode: imagestream.ImportModeLegacy},
-		ReferencePolicy: imagestream.TagReferencePolicy{Type: imagestream.ReferencePolicySource},
-	}, nil
-}
-
-// remembered returns what a spec tag remembers; nothing if that cannot be read.
-func remembered(spec *imagestream.TagReference) (memory RolledBack) {
-	if spec != nil {
-		if err := json.Unmarshal([]byte(spec.Annotations[RolledBackAnnotation]), &memory); err != nil {
-			return RolledBack{}
-		}
+	if c.Metadata.Annotations == nil {
+		c.Metadata.Annotations = map[string]string{}
 	}
-	return memory
+	c.Metadata.Annotations[RolledBackAnnotation] = string(text)
+	return &c, nil
 }
 
 // find returns the event that a target means, or what is wrong with it.
@@ -154,33 +170,25 @@ func findImage(h tagevent.History, image string) (found tagevent.Event, problem 
 }
 
 // Resume returns s with the source that tag had before it was rolled back. The tag asks for an import of it. A tag
-// that was not rolled back is an error of class [imagestream.ErrInvalid], one that the spec does not have of class
-// [imagestream.ErrNotFound].
+// that was not rolled back, or has another source since, is an error of class [imagestream.ErrInvalid], one that the
+// spec does not have of class [imagestream.ErrNotFound].
 func Resume(s *imagestream.ImageStream, tag string) (*imagestream.ImageStream, error) {
-	spec, ok := s.SpecTag(tag)
-	if !ok {
+	if _, ok := s.SpecTag(tag); !ok {
 		return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreamTags, tagKey(s.Key(), tag), "")
 	}
-	t, err := ResumedTag(s.Key(), spec)
+	memory := Remembered(s)
+	if memory[tag].Source == nil {
+		return nil, invalid(s.Key(), tag, "it was not rolled back from a source that it could go on with: set one")
+	}
+	source := *memory[tag].Source
+	asksForImport := int64(0)
+	source.Generation = &asksForImport
+	delete(memory, tag)
+	next, err := withMemory(s, memory)
 	if err != nil {
 		return nil, err
 	}
-	return WithTag(s, t), nil
-}
-
-// ResumedTag is [Resume] for one spec tag of a stream.
-func ResumedTag(stream imagestream.Key, spec imagestream.TagReference) (imagestream.TagReference, error) {
-	memory := remembered(&spec)
-	if memory.Source == nil {
-		return imagestream.TagReference{}, invalid(stream, spec.Name, "it was not rolled back from a source that it could go on with: set one")
-	}
-	source := *memory.Source
-	source.Name = spec.Name
-	source.Annotations = maps.Clone(source.Annotations)
-	delete(source.Annotations, RolledBackAnnotation)
-	asksForImport := int64(0)
-	source.Generation = &asksForImport
-	return source, nil
+	return WithTag(next, source), nil
 }
 
 func tagKey(stream imagestream.Key, tag string) imagestream.Key {

@@ -49,6 +49,8 @@ for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
 	(cd "$root" && go test -count 1 -timeout 120m ./imagestream/prune -run '^TestSafeLaw$' -rapid.seed "$seed" -rapid.checks "$CLUSTERS" >/dev/null)
 	echo "safe pruning, seed $seed: $CLUSTERS clusters, a failure at every step, no finding"
 done
+(cd "$root" && go test -count 1 -timeout 120m ./imagestream/oc -run '^TestClientAndWordsAgree$' -rapid.seed "$SEED" -rapid.checks "${SEQUENCES:-100000}" >/dev/null)
+echo "client and words of oc, seed $SEED: ${SEQUENCES:-100000} sequences of about 30 commands, no finding"
 (cd "$root/adapters/etcd" && CHAOS=${CHAOS:-100} go test -count 1 -v -timeout 120m -run 'TestChaos$' . | grep -v '^{')
 for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
 	(cd "$root" && SEED=$seed LOOP_STREAMS=5000 LOOP_HOURS=24 go test -count 1 -timeout 60m ./importer/schedule -run '^TestGoodStreamsKeepTheirSchedule$' >/dev/null)
