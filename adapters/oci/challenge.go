@@ -128,9 +128,8 @@ func (p *parser) token68() {
 	}
 	p.take(func(c byte) bool { return isTokenByte(c) || c == '/' })
 	p.take(func(c byte) bool { return c == '=' })
-	blanks := p.rest
 	p.skip(" \t")
-	if p.rest != "" && p.rest[0] != ',' || blanks == before {
-		p.rest = before // parameters, or nothing
+	if p.rest != "" && p.rest[0] != ',' {
+		p.rest = before // parameters
 	}
 }
