@@ -14,7 +14,8 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// doubt is for how long an authorization is kept that is new and refused: it has not expired, it is not enough.
+// doubt is for how long an authorization counts as good that is refused with 400 or 403 and cannot be replaced by a
+// better one: it has not expired, it is not enough.
 const doubt = time.Minute
 
 // maxRealms is how many token servers of one answer are tried, until one may be asked.
@@ -28,6 +29,13 @@ type authorization struct {
 	scheme, header string
 	secrets        []string // that the header shows
 	doubtedUntil   time.Time
+}
+
+// doubted returns a for the time of a doubt.
+func (a *authorization) doubted() *authorization {
+	b := *a
+	b.doubtedUntil = time.Now().Add(doubt)
+	return &b
 }
 
 // authorizations are those of repositories, by "https://host/path". They are bounded: the oldest goes.
@@ -63,7 +71,7 @@ func (a *authorizations) set(key string, to *authorization) {
 func (a *authorizations) drop(key string, refused *authorization) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.byKey[key] == refused {
+	if refused != nil && a.byKey[key] == refused {
 		delete(a.byKey, key)
 		a.order = slices.DeleteFunc(a.order, func(k string) bool { return k == key })
 	}
@@ -82,22 +90,32 @@ func (r *repository) asked(
 	if err != nil || !refuses(q, answer, used) {
 		return answer, "", err
 	}
-	if answer.StatusCode != http.StatusUnauthorized || used != nil && len(challengesOf(answer.Header)) == 0 {
+	challenged := answer
+	if used != nil && (answer.StatusCode != http.StatusUnauthorized || len(challengesOf(answer.Header)) == 0) {
 		// Some registries say that of an authorization that has expired. Without one they say what they want.
-		drain(answer.Body)
-		r.tokens.drop(key, used)
-		if answer, err = r.send(ctx, q, u, nil); err != nil || !refuses(q, answer, nil) {
-			return answer, "", err
+		if challenged, err = r.send(ctx, q, u, nil); err != nil {
+			drain(answer.Body)
+			return nil, "", err
 		}
 	}
-	fresh, scheme, err := r.authorize(ctx, q, answer, used)
-	if err != nil {
+	if challenged.StatusCode == http.StatusOK {
+		drain(answer.Body)
+		return challenged, "", nil
+	}
+	fresh, scheme, err := r.authorize(ctx, q, challenged, used)
+	if challenged != answer {
+		drain(challenged.Body)
+	}
+	switch {
+	case err != nil:
 		drain(answer.Body)
 		return nil, "", err
-	}
-	if fresh == nil {
+	case fresh == nil && answer.StatusCode == http.StatusUnauthorized:
 		r.tokens.drop(key, used)
 		return answer, scheme, nil
+	case fresh == nil:
+		r.tokens.set(key, used.doubted())
+		return answer, "", nil
 	}
 	drain(answer.Body)
 	answer, err = r.send(ctx, q, u, fresh)
@@ -106,7 +124,7 @@ func (r *repository) asked(
 	case answer.StatusCode == http.StatusUnauthorized:
 		r.tokens.drop(key, fresh)
 	default:
-		r.tokens.set(key, &authorization{fresh.scheme, fresh.header, fresh.secrets, time.Now().Add(doubt)})
+		r.tokens.set(key, fresh.doubted())
 	}
 	return answer, scheme, err
 }
@@ -127,10 +145,14 @@ func refuses(q question, answer *http.Response, used *authorization) bool {
 }
 
 // authorize returns something new to ask with, as one of the challenges of an answer wants it: a token before a
-// password. It is nil if there is nothing new to show. The errors are whole RegistryErrors, or ctx's.
+// password. It is nil if there is nothing new to show, or the answer wants nothing. The errors are whole
+// RegistryErrors, or ctx's.
 func (r *repository) authorize(
 	ctx context.Context, q question, answer *http.Response, used *authorization,
 ) (fresh *authorization, scheme string, err error) {
+	if !refuses(q, answer, nil) {
+		return nil, "", nil
+	}
 	select {
 	case r.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -147,7 +169,9 @@ func (r *repository) authorize(
 	}
 	c, err := r.credentials(ctx)
 	if err != nil {
-		return nil, "", r.failToken(q, importer.ClassUnauthorized, err)
+		f := r.failToken(q, importer.ClassUnauthorized, err)
+		f.Challenge = ""
+		return nil, "", f
 	}
 	if fresh, scheme, err = r.meet(ctx, q, bearer, basic, c); err != nil || fresh == nil {
 		return nil, scheme, err

@@ -259,9 +259,13 @@ func TestExpiredPasswords(t *testing.T) {
 			t.Errorf("%d: %v", status, err)
 		}
 		g.keys, g.shown = nil, nil
-		if f := failure(t, ask()); f.IsTemporary() ||
-			slices.Equal(g.shown, []string{basicOf("AWS", "p2"), basicOf("AWS", "p2")}) {
-			t.Errorf("%d: %v, shown %q", status, f, g.shown)
+		if f := failure(t, ask()); f.StatusCode != status || !slices.Equal(g.shown, []string{basicOf("AWS", "p2"), ""}) {
+			t.Errorf("%d: refused for good: %v, shown %q", status, f, g.shown)
+		}
+		g.shown = nil
+		f := failure(t, ask())
+		if status != 401 && (f.StatusCode != status || !slices.Equal(g.shown, []string{basicOf("AWS", "p2")})) {
+			t.Errorf("%d: asked again: %v, shown %q", status, f, g.shown)
 		}
 	}
 }
@@ -346,5 +350,34 @@ func TestCredentialsThatCannotBeHad(t *testing.T) {
 		strings.Contains(f.Error(), "ghp_") ||
 		!strings.Contains(f.Error(), host) {
 		t.Errorf("%v", f)
+	}
+}
+
+// TestForbiddenStaysForbidden: what no new token helps against is told as it was, and what needs none is read without.
+func TestForbiddenStaysForbidden(t *testing.T) {
+	g := &guarded{challenges: []string{"Bearer"}, keys: []string{"Bearer rt"}, status: http.StatusForbidden}
+	server, _ := serve(t, g.ServeHTTP)
+	access := importer.Access{Credentials: &importer.Credentials{RegistryToken: "rt"}}
+	repository := open(t, server, oci.Options{}, access, "org/app")
+	ask := func() error { return questions["manifest"](t, repository) }
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	g.keys, g.shown = nil, nil
+	for _, want := range [][]string{{"Bearer rt", ""}, {"Bearer rt"}} {
+		g.shown = nil
+		if f := failure(t, ask()); f.Class != importer.ClassForbidden || f.StatusCode != 403 || !slices.Equal(g.shown, want) {
+			t.Errorf("%v, shown %q, want %q", f, g.shown, want)
+		}
+	}
+	g = &guarded{challenges: []string{`Bearer realm="https://HOST/token"`}, keys: []string{"Bearer t1"}, status: http.StatusForbidden}
+	server, _ = serve(t, g.ServeHTTP)
+	repository = open(t, server, oci.Options{}, importer.Access{}, "org/app")
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	g.keys, g.shown = []string{""}, nil
+	if err := ask(); err != nil || !slices.Equal(g.shown, []string{"Bearer t1", ""}) {
+		t.Errorf("what has become public: %v, shown %q", err, g.shown)
 	}
 }

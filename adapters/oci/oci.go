@@ -36,9 +36,10 @@
 //
 // # What it costs
 //
-// Connections are kept. A repository is asked once without a token, whatever the number of goroutines; the token is
-// then used until the registry refuses it. There is no ping, but for insecure access. Nothing is retried and no rate
-// is kept: wrap the registry for that. The class of an error says what may help, RetryAfter when.
+// Connections are kept. A repository is asked once without a token, whatever the number of goroutines, which wait for
+// that for two seconds at most; the token is then used until the registry refuses it. There is no ping, but for
+// insecure access. Nothing is retried and no rate is kept: wrap the registry for that. The class of an error says
+// what may help, RetryAfter when.
 package oci
 
 import (
@@ -84,7 +85,8 @@ type Options struct {
 	TokenHosts []string
 	// RedirectHosts are such hosts that registries may redirect to.
 	RedirectHosts []string
-	// Wrap, if not nil, is put around the transport: to count, to log, to delay.
+	// Wrap, if not nil, is put around the transport: to count, to log, to delay. One that sends requests by itself
+	// does not check where names lead.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
