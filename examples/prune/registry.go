@@ -15,10 +15,11 @@ import (
 	"github.com/imagestreams/imagestreams/examples/internal/pems"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/prune"
+	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
-// registry deletes in a registry over HTTPS. See conformance case prune-v0002 for what is deleted, and section 2 of the
-// rules of pruning for how.
+// registry deletes in a registry over HTTPS, as the real client does: DELETE of /v2/NAMESPACE/NAME/blobs/DIGEST,
+// /v2/NAMESPACE/NAME/manifests/DIGEST and /admin/blobs/DIGEST.
 type registry struct {
 	host, token string
 	client      *http.Client
@@ -67,8 +68,16 @@ func (r *registry) DeleteBlob(ctx context.Context, digest string) error {
 // maxBody is how much of an answer is read, so that the connection can be used again.
 const maxBody = 64 << 10
 
-// delete deletes one thing. What is not there is deleted.
+// delete deletes one thing. What is not there is deleted. The last part of the path is a digest.
 func (r *registry) delete(ctx context.Context, path ...string) error {
+	for _, part := range path {
+		if part == "" || !pullspec.IsPathSegment(part) {
+			return fmt.Errorf("%q cannot stand in a path", part)
+		}
+	}
+	if d := path[len(path)-1]; !pullspec.IsDigest(d) {
+		return fmt.Errorf("%q is not a digest", d)
+	}
 	address := (&url.URL{Scheme: "https", Host: r.host}).JoinPath(path...)
 	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, address.String(), nil)
 	if err != nil {

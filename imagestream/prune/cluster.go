@@ -75,9 +75,11 @@ func newCluster(in Input, opts Options) (*cluster, error) {
 	if err := c.addImages(in.Images); err != nil {
 		return nil, err
 	}
-	var err error
-	if c.limits, err = limitsOf(in.Workloads); err != nil {
-		return nil, err
+	if opts.OverSizeLimit {
+		var err error
+		if c.limits, err = limitsOf(in.Workloads); err != nil {
+			return nil, err
+		}
 	}
 	c.used = newUses(opts.Safe, start)
 	for _, object := range in.Workloads {

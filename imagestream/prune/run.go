@@ -29,6 +29,9 @@ type Objects interface {
 }
 
 // Registry is where images are kept. What is not there any more is deleted without an error.
+//
+// Names come from the cluster's objects, where they may be any text: an implementation that puts them into paths
+// checks that namespace and name of a stream are path segments, and digests are digests.
 type Registry interface {
 	// DeleteLayerLink takes a layer, or a configuration, from the repository of a stream.
 	DeleteLayerLink(ctx context.Context, stream imagestream.Key, digest string) error

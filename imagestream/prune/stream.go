@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
@@ -199,13 +200,14 @@ func without(s *imagestream.ImageStream, events []EventPlan) (*imagestream.Image
 	return &next, removed
 }
 
-// pending are the images whose links are being removed from the repository of s.
+// pending are the images whose links are being removed from the repository of s. Anybody who may write the stream
+// may have written the annotation: what is not a digest does not count.
 func pending(s *imagestream.ImageStream) []string {
 	list := s.Metadata.Annotations[PruningAnnotation]
 	if list == "" {
 		return nil
 	}
-	return strings.Split(list, ",")
+	return slices.DeleteFunc(strings.Split(list, ","), func(name string) bool { return !pullspec.IsDigest(name) })
 }
 
 // withPending returns s with these images in its annotation.

@@ -167,11 +167,18 @@ func (u *uses) addImage(key imagestream.Key, id, by string) {
 	}
 }
 
-// addBuild notes the source of a build's strategy; under Safe its source images, too.
+// addBuild notes the source of a build's strategy, of several the first; under Safe all, and its source images.
 func (u *uses) addBuild(who user, object map[string]any) {
-	for _, strategy := range []string{"sourceStrategy", "dockerStrategy", "customStrategy"} {
-		from := podspec.Walk(object, []string{"spec", "strategy", strategy, "from"})
-		u.addFrom(who, from, "spec.strategy."+strategy+".from")
+	strategies := podspec.Walk(object, []string{"spec", "strategy"})
+	for _, name := range []string{"sourceStrategy", "dockerStrategy", "customStrategy"} {
+		strategy, ok := strategies[name].(map[string]any)
+		if !ok {
+			continue
+		}
+		u.addFrom(who, podspec.Walk(strategy, []string{"from"}), "spec.strategy."+name+".from")
+		if !u.safe {
+			return
+		}
 	}
 	if !u.safe {
 		return
