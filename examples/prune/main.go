@@ -32,8 +32,11 @@ import (
 	"golang.org/x/term"
 
 	"github.com/imagestreams/imagestreams/adapters/bolt"
+	"github.com/imagestreams/imagestreams/fakes"
+	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/oc"
 	"github.com/imagestreams/imagestreams/imagestream/prune"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
 func main() {
@@ -64,7 +67,8 @@ type app struct {
 
 	files         list
 	db, authority string
-	store         *bolt.Store
+	store         imagestream.Store
+	workloads     []map[string]any
 }
 
 const lockWait = 5 * time.Second
@@ -136,15 +140,24 @@ func (a *app) parse(args []string) (oc.Command, error) {
 
 // prune carries the command out.
 func (a *app) prune(ctx context.Context, cmd oc.Command) (err error) {
+	a.store = &fakes.Store{}
 	if a.db != "" {
 		readOnly := cmd.Flags["confirm"] == nil
-		if a.store, err = bolt.Open(ctx, a.db, bolt.Options{Wait: lockWait, ReadOnly: readOnly}); err != nil {
+		var store *bolt.Store
+		if store, err = bolt.Open(ctx, a.db, bolt.Options{Wait: lockWait, ReadOnly: readOnly}); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, a.store.Close()) }()
+		defer func() { err = errors.Join(err, store.Close()) }()
+		a.store = store
+	}
+	if err := a.readFiles(ctx); err != nil {
+		return err
 	}
 	p := &progress{out: a.errOut}
-	pruning := &oc.Pruning{Read: a.read, Objects: objects{a.store}, Registry: a.registry, Out: a.out}
+	pruning := &oc.Pruning{
+		API: rest.New(a.store, nil), Registry: a.registry, Out: a.out,
+		Workloads: func(context.Context, string) ([]map[string]any, error) { return a.workloads, nil },
+	}
 	if a.terminal {
 		pruning.Planned = p.planned
 		pruning.Trace = &prune.Trace{Step: p.step}

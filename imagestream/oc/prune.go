@@ -1,6 +1,7 @@
 package oc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/describe"
 	"github.com/imagestreams/imagestreams/imagestream/prune"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
 var pruneFlags = map[string]flagKind{
@@ -130,15 +132,19 @@ func registryAddress(in prune.Input) string {
 
 // Pruning carries out "adm prune images".
 type Pruning struct {
-	// Read returns the cluster's objects, with a namespace only that one's: streams first, images after them,
-	// then workloads and limits of size.
-	Read func(ctx context.Context, namespace string) (prune.Input, error)
-	// Objects and Registry are what is changed, with --confirm only. Registry gets an address, which is empty if
-	// neither the command nor an image nor a stream names it.
-	Objects  prune.Objects
+	// API has the streams and images.
+	API rest.API
+	// Workloads returns what may use images, and the limits of size, as JSON trees with their apiVersion and kind.
+	// Under --safe those of all namespaces are needed, even if the command is about one: namespace is what the
+	// real client would restrict them to, and "" if nothing. Nil returns nothing.
+	Workloads func(ctx context.Context, namespace string) ([]map[string]any, error)
+	// Registry returns what deletes from the registry at that address, which is empty if neither the command nor
+	// an image nor a stream names it. It is called with --confirm only.
 	Registry func(address string) (prune.Registry, error)
 	// Out gets what the command prints. Nil prints nothing.
 	Out io.Writer
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
 	// Planned is called before something is removed, with what would be; nil is not called.
 	Planned func(plan *prune.Plan)
 	// Trace is told of each step; nil is nobody.
@@ -153,7 +159,7 @@ func (p *Pruning) PruneImages(ctx context.Context, cmd Command) error {
 	if err != nil {
 		return err
 	}
-	in, err := p.Read(ctx, asked.Options.Namespace)
+	in, err := p.read(ctx, asked.Options)
 	if err != nil {
 		return err
 	}
@@ -170,19 +176,83 @@ func (p *Pruning) PruneImages(ctx context.Context, cmd Command) error {
 	}
 	registry := prune.Registry(noRegistry{})
 	if !asked.Options.KeepRegistry {
-		address := asked.RegistryURL
-		if address == "" {
-			address = registryAddress(in)
-		}
-		if registry, err = p.Registry(address); err != nil {
+		if registry, err = p.Registry(cmp.Or(asked.RegistryURL, registryAddress(in))); err != nil {
 			return err
 		}
 	}
 	if p.Planned != nil {
 		p.Planned(plan)
 	}
-	result := plan.Run(ctx, p.Objects, registry, p.Trace)
+	result := plan.Run(ctx, verbs{p.API}, registry, p.Trace)
 	return errors.Join(p.tell(result), result.Err())
+}
+
+// pageSize is how many images are listed at a time, as the real client does.
+const pageSize = 5000
+
+// read lists streams before images, so that an event's image is there.
+func (p *Pruning) read(ctx context.Context, o prune.Options) (in prune.Input, err error) {
+	now := p.Now
+	if now == nil {
+		now = time.Now
+	}
+	in.Now = now()
+	streams := rest.ListOptions{Namespace: o.Namespace, Limit: pageSize}
+	for more := true; more; more = streams.Continue != "" {
+		page, err := p.API.ImageStreams().List(ctx, streams)
+		if err != nil {
+			return in, fmt.Errorf("list image streams: %w", err)
+		}
+		in.Streams, streams.Continue = append(in.Streams, page.Items...), page.Metadata.Continue
+	}
+	images := rest.ListOptions{Limit: pageSize}
+	for more := true; more; more = images.Continue != "" {
+		page, err := p.API.Images().List(ctx, images)
+		if err != nil {
+			return in, fmt.Errorf("list images: %w", err)
+		}
+		in.Images, images.Continue = append(in.Images, page.Items...), page.Metadata.Continue
+	}
+	if p.Workloads == nil {
+		return in, nil
+	}
+	namespace := o.Namespace
+	if o.Safe {
+		namespace = ""
+	}
+	if in.Workloads, err = p.Workloads(ctx, namespace); err != nil {
+		return in, fmt.Errorf("list workloads: %w", err)
+	}
+	return in, nil
+}
+
+// verbs are the objects that a run changes, by the verbs of an API.
+type verbs struct{ rest.API }
+
+// UpdateStatus implements prune.Objects.
+func (v verbs) UpdateStatus(ctx context.Context, key imagestream.Key,
+	change func(*imagestream.ImageStream) (*imagestream.ImageStream, error),
+) (*imagestream.ImageStream, error) {
+	return v.ImageStreams().UpdateStatus(ctx, key, change, rest.UpdateOptions{})
+}
+
+// ListImageStreams implements prune.Objects.
+func (v verbs) ListImageStreams(ctx context.Context, o imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
+	return v.ImageStreams().List(ctx, rest.ListOptions{
+		Namespace: o.Namespace, Labels: o.Labels, Limit: o.Limit, Continue: o.Continue,
+	})
+}
+
+// UpdateImage implements prune.Objects.
+func (v verbs) UpdateImage(ctx context.Context, image *imagestream.Image) (*imagestream.Image, error) {
+	key := imagestream.Key{Name: image.Metadata.Name}
+	stored, _, err := v.Images().Update(ctx, key, rest.Replace(image), rest.UpdateOptions{})
+	return stored, err
+}
+
+// DeleteImage implements prune.Objects.
+func (v verbs) DeleteImage(ctx context.Context, name string, only imagestream.Preconditions) error {
+	return v.Images().Delete(ctx, imagestream.Key{Name: name}, rest.DeleteOptions{Preconditions: only})
 }
 
 func (p *Pruning) out() io.Writer {

@@ -15,7 +15,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/oc"
 	"github.com/imagestreams/imagestreams/imagestream/prune"
-	"github.com/imagestreams/imagestreams/imagestream/write"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
@@ -24,13 +24,6 @@ type pruned struct {
 	imagestream.Store
 	address string
 	lost    []string
-}
-
-func (p *pruned) UpdateStatus(ctx context.Context, key imagestream.Key,
-	change func(*imagestream.ImageStream) (*imagestream.ImageStream, error),
-) (*imagestream.ImageStream, error) {
-	engine := &write.Engine{Store: p.Store}
-	return engine.Write(ctx, write.Request{Key: key, Rules: write.AsStatus, Change: change})
 }
 
 func (p *pruned) DeleteLayerLink(_ context.Context, _ imagestream.Key, d string) error {
@@ -45,24 +38,6 @@ func (p *pruned) DeleteBlob(_ context.Context, d string) error { return p.lose(d
 func (p *pruned) lose(d string) error {
 	p.lost = append(p.lost, d)
 	return nil
-}
-
-// read reads the whole store.
-func (p *pruned) read(ctx context.Context, namespace string) (prune.Input, error) {
-	in := prune.Input{Now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	for s, err := range imagestream.AllImageStreams(ctx, p.Store, imagestream.ListOptions{Namespace: namespace}) {
-		if err != nil {
-			return in, err
-		}
-		in.Streams = append(in.Streams, *s)
-	}
-	for i, err := range imagestream.AllImages(ctx, p.Store, imagestream.ListOptions{}) {
-		if err != nil {
-			return in, err
-		}
-		in.Images = append(in.Images, *i)
-	}
-	return in, nil
 }
 
 // newPruned returns a store with a stream of two images, each of one layer, and the command on it.
@@ -85,10 +60,13 @@ func newPruned() (*pruned, *oc.Pruning) {
 	if _, err := p.CreateImageStream(ctx, s); err != nil {
 		panic(err)
 	}
-	return p, &oc.Pruning{Read: p.read, Objects: p, Registry: func(address string) (prune.Registry, error) {
-		p.address = address
-		return p, nil
-	}}
+	return p, &oc.Pruning{
+		API: rest.New(p.Store, nil), Now: func() time.Time { return old.Time().AddDate(1, 0, 0) },
+		Registry: func(address string) (prune.Registry, error) {
+			p.address = address
+			return p, nil
+		},
+	}
 }
 
 func ExamplePruning_PruneImages() {
@@ -189,19 +167,60 @@ func TestPruneFindsTheRegistry(t *testing.T) {
 }
 
 func TestPruneSaysHowToIgnore(t *testing.T) {
-	p, pruning := newPruned()
-	pruning.Read = func(ctx context.Context, namespace string) (prune.Input, error) {
-		in, err := p.read(ctx, namespace)
-		in.Workloads = []map[string]any{{
+	_, pruning := newPruned()
+	pruning.Workloads = func(context.Context, string) ([]map[string]any, error) {
+		return []map[string]any{{
 			"apiVersion": "v1", "kind": "ReplicationController", "metadata": map[string]any{"namespace": "shop", "name": "web"},
 			"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"image": "Bad Ref"}}}}},
-		}}
-		return in, err
+		}}, nil
 	}
 	err := pruning.PruneImages(t.Context(), oc.Command{Flags: oc.Flags{"confirm": {"true"}}})
 	for _, want := range []string{`ReplicationController shop/web: spec.template.spec.containers[0].image "Bad Ref"`, "--ignore-invalid-refs"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+// TestPruneWhereItCannotRead ends with the first list that fails, and says which.
+func TestPruneWhereItCannotRead(t *testing.T) {
+	for op, want := range map[string]string{"ListImageStreams": "list image streams: ", "ListImages": "list images: ", "": "list workloads: "} {
+		p, pruning := newPruned()
+		p.Store.(*fakes.Store).Fail = func(got string, _ imagestream.Key) error {
+			if got == op {
+				return errors.New("broken")
+			}
+			return nil
+		}
+		pruning.Workloads = func(context.Context, string) ([]map[string]any, error) { return nil, errors.New("broken") }
+		err := pruning.PruneImages(t.Context(), oc.Command{})
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}
+
+// TestPruneOneNamespace removes events of that one alone, and no image. Under --safe workloads of all namespaces count.
+func TestPruneOneNamespace(t *testing.T) {
+	for _, safe := range []string{"true", "false"} {
+		for namespace, lost := range map[string]bool{"shop": true, "other": false} {
+			p, pruning := newPruned()
+			var asked []string
+			pruning.Workloads = func(_ context.Context, namespace string) ([]map[string]any, error) {
+				asked = append(asked, namespace)
+				return nil, nil
+			}
+			flags := oc.Flags{"confirm": {"true"}, "keep-tag-revisions": {"1"}, "namespace": {namespace}, "safe": {safe}}
+			if err := pruning.PruneImages(t.Context(), oc.Command{Flags: flags}); err != nil {
+				t.Fatal(err)
+			}
+			images, err := p.ListImages(t.Context(), imagestream.ListOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(images.Items) != 2 || (len(p.lost) > 0) != lost || (asked[0] == "") != (safe == "true") {
+				t.Errorf("--namespace=%s --safe=%s: %d images left, %q lost, workloads of %q", namespace, safe, len(images.Items), p.lost, asked)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package prune_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -234,6 +235,30 @@ func TestStoreThatFails(t *testing.T) {
 		}
 	}
 }
+
+// TestManyErrors fails more often than anybody reads.
+func TestManyErrors(t *testing.T) {
+	var in prune.Input
+	in.Now = now
+	for n := range 10 {
+		in.Images = append(in.Images, image(n))
+	}
+	plan, err := prune.Decide(in, prune.Options{KeepYoungerThan: &hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := plan.Run(t.Context(), objects{&fakes.Store{}}, failingRegistry{}, nil)
+	if text := result.Err().Error(); strings.Count(text, "\n") != 10 || !strings.HasSuffix(text, "\nand 10 more") {
+		t.Errorf("20 errors are told as\n%s", text)
+	}
+	if len(result.Done) > 0 {
+		t.Errorf("done: %v", result.Done)
+	}
+}
+
+type failingRegistry struct{ noRegistry }
+
+func (failingRegistry) DeleteBlob(context.Context, string) error { return errors.New("out of order") }
 
 func TestSizeLimits(t *testing.T) {
 	for limit, exceeds := range map[string]bool{

@@ -156,8 +156,17 @@ type Result struct {
 	Errors []error
 }
 
-// Err returns the errors as one; nil if there are none.
-func (r *Result) Err() error { return errors.Join(r.Errors...) }
+// maxShownErrors is how many errors stand in a text.
+const maxShownErrors = 10
+
+// Err returns the first errors as one, and how many more there are; nil if there are none.
+func (r *Result) Err() error {
+	shown := slices.Clone(r.Errors[:min(len(r.Errors), maxShownErrors)])
+	if more := len(r.Errors) - len(shown); more > 0 {
+		shown = append(shown, fmt.Errorf("and %d more", more))
+	}
+	return errors.Join(shown...)
+}
 
 // Trace is called while a run goes on. Nil members are not called.
 type Trace struct {
@@ -180,7 +189,7 @@ func (p *Plan) Run(ctx context.Context, objects Objects, registry Registry, trac
 	} else {
 		r.run()
 	}
-	if err := ctx.Err(); err != nil && !errors.Is(r.result.Err(), err) {
+	if err := ctx.Err(); err != nil && !slices.ContainsFunc(r.result.Errors, func(e error) bool { return errors.Is(e, err) }) {
 		r.fail(err)
 	}
 	return r.result

@@ -228,7 +228,8 @@ func withPending(s *imagestream.ImageStream, images []string) *imagestream.Image
 // withoutPending returns s without these images in its annotation; s itself if none is there.
 func withoutPending(s *imagestream.ImageStream, done []string) *imagestream.ImageStream {
 	before := pending(s)
-	left := slices.DeleteFunc(slices.Clone(before), func(id string) bool { return slices.Contains(done, id) })
+	gone := setOf(done)
+	left := slices.DeleteFunc(slices.Clone(before), func(id string) bool { return gone[id] })
 	if len(left) == len(before) {
 		return s
 	}
@@ -240,11 +241,12 @@ func withoutPending(s *imagestream.ImageStream, done []string) *imagestream.Imag
 func (c *cluster) decideSafely(s, listed *imagestream.ImageStream) round {
 	var r round
 	inUse := c.inUse(s)
+	isNew := newImages(s, listed)
 	for _, h := range s.Status.Tags {
 		from := len(r.events)
 		kept := false
 		for rev, e := range h.Items {
-			v := c.judgeSafely(s, listed, inUse, h.Tag, rev, e)
+			v := c.judgeSafely(s, isNew, inUse, h.Tag, rev, e)
 			kept = kept || !v.Remove
 			r.events = append(r.events, EventPlan{h.Tag, rev, e, v})
 		}
@@ -283,8 +285,8 @@ func (c *cluster) firstOnes(events []EventPlan, have int) (chosen []EventPlan, i
 }
 
 // judgeSafely is judge under Options.Safe.
-func (c *cluster) judgeSafely(s, listed *imagestream.ImageStream, inUse map[string]Verdict, tag string, rev int,
-	e tagevent.Event,
+func (c *cluster) judgeSafely(s *imagestream.ImageStream, isNew func(image string) bool, inUse map[string]Verdict,
+	tag string, rev int, e tagevent.Event,
 ) Verdict {
 	if !c.opts.OverSizeLimit && (e.Created > c.threshold || s.Metadata.CreationTimestamp > c.threshold) {
 		return keep(Young, "")
@@ -297,7 +299,7 @@ func (c *cluster) judgeSafely(s, listed *imagestream.ImageStream, inUse map[stri
 	}
 	i := c.image(e.Image)
 	switch {
-	case i == nil && s != listed && !has(listed, e):
+	case i == nil && isNew(e.Image):
 		return keep(NewSince, "")
 	case i == nil && e.Image != "":
 		return remove(NoImage, "")
@@ -311,15 +313,18 @@ func (c *cluster) judgeSafely(s, listed *imagestream.ImageStream, inUse map[stri
 	return remove(c.whyItGoes(), "")
 }
 
-func has(s *imagestream.ImageStream, e tagevent.Event) bool {
-	for _, h := range s.Status.Tags {
-		for _, have := range h.Items {
-			if have.Image == e.Image {
-				return true
-			}
+// newImages tells which images s did not have when it was listed.
+func newImages(s, listed *imagestream.ImageStream) func(image string) bool {
+	if s == listed {
+		return func(string) bool { return false }
+	}
+	had := map[string]bool{}
+	for _, h := range listed.Status.Tags {
+		for _, e := range h.Items {
+			had[e.Image] = true
 		}
 	}
-	return false
+	return func(image string) bool { return !had[image] }
 }
 
 // inUse returns, of the images in the histories of s, those that are used there: by their own name, or by
@@ -354,7 +359,7 @@ func (c *cluster) inUse(s *imagestream.ImageStream) map[string]Verdict {
 func (c *cluster) closure(names ...string) []string {
 	var all []string
 	seen := map[string]bool{}
-	for queue := names; len(queue) > 0; queue = queue[1:] {
+	for queue := slices.Clone(names); len(queue) > 0; queue = queue[1:] {
 		if seen[queue[0]] {
 			continue
 		}
@@ -362,7 +367,7 @@ func (c *cluster) closure(names ...string) []string {
 		all = append(all, queue[0])
 		if i := c.image(queue[0]); i != nil {
 			for _, m := range i.DockerImageManifests {
-				queue = append(queue[:len(queue):len(queue)], m.Digest)
+				queue = append(queue, m.Digest)
 			}
 		}
 	}
@@ -399,10 +404,8 @@ func (c *cluster) pendingLinks(s *imagestream.ImageStream) (l links) {
 		names = append(names, c.namesOf(id)...)
 	}
 	stay := c.closure(names...)
-	stayingBlobs := c.blobsOf(stay)
-	l.manifests = slices.DeleteFunc(c.closure(pending(s)...), func(name string) bool {
-		return slices.Contains(stay, name)
-	})
+	stayingBlobs, staying := c.blobsOf(stay), setOf(stay)
+	l.manifests = slices.DeleteFunc(c.closure(pending(s)...), func(name string) bool { return staying[name] })
 	for b := range c.blobsOf(l.manifests) {
 		if !stayingBlobs[b] {
 			l.layers = append(l.layers, c.blobs[b])
@@ -410,6 +413,14 @@ func (c *cluster) pendingLinks(s *imagestream.ImageStream) (l links) {
 	}
 	slices.Sort(l.layers)
 	return l
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
 }
 
 func (c *cluster) blobsOf(names []string) map[int32]bool {
