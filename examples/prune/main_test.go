@@ -54,7 +54,9 @@ func pruned(t *testing.T, args ...string) string {
 
 // TestDryRun shows what would go of the cluster in testdata, safely and as the real client does.
 func TestDryRun(t *testing.T) {
-	for name, args := range map[string][]string{"safe.txt": {"--output=wide"}, "real.txt": {"--safe=false", "--output=wide"}} {
+	for name, args := range map[string][]string{
+		"safe.txt": {"--output=wide"}, "real.txt": {"--safe=false", "--output=wide"},
+	} {
 		got := pruned(t, append([]string{"-f", "testdata/cluster"}, args...)...)
 		file := filepath.Join("testdata", name)
 		if *update {
@@ -113,7 +115,8 @@ func newShop(t *testing.T) *shop {
 			Created: old, Image: image.Metadata.Name, DockerImageReference: image.DockerImageReference, Generation: 1,
 		})
 	}
-	stream := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "web", CreationTimestamp: old}}
+	stream := &imagestream.ImageStream{}
+	stream.Metadata = imagestream.ObjectMeta{Namespace: "shop", Name: "web", CreationTimestamp: old}
 	stream.Status.Tags = []tagevent.History{h}
 	if _, err := store.CreateImageStream(t.Context(), stream); err != nil {
 		t.Fatal(err)
@@ -220,7 +223,8 @@ func TestConfirm(t *testing.T) {
 			t.Errorf("%s: the dry run says\n%s\nwant %s", safe, dry, want)
 		}
 		s.left(t)
-		if again := pruned(t, append(args, "--confirm")...); !strings.HasPrefix(again, "0 events, 0 images and 0 blobs removed") {
+		again := pruned(t, append(args, "--confirm")...)
+		if !strings.HasPrefix(again, "0 events, 0 images and 0 blobs removed") {
 			t.Errorf("%s, once more: %s", safe, again)
 		}
 	}
@@ -292,7 +296,8 @@ func TestProgress(t *testing.T) {
 	s := newShop(t)
 	var out, screen bytes.Buffer
 	a := &app{out: &out, errOut: &screen, terminal: true}
-	if code := a.run(t.Context(), []string{"-db", s.db, "-ca", s.ca, "--keep-tag-revisions=1", "--confirm"}); code != exitDone {
+	args := []string{"-db", s.db, "-ca", s.ca, "--keep-tag-revisions=1", "--confirm"}
+	if code := a.run(t.Context(), args); code != exitDone {
 		t.Fatalf("it ends with %d: %s", code, &screen)
 	}
 	for _, want := range []string{"\r\x1b[K1/", ": update stream shop/web", ": delete blob sha256:"} {
@@ -321,7 +326,8 @@ func TestRegistryThatRefuses(t *testing.T) {
 	trust(t, s.ca, s.server.CA, refuses.Certificate())
 	args := []string{"-db", s.db, "-ca", s.ca, "--keep-tag-revisions=1", "--confirm"}
 	got := pruned(t, append(args, "--registry-url", refuses.Listener.Addr().String())...)
-	if !strings.Contains(got, "403 Forbidden") || !strings.Contains(got, "(exit status 1)") || strings.Contains(got, "hidden") || tokens.Load() == 0 {
+	if !strings.Contains(got, "403 Forbidden") || !strings.Contains(got, "(exit status 1)") ||
+		strings.Contains(got, "hidden") || tokens.Load() == 0 {
 		t.Errorf("%d requests with the token:\n%s", tokens.Load(), got)
 	}
 	if got := pruned(t, args...); strings.Contains(got, "exit status") {
@@ -345,7 +351,8 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%q: %s\nwant %s", tc.args, got, tc.want)
 		}
 	}
-	if got := pruned(t, "-f", "testdata/nowhere"); !strings.Contains(got, "testdata/nowhere") || !strings.Contains(got, "(exit status 1)") {
+	got := pruned(t, "-f", "testdata/nowhere")
+	if !strings.Contains(got, "testdata/nowhere") || !strings.Contains(got, "(exit status 1)") {
 		t.Errorf("a folder that is not there: %s", got)
 	}
 }

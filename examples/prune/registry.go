@@ -30,7 +30,8 @@ const requestTimeout = time.Minute
 
 func (a *app) registry(address string) (prune.Registry, error) {
 	if address == "" {
-		return nil, errors.New("no image and no stream names the registry: say which with --registry-url, or leave it alone with --prune-registry=false")
+		return nil, errors.New("no image and no stream names the registry: " +
+			"say which with --registry-url, or leave it alone with --prune-registry=false")
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if a.authority != "" {
@@ -46,10 +47,11 @@ func (a *app) registry(address string) (prune.Registry, error) {
 		}
 	}
 	transport := &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
-	// A redirect would carry the token elsewhere, and no deletion needs one.
-	client := &http.Client{Transport: transport, Timeout: requestTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}
+	client := &http.Client{
+		Transport: transport, Timeout: requestTimeout,
+		// A redirect would carry the token elsewhere, and no deletion needs one.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	return &registry{host: address, token: os.Getenv("REGISTRY_TOKEN"), client: client}, nil
 }
 

@@ -87,7 +87,9 @@ func WithRetention(s *imagestream.ImageStream, r Retention) *imagestream.ImageSt
 //
 // Trim does not touch a registry. In a cluster with an internal registry, package prune removes events together
 // with what the registry has for them. Pins that cannot be read keep everything.
-func Trim(s *imagestream.ImageStream, r Retention, now time.Time, inUse func(image string) bool) *imagestream.ImageStream {
+func Trim(s *imagestream.ImageStream, r Retention, now time.Time,
+	inUse func(image string) bool,
+) *imagestream.ImageStream {
 	pins, err := s.Pins()
 	if r == (Retention{}) || err != nil {
 		return s

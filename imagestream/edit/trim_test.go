@@ -38,7 +38,8 @@ func ExampleTrim() {
 func ExampleRetentionOf() {
 	ctx, store := context.Background(), &fakes.Store{}
 	engine := &write.Engine{Store: store}
-	stored, err := store.CreateImageStream(ctx, edit.WithRetention(stream(), edit.Retention{Keep: 1, KeepYoungerThan: 24 * time.Hour}))
+	s := edit.WithRetention(stream(), edit.Retention{Keep: 1, KeepYoungerThan: 24 * time.Hour})
+	stored, err := store.CreateImageStream(ctx, s)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -126,7 +127,8 @@ func trimModel(t *rapid.T) {
 	if held, _ := s.Pins(); held["v1"].Held != nil && pinned != "" {
 		workload = held["v1"].Held.Image // stays as if somebody used it
 	}
-	r := edit.Retention{Keep: rapid.IntRange(0, 5).Draw(t, "keep"), KeepYoungerThan: time.Duration(rapid.IntRange(0, 10).Draw(t, "hours")) * time.Hour}
+	r := edit.Retention{Keep: rapid.IntRange(0, 5).Draw(t, "keep")}
+	r.KeepYoungerThan = time.Duration(rapid.IntRange(0, 10).Draw(t, "hours")) * time.Hour
 	before := s.Clone()
 	got := edit.Trim(s, r, now, func(image string) bool { return image == workload })
 	if diff := cmp.Diff(before, s); diff != "" {
@@ -190,7 +192,8 @@ func TestTrimByCompareAndSwap(t *testing.T) {
 		}
 		return edit.Trim(old, edit.Retention{Keep: 2}, now, nil), nil
 	}
-	stored, err := (&write.Engine{Store: store}).Write(t.Context(), write.Request{Key: s.Key(), Rules: write.AsStatus, Change: change})
+	engine := &write.Engine{Store: store}
+	stored, err := engine.Write(t.Context(), write.Request{Key: s.Key(), Rules: write.AsStatus, Change: change})
 	if err != nil {
 		t.Fatal(err)
 	}

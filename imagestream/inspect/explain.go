@@ -235,7 +235,8 @@ func (x *explainer) from(name string, t imagestream.TagReference, inSpec bool) {
 	case t.From.Kind == imagestream.KindDockerImage && isExact(t.From.Name):
 		x.cause(FromDigest, name, "The source of %s is one image, %s: no import moves it.", name, t.From.Name)
 	case t.From.Kind == imagestream.KindDockerImage:
-		x.cause(FromRegistry, name, "The source of %s is %s%s.", name, t.From.Name, scheduled(t, ", imported again and again"))
+		x.cause(FromRegistry, name, "The source of %s is %s%s.", name, t.From.Name,
+			scheduled(t, ", imported again and again"))
 	case t.From.Kind == imagestream.KindImageStreamImage:
 		x.cause(FromImage, name, "The source of %s is one image of a stream, %s: no import moves it.", name, t.From.Name)
 	case t.From.Kind == imagestream.KindImageStreamTag:

@@ -48,13 +48,18 @@ func newPruned() (*pruned, *oc.Pruning) {
 	s := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "web", CreationTimestamp: old}}
 	h := tagevent.History{Tag: "v1"}
 	for _, name := range []string{"sha256:" + strings.Repeat("1", 64), "sha256:" + strings.Repeat("2", 64)} {
-		i := &imagestream.Image{DockerImageReference: "registry.local:5000/shop/web@" + name, DockerImageMetadata: imagestream.Raw(`{}`)}
-		i.Metadata = imagestream.ObjectMeta{Name: name, CreationTimestamp: old, Annotations: map[string]string{"openshift.io/image.managed": "true"}}
+		i := &imagestream.Image{
+			DockerImageReference: "registry.local:5000/shop/web@" + name, DockerImageMetadata: imagestream.Raw(`{}`),
+		}
+		i.Metadata = imagestream.ObjectMeta{Name: name, CreationTimestamp: old}
+		i.Metadata.Annotations = map[string]string{"openshift.io/image.managed": "true"}
 		i.DockerImageLayers = []imagestream.ImageLayer{{Name: "layer of " + name[7:10], LayerSize: 5e6}}
 		if _, err := p.CreateImage(ctx, i); err != nil {
 			panic(err)
 		}
-		h.Items = append(h.Items, tagevent.Event{Created: old, Image: name, DockerImageReference: i.DockerImageReference, Generation: 1})
+		h.Items = append(h.Items, tagevent.Event{
+			Created: old, Image: name, DockerImageReference: i.DockerImageReference, Generation: 1,
+		})
 	}
 	s.Status.Tags = []tagevent.History{h}
 	if _, err := p.CreateImageStream(ctx, s); err != nil {
@@ -113,7 +118,10 @@ func TestPruneFlags(t *testing.T) {
 		{oc.Flags{"prune-over-size-limit": {"false"}}, prune.Options{}},
 		{oc.Flags{"all": {"true"}, "prune-registry": {"true"}}, prune.Options{KeepYoungerThan: &hour, KeepTagRevisions: 3}},
 		{
-			oc.Flags{"all": {"false"}, "prune-registry": {"false"}, "namespace": {"shop"}, "ignore-invalid-refs": {"true"}, "safe": {"true"}},
+			oc.Flags{
+				"all": {"false"}, "prune-registry": {"false"}, "namespace": {"shop"}, "ignore-invalid-refs": {"true"},
+				"safe": {"true"},
+			},
 			prune.Options{
 				KeepYoungerThan: &hour, KeepTagRevisions: 3, ManagedOnly: true, KeepRegistry: true, Namespace: "shop",
 				IgnoreInvalidReferences: true, Safe: true,
@@ -150,7 +158,8 @@ func TestPruneFindsTheRegistry(t *testing.T) {
 		if url != "" {
 			flags["registry-url"] = []string{url}
 		}
-		if err := pruning.PruneImages(t.Context(), oc.Command{Flags: flags}); err != nil || p.address != want || len(p.lost) != 4 {
+		err := pruning.PruneImages(t.Context(), oc.Command{Flags: flags})
+		if err != nil || p.address != want || len(p.lost) != 4 {
 			t.Errorf("--registry-url=%q: registry %q loses %q, error %v", url, p.address, p.lost, err)
 		}
 	}
@@ -169,13 +178,17 @@ func TestPruneFindsTheRegistry(t *testing.T) {
 func TestPruneSaysHowToIgnore(t *testing.T) {
 	_, pruning := newPruned()
 	pruning.Workloads = func(context.Context, string) ([]map[string]any, error) {
+		containers := []any{map[string]any{"image": "Bad Ref"}}
 		return []map[string]any{{
-			"apiVersion": "v1", "kind": "ReplicationController", "metadata": map[string]any{"namespace": "shop", "name": "web"},
-			"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"image": "Bad Ref"}}}}},
+			"apiVersion": "v1", "kind": "ReplicationController",
+			"metadata": map[string]any{"namespace": "shop", "name": "web"},
+			"spec":     map[string]any{"template": map[string]any{"spec": map[string]any{"containers": containers}}},
 		}}, nil
 	}
 	err := pruning.PruneImages(t.Context(), oc.Command{Flags: oc.Flags{"confirm": {"true"}}})
-	for _, want := range []string{`ReplicationController shop/web: spec.template.spec.containers[0].image "Bad Ref"`, "--ignore-invalid-refs"} {
+	for _, want := range []string{
+		`ReplicationController shop/web: spec.template.spec.containers[0].image "Bad Ref"`, "--ignore-invalid-refs",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
@@ -184,7 +197,9 @@ func TestPruneSaysHowToIgnore(t *testing.T) {
 
 // TestPruneWhereItCannotRead ends with the first list that fails, and says which.
 func TestPruneWhereItCannotRead(t *testing.T) {
-	for op, want := range map[string]string{"ListImageStreams": "list image streams: ", "ListImages": "list images: ", "": "list workloads: "} {
+	for op, want := range map[string]string{
+		"ListImageStreams": "list image streams: ", "ListImages": "list images: ", "": "list workloads: ",
+	} {
 		p, pruning := newPruned()
 		p.Store.(*fakes.Store).Fail = func(got string, _ imagestream.Key) error {
 			if got == op {
@@ -219,7 +234,8 @@ func TestPruneOneNamespace(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(images.Items) != 2 || (len(p.lost) > 0) != lost || (asked[0] == "") != (safe == "true") {
-				t.Errorf("--namespace=%s --safe=%s: %d images left, %q lost, workloads of %q", namespace, safe, len(images.Items), p.lost, asked)
+				t.Errorf("--namespace=%s --safe=%s: %d images left, %q lost, workloads of %q",
+					namespace, safe, len(images.Items), p.lost, asked)
 			}
 		}
 	}

@@ -20,20 +20,29 @@ import (
 func cluster() prune.Input {
 	old := tagevent.TimeOf(time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))
 	in := prune.Input{Now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	stream := imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "web", CreationTimestamp: old}}
+	stream := imagestream.ImageStream{}
+	stream.Metadata = imagestream.ObjectMeta{Namespace: "shop", Name: "web", CreationTimestamp: old}
 	history := tagevent.History{Tag: "v1"}
 	for n := range 4 {
-		image := imagestream.Image{DockerImageManifestMediaType: manifest.MediaTypeOCIManifest, DockerImageMetadata: imagestream.Raw(`{}`)}
+		image := imagestream.Image{
+			DockerImageManifestMediaType: manifest.MediaTypeOCIManifest, DockerImageMetadata: imagestream.Raw(`{}`),
+		}
 		image.Metadata = imagestream.ObjectMeta{Name: "sha256:" + strings.Repeat(fmt.Sprint(n), 64), CreationTimestamp: old}
-		image.DockerImageLayers = []imagestream.ImageLayer{{Name: "base", LayerSize: 50e6}, {Name: fmt.Sprint("app", n), LayerSize: int64(n) * 1e6}}
+		image.DockerImageLayers = []imagestream.ImageLayer{
+			{Name: "base", LayerSize: 50e6}, {Name: fmt.Sprint("app", n), LayerSize: int64(n) * 1e6},
+		}
 		in.Images = append(in.Images, image)
-		history.Items = append(history.Items, tagevent.Event{Created: old, Image: image.Metadata.Name, DockerImageReference: "reg.io/shop/web@" + image.Metadata.Name})
+		history.Items = append(history.Items, tagevent.Event{
+			Created: old, Image: image.Metadata.Name, DockerImageReference: "reg.io/shop/web@" + image.Metadata.Name,
+		})
 	}
 	stream.Status.Tags = []tagevent.History{history}
 	in.Streams = []imagestream.ImageStream{stream}
 	in.Workloads = []map[string]any{{
 		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"namespace": "shop", "name": "web-1"},
-		"spec":   map[string]any{"containers": []any{map[string]any{"image": "reg.io/shop/web@" + in.Images[2].Metadata.Name}}},
+		"spec": map[string]any{"containers": []any{
+			map[string]any{"image": "reg.io/shop/web@" + in.Images[2].Metadata.Name},
+		}},
 		"status": map[string]any{"phase": "Running"},
 	}}
 	return in

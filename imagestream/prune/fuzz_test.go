@@ -38,7 +38,9 @@ func FuzzDecide(f *testing.F) {
 			return
 		}
 		input := prune.Input{Now: now, Streams: in.Streams, Images: in.Images}
-		for kind, objects := range map[string][]map[string]any{"Pod": in.Pods, "Build": in.Builds, "LimitRange": in.LimitRange} {
+		for kind, objects := range map[string][]map[string]any{
+			"Pod": in.Pods, "Build": in.Builds, "LimitRange": in.LimitRange,
+		} {
 			for _, o := range objects {
 				if o != nil {
 					o["apiVersion"], o["kind"] = "v1", kind
@@ -47,7 +49,8 @@ func FuzzDecide(f *testing.F) {
 			}
 		}
 		opts := prune.Options{
-			KeepYoungerThan: &hour, KeepTagRevisions: revisions, Safe: safe, OverSizeLimit: overSize, IgnoreInvalidReferences: true,
+			KeepYoungerThan: &hour, KeepTagRevisions: revisions, Safe: safe, OverSizeLimit: overSize,
+			IgnoreInvalidReferences: true,
 		}
 		plan, err := prune.Decide(input, opts)
 		if err != nil {

@@ -51,17 +51,15 @@ func FuzzSafeLaw(f *testing.F) { f.Fuzz(rapid.MakeFuzz(safeLaw)) }
 func safeLaw(t *rapid.T) {
 	w, opts, room := drawWorld(t), drawOptions(t), rapid.IntRange(1, 3).Draw(t, "room")
 	if opts.OverSizeLimit {
-		w.workloads = append(w.workloads, map[string]any{
-			"apiVersion": "v1", "kind": "LimitRange", "metadata": map[string]any{"namespace": "x", "name": "l"},
-			"spec": map[string]any{"limits": []any{map[string]any{"type": "openshift.io/Image", "max": map[string]any{"storage": "2"}}}},
-		})
+		w.workloads = append(w.workloads, limitRange("2"))
 	}
 	kind := rapid.IntRange(0, 3).Draw(t, "first kind of failure")
 
 	whole := w.clone()
 	var steps []prune.Step
+	trace := &prune.Trace{Step: func(s prune.Step, _ error) { steps = append(steps, s) }}
 	plan := decide(t, whole, opts, room)
-	result := plan.Run(t.Context(), whole, whole, &prune.Trace{Step: func(s prune.Step, _ error) { steps = append(steps, s) }})
+	result := plan.Run(t.Context(), whole, whole, trace)
 	if err := result.Err(); err != nil {
 		t.Fatalf("nothing fails, and the run does: %v", err)
 	}

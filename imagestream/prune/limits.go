@@ -39,7 +39,8 @@ func limitsOf(objects []map[string]any) (map[string][]*big.Rat, error) {
 	return limits, nil
 }
 
-var quantity = regexp.MustCompile(`^([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]{1,3})|([KMGTPE]i|[numkMGTPE]?))$`)
+var quantity = regexp.MustCompile(
+	`^([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]{1,3})|([KMGTPE]i|[numkMGTPE]?))$`)
 
 // parseQuantity reads a Kubernetes quantity: a decimal number with an exponent, or a decimal or binary suffix.
 func parseQuantity(s string) (*big.Rat, bool) {

@@ -18,7 +18,9 @@ import (
 
 // image returns an image of one layer, or a list.
 func image(n int, parts ...int) imagestream.Image {
-	i := imagestream.Image{DockerImageManifestMediaType: manifest.MediaTypeOCIManifest, DockerImageMetadata: imagestream.Raw(`{"Size":100}`)}
+	i := imagestream.Image{
+		DockerImageManifestMediaType: manifest.MediaTypeOCIManifest, DockerImageMetadata: imagestream.Raw(`{"Size":100}`),
+	}
 	i.Metadata.Name, i.Metadata.CreationTimestamp = digest("a", n), old
 	i.DockerImageLayers = []imagestream.ImageLayer{{Name: digest("b", n), LayerSize: 10}}
 	for _, part := range parts {
@@ -28,12 +30,21 @@ func image(n int, parts ...int) imagestream.Image {
 	return i
 }
 
+func event(created tagevent.Time, n int) tagevent.Event {
+	name := digest("a", n)
+	return tagevent.Event{Created: created, Image: name, DockerImageReference: "r.io/x/s@" + name, Generation: 1}
+}
+
+func streams(s ...imagestream.ImageStream) []imagestream.ImageStream { return s }
+func images(i ...imagestream.Image) []imagestream.Image              { return i }
+func workloads(w ...map[string]any) []map[string]any                 { return w }
+
 // stream returns the stream x/s with a tag v1 of these images.
 func stream(images ...int) imagestream.ImageStream {
 	s := imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "x", Name: "s", CreationTimestamp: old}}
 	h := tagevent.History{Tag: "v1"}
 	for _, n := range images {
-		h.Items = append(h.Items, tagevent.Event{Created: old, Image: digest("a", n), DockerImageReference: "r.io/x/s@" + digest("a", n)})
+		h.Items = append(h.Items, event(old, n))
 	}
 	s.Status.Tags = []tagevent.History{h}
 	return s
@@ -54,9 +65,11 @@ func TestSafeMends(t *testing.T) {
 	without := image(2)
 	without.DockerImageMetadata = nil
 	bySpec := stream(1)
-	bySpec.Spec.Tags = []imagestream.TagReference{{Name: "kept", From: &imagestream.ObjectReference{Kind: "ImageStreamImage", Name: "s@" + digest("a", 2)[7:20]}}}
+	from := &imagestream.ObjectReference{Kind: "ImageStreamImage", Name: "s@" + digest("a", 2)[7:20]}
+	bySpec.Spec.Tags = []imagestream.TagReference{{Name: "kept", From: from}}
 	build := map[string]any{
-		"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": map[string]any{"namespace": "x", "name": "b"},
+		"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig",
+		"metadata": map[string]any{"namespace": "x", "name": "b"},
 		"spec": map[string]any{"source": map[string]any{"images": []any{map[string]any{
 			"from": map[string]any{"kind": "ImageStreamImage", "name": "s@" + digest("a", 2)},
 		}}}},
@@ -68,42 +81,42 @@ func TestSafeMends(t *testing.T) {
 	}{
 		{
 			"index in an index",
-			prune.Input{Streams: []imagestream.ImageStream{stream(3)}, Images: []imagestream.Image{image(1), image(2, 1), image(3, 2)}},
+			prune.Input{Streams: streams(stream(3)), Images: images(image(1), image(2, 1), image(3, 2))},
 			"Revision, Unused PartOfList InStream", "Revision, PartOfList PartOfList InStream",
 		},
 		{
 			"an image of a list runs, the list is old",
 			prune.Input{
-				Streams: []imagestream.ImageStream{stream(1, 3)}, Images: []imagestream.Image{image(1), image(2), image(3, 2)},
-				Workloads: []map[string]any{pod("r.io/x/s@" + digest("a", 2))},
+				Streams: streams(stream(1, 3)), Images: images(image(1), image(2), image(3, 2)),
+				Workloads: workloads(pod("r.io/x/s@" + digest("a", 2))),
 			},
 			"Revision Old, InStream Unused Unused", "Revision PartInUse, InStream ImageInUse InStream",
 		},
 		{
 			"image without metadata",
-			prune.Input{Streams: []imagestream.ImageStream{stream(1, 2, 3)}, Images: []imagestream.Image{image(1), without, image(3), image(4)}},
+			prune.Input{Streams: streams(stream(1, 2, 3)), Images: images(image(1), without, image(3), image(4))},
 			"Unreadable, InStream InStream InStream Unreadable", "Revision Unreadable Old, InStream InStream Unused Unused",
 		},
 		{
 			"pruning does not roll back",
 			prune.Input{
-				Streams: []imagestream.ImageStream{stream(9, 2)}, Images: []imagestream.Image{image(2)},
-				Workloads: []map[string]any{pod("r.io/x/s@" + digest("a", 2))},
+				Streams: streams(stream(9, 2)), Images: images(image(2)),
+				Workloads: workloads(pod("r.io/x/s@" + digest("a", 2))),
 			},
 			"NoImage ImageInUse, InStream", "StaysNewest ImageInUse, InStream",
 		},
 		{
 			"digest from elsewhere",
-			prune.Input{Images: []imagestream.Image{image(1)}, Workloads: []map[string]any{pod("app@" + digest("a", 1))}},
+			prune.Input{Images: images(image(1)), Workloads: workloads(pod("app@" + digest("a", 1)))},
 			", Unused", ", ImageInUse",
 		},
 		{
-			"spec tag by digest", prune.Input{Streams: []imagestream.ImageStream{bySpec}, Images: []imagestream.Image{image(1), image(2)}},
+			"spec tag by digest", prune.Input{Streams: streams(bySpec), Images: images(image(1), image(2))},
 			"Revision, InStream Unused", "Revision, InStream ImageInUse",
 		},
 		{
 			"source image of a build",
-			prune.Input{Streams: []imagestream.ImageStream{stream(1, 2)}, Images: []imagestream.Image{image(1), image(2)}, Workloads: []map[string]any{build}},
+			prune.Input{Streams: streams(stream(1, 2)), Images: images(image(1), image(2)), Workloads: workloads(build)},
 			"Revision Old, InStream Unused", "Revision ImageInUse, InStream InStream",
 		},
 	} {
@@ -141,10 +154,7 @@ func reasons(p *prune.Plan) string {
 }
 
 func TestErrorsNameWhatIsWrong(t *testing.T) {
-	limit := map[string]any{
-		"apiVersion": "v1", "kind": "LimitRange", "metadata": map[string]any{"namespace": "x", "name": "l"},
-		"spec": map[string]any{"limits": []any{map[string]any{"type": "openshift.io/Image", "max": map[string]any{"storage": "5 GB"}}}},
-	}
+	limit := limitRange("5 GB")
 	bad := image(1)
 	bad.DockerImageMetadata = imagestream.Raw(`{"Size":"big"}`)
 	for _, tc := range []struct {
@@ -152,10 +162,13 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 		in   prune.Input
 		want string
 	}{
-		{"pull spec", prune.Input{Workloads: []map[string]any{pod("Bad Ref")}}, `Pod z/p: spec.containers[0].image "Bad Ref": `},
-		{"many", prune.Input{Workloads: []map[string]any{pod("A b"), pod("B b"), pod("C b"), pod("D b"), pod("E b")}}, "and 2 more"},
-		{"limit", prune.Input{Workloads: []map[string]any{limit}}, `LimitRange x/l: spec.limits[0].max.storage "5 GB" is not a quantity`},
-		{"metadata", prune.Input{Images: []imagestream.Image{bad}}, "dockerImageMetadata of image " + digest("a", 1)},
+		{"pull spec", prune.Input{Workloads: workloads(pod("Bad Ref"))}, `Pod z/p: spec.containers[0].image "Bad Ref": `},
+		{"many", prune.Input{Workloads: workloads(pod("A b"), pod("B b"), pod("C b"), pod("D b"), pod("E b"))}, "and 2 more"},
+		{
+			"limit", prune.Input{Workloads: workloads(limit)},
+			`LimitRange x/l: spec.limits[0].max.storage "5 GB" is not a quantity`,
+		},
+		{"metadata", prune.Input{Images: images(bad)}, "dockerImageMetadata of image " + digest("a", 1)},
 	} {
 		_, err := prune.Decide(tc.in, prune.Options{OverSizeLimit: true})
 		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
@@ -172,12 +185,12 @@ func TestConflict(t *testing.T) {
 		if _, err := store.CreateImageStream(t.Context(), &s); err != nil {
 			t.Fatal(err)
 		}
-		in := prune.Input{Now: now, Streams: []imagestream.ImageStream{s}, Images: []imagestream.Image{image(1), image(2), image(3)}}
+		in := prune.Input{Now: now, Streams: streams(s), Images: images(image(1), image(2), image(3))}
 		plan, err := prune.Decide(in, prune.Options{KeepYoungerThan: &hour, KeepTagRevisions: 1, Safe: safe})
 		if err != nil {
 			t.Fatal(err)
 		}
-		pushed := tagevent.Event{Created: young, Image: digest("a", 9), DockerImageReference: "r.io/x/s@" + digest("a", 9), Generation: 1}
+		pushed := event(young, 9)
 		once := true
 		store.Fail = func(op string, key imagestream.Key) error {
 			if op != "UpdateImageStream" || !once {
@@ -209,7 +222,8 @@ func TestConflict(t *testing.T) {
 func TestGoneMeanwhile(t *testing.T) {
 	for _, safe := range []bool{false, true} {
 		s := stream(1)
-		plan, err := prune.Decide(prune.Input{Now: now, Streams: []imagestream.ImageStream{s}}, prune.Options{KeepYoungerThan: &hour, Safe: safe})
+		in := prune.Input{Now: now, Streams: streams(s)}
+		plan, err := prune.Decide(in, prune.Options{KeepYoungerThan: &hour, Safe: safe})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +237,7 @@ func TestGoneMeanwhile(t *testing.T) {
 func TestStoreThatFails(t *testing.T) {
 	broken := errors.New("the disk is full")
 	store := &fakes.Store{Fail: func(string, imagestream.Key) error { return broken }}
-	in := prune.Input{Now: now, Streams: []imagestream.ImageStream{stream(1)}, Images: []imagestream.Image{image(2)}}
+	in := prune.Input{Now: now, Streams: streams(stream(1)), Images: images(image(2))}
 	plan, err := prune.Decide(in, prune.Options{KeepYoungerThan: &hour, Safe: true})
 	if err != nil {
 		t.Fatal(err)
@@ -262,13 +276,12 @@ func (failingRegistry) DeleteBlob(context.Context, string) error { return errors
 
 func TestSizeLimits(t *testing.T) {
 	for limit, exceeds := range map[string]bool{
-		"99": true, "100": false, "0.1k": false, "0.09k": true, "1Ki": false, "1e2": false, "9e1": true, "99.9": true, "1E": false, "100000m": false,
-		"99999m": true, "0.0000001G": false, "1E-1": true, ".1k": false, "100.": false,
+		"99": true, "100": false, "0.1k": false, "0.09k": true, "1Ki": false, "1e2": false, "9e1": true, "99.9": true,
+		"1E": false, "100000m": false, "99999m": true, "0.0000001G": false, "1E-1": true, ".1k": false, "100.": false,
 	} {
-		in := prune.Input{Now: now, Streams: []imagestream.ImageStream{stream(1)}, Images: []imagestream.Image{image(1)}, Workloads: []map[string]any{{
-			"apiVersion": "v1", "kind": "LimitRange", "metadata": map[string]any{"namespace": "x"},
-			"spec": map[string]any{"limits": []any{map[string]any{"type": "openshift.io/Image", "max": map[string]any{"storage": limit}}}},
-		}}}
+		in := prune.Input{
+			Now: now, Streams: streams(stream(1)), Images: images(image(1)), Workloads: workloads(limitRange(limit)),
+		}
 		plan, err := prune.Decide(in, prune.Options{OverSizeLimit: true})
 		if err != nil {
 			t.Fatal(err)
@@ -303,27 +316,31 @@ func large(n int) prune.Input {
 		image := imagestream.Image{DockerImageManifestMediaType: manifest.MediaTypeOCIManifest}
 		image.Metadata.Name, image.Metadata.CreationTimestamp = name('a', i), old
 		image.DockerImageMetadata = imagestream.Raw(`{"kind":"DockerImage","apiVersion":"1.0","Id":"` + name('c', i) +
-			`","Created":"2025-01-01T00:00:00Z","Size":1000,"Config":{"Env":[` + env + `"A=B"],"Cmd":["/bin/sh"],"Labels":{"a":"b"}}}`)
+			`","Created":"2025-01-01T00:00:00Z","Size":1000,"Config":{"Env":[` + env + `"A=B"],"Labels":{"a":"b"}}}`)
 		for l := range 10 {
 			layer := i*10 + l
 			if l < 4 {
 				layer = l // the base
 			}
-			image.DockerImageLayers = append(image.DockerImageLayers, imagestream.ImageLayer{Name: name('b', layer), LayerSize: 1000})
+			known := imagestream.ImageLayer{Name: name('b', layer), LayerSize: 1000}
+			image.DockerImageLayers = append(image.DockerImageLayers, known)
 		}
 		in.Images = append(in.Images, image)
 	}
 	for i := range n / 10 {
-		s := imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: fmt.Sprint("ns", i%100), Name: fmt.Sprint("s", i), CreationTimestamp: old}}
+		var s imagestream.ImageStream
+		s.Metadata.Namespace, s.Metadata.Name, s.Metadata.CreationTimestamp = fmt.Sprint("ns", i%100), fmt.Sprint("s", i), old
 		h := tagevent.History{Tag: "v1"}
 		for j := range 9 {
-			h.Items = append(h.Items, tagevent.Event{Created: old, Image: name('a', i*10+j), DockerImageReference: "r.io/org/app@" + name('a', i*10+j)})
+			image := name('a', i*10+j)
+			h.Items = append(h.Items, tagevent.Event{Created: old, Image: image, DockerImageReference: "r.io/org/app@" + image})
 		}
 		s.Status.Tags = []tagevent.History{h}
 		in.Streams = append(in.Streams, s)
 	}
 	for i := range n / 5 {
-		in.Workloads = append(in.Workloads, pod(fmt.Sprintf("r.io/ns%d/s%d@%s", i%(n/10)%100, i%(n/10), name('a', i%(n/10)*10+5))))
+		at := i % (n / 10)
+		in.Workloads = append(in.Workloads, pod(fmt.Sprintf("r.io/ns%d/s%d@%s", at%100, at, name('a', at*10+5))))
 	}
 	return in
 }

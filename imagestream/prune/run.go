@@ -189,7 +189,9 @@ func (p *Plan) Run(ctx context.Context, objects Objects, registry Registry, trac
 	} else {
 		r.run()
 	}
-	if err := ctx.Err(); err != nil && !slices.ContainsFunc(r.result.Errors, func(e error) bool { return errors.Is(e, err) }) {
+	err := ctx.Err()
+	told := func(e error) bool { return errors.Is(e, err) }
+	if err != nil && !slices.ContainsFunc(r.result.Errors, told) {
 		r.fail(err)
 	}
 	return r.result

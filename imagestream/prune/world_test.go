@@ -167,6 +167,15 @@ func (w *world) DeleteBlob(_ context.Context, digest string) error {
 	return w.do(func() error { delete(w.blobs, digest); return nil })
 }
 
+// limitRange says how big images of the namespace x may be.
+func limitRange(storage string) map[string]any {
+	limit := map[string]any{"type": "openshift.io/Image", "max": map[string]any{"storage": storage}}
+	return map[string]any{
+		"apiVersion": "v1", "kind": "LimitRange", "metadata": map[string]any{"namespace": "x", "name": "l"},
+		"spec": map[string]any{"limits": []any{limit}},
+	}
+}
+
 var errInjected = errors.New("injected")
 
 // What drawWorld draws from; small, so that things meet.
@@ -303,15 +312,19 @@ func (w *world) drawStream(t *rapid.T, key imagestream.Key) {
 		}
 		s.Status.Tags = append(s.Status.Tags, h)
 	}
+	from := func(kind, name string) {
+		s.Spec.Tags = []imagestream.TagReference{{Name: "p", From: &imagestream.ObjectReference{Kind: kind, Name: name}}}
+	}
 	switch name := w.drawName(t); rapid.IntRange(0, 11).Draw(t, "spec") {
 	case 0:
-		s.Spec.Tags = []imagestream.TagReference{{Name: "p", From: &imagestream.ObjectReference{Kind: "DockerImage", Name: "r.io/x/s@" + name}}}
+		from("DockerImage", "r.io/x/s@"+name)
 	case 1:
-		s.Spec.Tags = []imagestream.TagReference{{Name: "p", From: &imagestream.ObjectReference{Kind: "ImageStreamImage", Name: "s@" + name}}}
+		from("ImageStreamImage", "s@"+name)
 	case 2:
-		s.Spec.Tags = []imagestream.TagReference{{Name: "p", From: &imagestream.ObjectReference{Kind: "ImageStreamImage", Name: "s@" + name[7:19]}}}
+		from("ImageStreamImage", "s@"+name[7:19])
 	case 3:
-		pinned, err := imagestream.Pin(s, "a", tagevent.Event{Image: name, DockerImageReference: "r.io/org/app:v1"}, "", time.Time{})
+		event := tagevent.Event{Image: name, DockerImageReference: "r.io/org/app:v1"}
+		pinned, err := imagestream.Pin(s, "a", event, "", time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -325,10 +338,11 @@ func (w *world) drawWorkload(t *rapid.T, n int) {
 	image := rapid.SampledFrom([]string{
 		"r.io/x/s@" + name, "r.io/x/t@" + name, "r.io/deep/x/s@" + name, "app@" + name, "r.io/x/s:a", "r.io/y/s",
 	}).Draw(t, "use")
+	kind := rapid.SampledFrom([]string{"containers", "ephemeralContainers"}).Draw(t, "kind")
 	w.workloads = append(w.workloads, map[string]any{
 		"apiVersion": "v1", "kind": "Pod",
 		"metadata": map[string]any{"namespace": "z", "name": fmt.Sprint("p", n)},
-		"spec":     map[string]any{rapid.SampledFrom([]string{"containers", "ephemeralContainers"}).Draw(t, "kind"): []any{map[string]any{"image": image}}},
+		"spec":     map[string]any{kind: []any{map[string]any{"image": image}}},
 		"status":   map[string]any{"phase": "Running"},
 	})
 }

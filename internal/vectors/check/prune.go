@@ -81,7 +81,8 @@ func runPrune(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := prune.Decide(prune.Input{Now: e.Now, Streams: in.Streams, Images: in.Images, Workloads: in.workloads()}, opts)
+	input := prune.Input{Now: e.Now, Streams: in.Streams, Images: in.Images, Workloads: in.workloads()}
+	plan, err := prune.Decide(input, opts)
 	if err != nil {
 		var bad *prune.BadReferencesError
 		n := 0
@@ -95,10 +96,11 @@ func runPrune(c *call) (any, error) {
 	for _, list := range [][]string{server.layerLinks, server.manifestLinks, server.blobs, server.images} {
 		slices.Sort(list)
 	}
-	slices.SortStableFunc(server.updates, func(a, b object) int { return strings.Compare(a["stream"].(string), b["stream"].(string)) })
+	slices.SortStableFunc(server.updates, byStream)
 	return object{
 		"errors": len(result.Errors), "streamUpdates": server.updates, "removedItems": server.removed(in.Streams),
-		"layerLinks": server.layerLinks, "manifestLinks": server.manifestLinks, "blobs": server.blobs, "images": server.images,
+		"layerLinks": server.layerLinks, "manifestLinks": server.manifestLinks,
+		"blobs": server.blobs, "images": server.images,
 		"stats": object{
 			"deletedImages": result.Done[prune.DeleteImage], "deletedImageStreamTagItems": result.Events,
 			"updatedImageStreams": result.Done[prune.UpdateStream], "deletedLayerLinks": result.Done[prune.DeleteLayerLink],
@@ -106,6 +108,8 @@ func runPrune(c *call) (any, error) {
 		},
 	}, nil
 }
+
+func byStream(a, b object) int { return strings.Compare(a["stream"].(string), b["stream"].(string)) }
 
 // pruned is a server and a registry that write down what they are asked, and fail where a case says so.
 type pruned struct {
@@ -118,7 +122,9 @@ type pruned struct {
 }
 
 func newPruned(in *pruneInput) *pruned {
-	s := &pruned{streams: map[imagestream.Key]*imagestream.ImageStream{}, failures: in.Failures, conflicts: map[string]bool{}}
+	s := &pruned{
+		streams: map[imagestream.Key]*imagestream.ImageStream{}, failures: in.Failures, conflicts: map[string]bool{},
+	}
 	for i := range in.Streams {
 		s.streams[in.Streams[i].Key()] = &in.Streams[i]
 	}
@@ -151,7 +157,9 @@ func (p *pruned) UpdateStatus(_ context.Context, key imagestream.Key,
 	}
 }
 
-func (p *pruned) updateOnce(key imagestream.Key, change func(*imagestream.ImageStream) (*imagestream.ImageStream, error)) (*imagestream.ImageStream, error) {
+func (p *pruned) updateOnce(key imagestream.Key,
+	change func(*imagestream.ImageStream) (*imagestream.ImageStream, error),
+) (*imagestream.ImageStream, error) {
 	name := key.String()
 	gone := imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key, "")
 	if p.fail("streamGone", name) != nil {
@@ -216,7 +224,7 @@ func (p *pruned) removed(streams []imagestream.ImageStream) []object {
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b object) int { return strings.Compare(a["stream"].(string), b["stream"].(string)) })
+	slices.SortStableFunc(list, byStream)
 	return list
 }
 
