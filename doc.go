@@ -18,6 +18,7 @@
 //	imagestream/prune     what nobody needs any more
 //	imagestream/client    what people do with streams, one method for each thing, on any Store
 //	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup, adm prune images
+//	imagestream/cache     a Store kept warm by its watch
 //	tagevent              the history of one tag
 //	importer              the Registry port; planning, fetching and applying imports
 //	importer/polite       wrappers that spare registries

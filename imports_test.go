@@ -32,6 +32,7 @@ var graph = map[string][]string{
 	"imagestream/manifest": {"imagestream", "imagestream/pullspec", "tagevent", digest},
 	"imagestream/write":    {"imagestream"},
 	"imagestream/view":     {"imagestream", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
+	"imagestream/cache":    {"imagestream", "imagestream/pullspec"},
 	"imagestream/inspect":  {"imagestream", "imagestream/pullspec", "tagevent"},
 	"imagestream/edit":     {"imagestream", "imagestream/inspect", "imagestream/pullspec", "tagevent"},
 	"imagestream/prune":    {"imagestream", "imagestream/describe", "imagestream/manifest", "imagestream/pullspec", "tagevent", "internal/podspec"},
