@@ -30,6 +30,9 @@ type Store struct {
 	// History is how many changes are kept for watches; 0 is 1,000. A watch that is further behind ends with
 	// [imagestream.ErrGone].
 	History int
+	// HistoryBytes is about how many bytes they take at most; 0 is 64 MB. The newest change is kept, whatever its
+	// size.
+	HistoryBytes int
 
 	mu      sync.Mutex
 	version uint64
@@ -39,7 +42,8 @@ type Store struct {
 }
 
 const (
-	defaultHistory = 1000
+	defaultHistory      = 1000
+	defaultHistoryBytes = 64 << 20
 	// maxSnapshots is how many lists can be in the middle of their pages.
 	maxSnapshots = 64
 )
@@ -48,7 +52,9 @@ const (
 type table[T any] struct {
 	byNamespace map[string]map[string]*T
 	log         []logged[T]
-	dropped     uint64 // the version of the newest change that the log has lost
+	sizes       map[*T]int // of every object that the log has
+	bytes       int        // the sum of sizes
+	dropped     uint64     // the version of the newest change that the log has lost
 	changed     chan struct{}
 
 	snapshots map[uint64]snapshot[T]
@@ -156,6 +162,7 @@ func (t *table[T]) objects() map[string]map[string]*T {
 // restore replaces everything, and ends all watches.
 func (t *table[T]) restore(objects map[string]map[string]*T, version uint64) {
 	t.byNamespace, t.log, t.dropped, t.snapshots = objects, nil, version, nil
+	t.sizes, t.bytes = nil, 0
 	t.wake()
 }
 
@@ -217,7 +224,7 @@ func create[T any](ctx context.Context, s *Store, k kind[T], op string, object *
 	s.uids++
 	k.meta(stored).UID = fmt.Sprintf("00000000-0000-4000-8000-%012x", s.uids)
 	s.write(k.meta(stored))
-	k.table.put(key, nil, stored, s.version, s.History)
+	k.table.put(key, nil, stored, s)
 	return k.clone(stored), nil
 }
 
@@ -259,7 +266,7 @@ func update[T any](ctx context.Context, s *Store, k kind[T], op string, object *
 		return stored, nil
 	}
 	s.write(m)
-	k.table.put(key, old, stored, s.version, s.History)
+	k.table.put(key, old, stored, s)
 	return k.clone(stored), nil
 }
 
@@ -298,12 +305,12 @@ func remove[T any](ctx context.Context, s *Store, k kind[T], op string, key imag
 		return err
 	}
 	s.version++
-	k.table.put(key, old, nil, s.version, s.History)
+	k.table.put(key, old, nil, s)
 	return nil
 }
 
 // put makes object, nil for none, what is stored under key, and tells the watchers.
-func (t *table[T]) put(key imagestream.Key, old, object *T, version uint64, history int) {
+func (t *table[T]) put(key imagestream.Key, old, object *T, s *Store) {
 	if object == nil {
 		delete(t.byNamespace[key.Namespace], key.Name)
 	} else {
@@ -315,14 +322,8 @@ func (t *table[T]) put(key imagestream.Key, old, object *T, version uint64, hist
 		}
 		t.byNamespace[key.Namespace][key.Name] = object
 	}
-	if history <= 0 {
-		history = defaultHistory
-	}
-	t.log = append(t.log, logged[T]{version, old, object})
-	if len(t.log) >= 2*history {
-		t.dropped = t.log[len(t.log)-history-1].version
-		t.log = slices.Clone(t.log[len(t.log)-history:])
-	}
+	history, most := cmp.Or(max(s.History, 0), defaultHistory), cmp.Or(max(s.HistoryBytes, 0), defaultHistoryBytes)
+	t.record(logged[T]{s.version, old, object}, history, most)
 	t.wake()
 }
 

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/imagestreams/imagestreams/fakes"
@@ -77,4 +80,54 @@ func TestUnchangedUpdateKeepsTheVersion(t *testing.T) {
 	if err != nil || updated.Metadata.ResourceVersion != created.Metadata.ResourceVersion {
 		t.Errorf("version %s, %v, want %s still", updated.Metadata.ResourceVersion, err, created.Metadata.ResourceVersion)
 	}
+}
+
+// TestHistoryBytes keeps the history of large streams small, in one that changes often and in many that change once.
+func TestHistoryBytes(t *testing.T) {
+	const size, limit = 100_000, 2_000_000
+	before := heap()
+	store := &fakes.Store{HistoryBytes: limit}
+	var streams []*imagestream.ImageStream
+	text := func(n int) map[string]string {
+		return map[string]string{"text": strings.Repeat(string(rune('a'+n%20)), size)}
+	}
+	for i := range 20 {
+		s, err := store.CreateImageStream(t.Context(), &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "ns", Name: fmt.Sprint("s", i), Annotations: text(i)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Metadata.Annotations = nil
+		streams = append(streams, s)
+	}
+	for n := range 200 {
+		i := n % len(streams)
+		if n > 100 {
+			i = 0
+		}
+		streams[i].Metadata.Annotations = text(n)
+		s, err := store.UpdateImageStream(t.Context(), streams[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams[i] = s
+		streams[i].Metadata.Annotations = nil
+	}
+	// The streams take 2 MB, and the history as much again; a history by number alone would take 22 MB.
+	if held := heap() - before; held > 20*size+2*limit {
+		t.Errorf("%d bytes are held", held)
+	}
+	newest := streams[0].Metadata.ResourceVersion
+	at, err := strconv.Atoi(newest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for change, err := range store.WatchImageStreams(t.Context(), imagestream.WatchOptions{ResourceVersion: strconv.Itoa(at - 5)}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if change.Object.Metadata.ResourceVersion == newest {
+			break
+		}
+	}
+	runtime.KeepAlive(store)
 }
