@@ -76,7 +76,7 @@ func list[T any](
 		}
 		undo, err := k.undo(ctx, s, version, now.version)
 		if err == nil {
-			records, more = k.collect(tx, undo, p)
+			records, more, err = k.collect(ctx, tx, undo, p)
 		}
 		return err
 	})
@@ -86,6 +86,9 @@ func list[T any](
 	items := make([]T, 0, len(records))
 	var bad []error
 	for _, r := range records {
+		if err := ctx.Err(); err != nil {
+			return nil, meta, err
+		}
 		o, err := k.decode(r.key, r.value)
 		if err != nil {
 			bad = append(bad, err)
@@ -153,7 +156,9 @@ func namespacePrefix(namespace string) []byte {
 
 // collect reads a page in key order, with what undo has in the place of what is there, and reports whether there
 // is more.
-func (k kind[T]) collect(tx *bbolt.Tx, undo map[string][]byte, p page) (records []record, more bool) {
+func (k kind[T]) collect(
+	ctx context.Context, tx *bbolt.Tx, undo map[string][]byte, p page,
+) (records []record, more bool, err error) {
 	cursor := tx.Bucket(k.bucket).Cursor()
 	prefix := namespacePrefix(p.namespace)
 	start := prefix
@@ -166,6 +171,9 @@ func (k kind[T]) collect(tx *bbolt.Tx, undo map[string][]byte, p page) (records 
 
 	key, value := cursor.Seek(start)
 	for key != nil || len(undone) > 0 {
+		if err := ctx.Err(); err != nil {
+			return nil, false, err
+		}
 		name, v := key, value
 		if len(undone) > 0 && (key == nil || undone[0] <= string(key)) {
 			name, v = []byte(undone[0]), undo[undone[0]]
@@ -181,9 +189,9 @@ func (k kind[T]) collect(tx *bbolt.Tx, undo map[string][]byte, p page) (records 
 			continue
 		}
 		if p.limit > 0 && len(records) == p.limit {
-			return records, true
+			return records, true, nil
 		}
 		records = append(records, record{bytes.Clone(name), bytes.Clone(v)})
 	}
-	return records, false
+	return records, false, nil
 }

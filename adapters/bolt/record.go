@@ -188,13 +188,14 @@ func (k kind[T]) encode(o *T, u uid) ([]byte, error) {
 
 // decode returns the object of a record.
 func (k kind[T]) decode(key, record []byte) (*T, error) {
-	o, err := k.parse(record)
 	switch {
 	case !headSound(k.bucket, key, record):
 		return nil, damaged(k.bucket, key, "its head does not match its checksum")
 	case !jsonSound(record):
 		return nil, damaged(k.bucket, key, "it does not match its checksum")
-	case err != nil:
+	}
+	o, err := k.parse(record)
+	if err != nil {
 		return nil, refused(k.bucket, key, err.Error())
 	}
 	k.stamp(o, recordVersion(record), recordUID(record))
@@ -204,9 +205,6 @@ func (k kind[T]) decode(key, record []byte) (*T, error) {
 // parse reads the JSON of a record. One that a program with other types wrote must not have members that this
 // one does not know: it would drop them.
 func (k kind[T]) parse(record []byte) (*T, error) {
-	if len(record) < headerSize {
-		return nil, fmt.Errorf("it has %d bytes", len(record))
-	}
 	o := new(T)
 	if binary.BigEndian.Uint64(record[shapeAt:]) == k.shape {
 		return o, json.Unmarshal(record[headerSize:], o)

@@ -111,10 +111,10 @@ func startWatch[T any](
 		}
 		if opts.ResourceVersion == "" {
 			at = now.version
-			first, _ = k.collect(tx, nil, page{namespace: opts.Namespace, labels: opts.Labels})
+			first, _, err = k.collect(ctx, tx, nil, page{namespace: opts.Namespace, labels: opts.Labels})
 			first = slices.DeleteFunc(first, func(r record) bool { return !isNamed(r.key, opts.Name) })
 		}
-		return nil
+		return err
 	})
 	return at, first, err
 }
