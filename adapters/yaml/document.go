@@ -80,10 +80,15 @@ func (d *document) object(ctx context.Context, object map[string]any, path strin
 			return d.items(ctx, items, object["apiVersion"], one, path+"/items/")
 		}
 	}
-	if d.isHelmRelease(object) {
-		return d.helmRelease(ctx, object, path)
+	isHelmRelease := d.isHelmRelease(object)
+	if isHelmRelease {
+		if err := d.helmRelease(ctx, object, path); err != nil {
+			return err
+		}
 	}
-	d.matchPaths(object, path)
+	if !d.matchPaths(object, path) && isHelmRelease {
+		return nil
+	}
 	review, err := d.resolver.Review(ctx, &lookup.Request{
 		Namespace: d.namespaceOf(object), Object: object, Options: d.resolver.Options,
 	})
@@ -122,16 +127,19 @@ func (d *document) namespaceOf(object map[string]any) string {
 	return cmp.Or(namespace, d.opts.Namespace)
 }
 
-// matchPaths notes which of the caller's paths lead to something in an object.
-func (d *document) matchPaths(object map[string]any, at string) {
+// matchPaths notes which of the caller's paths lead to something in an object, and reports whether any is for its kind.
+func (d *document) matchPaths(object map[string]any, at string) bool {
+	some := false
 	kind, _ := object["kind"].(string)
 	apiVersion, _ := object["apiVersion"].(string)
 	group, _, grouped := strings.Cut(apiVersion, "/")
 	for _, p := range d.resolver.Options.Paths {
 		if p.Kind == kind && (p.Group == group && grouped || p.Group == "" && !grouped) {
+			some = true
 			each(d.find(at), p.Steps(), at, func(string, *goyaml.Node) { d.match(pathName(p)) })
 		}
 	}
+	return some
 }
 
 // items rewrites the objects of a list. Those of a list of one kind need not say their own.

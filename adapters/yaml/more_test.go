@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -212,5 +213,32 @@ func TestCost(t *testing.T) {
 	four, _ := allocated(func() { rewrite(t, w, string(oneLine(2000))) })
 	if four > 5*one {
 		t.Errorf("four times the file takes %d B, was %d", four, one)
+	}
+}
+
+// TestLockKnowsWhatStayed tells what a lock says nothing about.
+func TestLockKnowsWhatStayed(t *testing.T) {
+	resolver := &lookup.Resolver{Source: shop, Options: lookup.Options{Explain: true, Namespaces: []string{"other"}}}
+	first := mustNew(resolver, yaml.Options{Namespace: "shop"})
+	in := pod("  - image: nodejs:20\n  - image: none\n  - image: quay.io/x/y\n")
+	rewrite(t, first, in)
+	lock, err := yaml.ParseLock(first.Lock().Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []yaml.Stayed{{Namespace: "other", Name: "none", Tag: "latest"},
+		{Namespace: "shop", Name: "none", Tag: "latest"}}
+	if len(lock.Images) != 1 || !slices.Equal(lock.Stays, want) {
+		t.Fatalf("lock %+v", lock)
+	}
+	resolver.Source = lock.Source()
+	second := mustNew(resolver, yaml.Options{Namespace: "shop"})
+	if lacking := lock.Lacking(rewrite(t, second, in).Decisions); lacking != nil {
+		t.Errorf("the same file lacks %+v", lacking)
+	}
+	lacking := lock.Lacking(rewrite(t, second,
+		pod("  - image: nodejs:20\n  - image: nodejs:22\n  - image: nothing\n")).Decisions)
+	if len(lacking) != 2 || lacking[0].Name != "nodejs:22" || lacking[1].Name != "nothing" {
+		t.Errorf("lacking %+v", lacking)
 	}
 }

@@ -372,6 +372,26 @@ func TestHelmReleases(t *testing.T) {
 	}
 }
 
+// TestHelmReleasesShareAndAreNamedTwice has values that are merged, and members that a path names as well.
+func TestHelmReleasesShareAndAreNamedTwice(t *testing.T) {
+	in := "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nspec:\n  chartRef: {image: nodejs:20}\n  values:\n" +
+		"    base: &base {image: nodejs:20}\n    web: {<<: *base, x: 1}\n    own: {<<: *base, image: nodejs}\n"
+	opts := lookup.Options{KnownKinds: true, Uncovered: true, Paths: []lookup.Path{
+		{Group: "helm.toolkit.fluxcd.io", Kind: "HelmRelease", Path: "spec.chartRef.image"},
+	}}
+	w := mustNew(&lookup.Resolver{Source: shop, Options: opts}, yaml.Options{Namespace: "shop", Values: []string{"own.image"}})
+	res := rewrite(t, w, in)
+	want := strings.NewReplacer("chartRef: {image: nodejs:20", "chartRef: {image: "+node20, "image: nodejs}", "image: "+newest+"}")
+	if string(res.Bytes) != want.Replace(in) || len(res.Changes) != 2 || len(res.Reports) != 2 || len(w.Unmatched()) > 0 {
+		t.Errorf("became\n%s\n%d changes, %v, %q", res.Bytes, len(res.Changes), res.Reports, w.Unmatched())
+	}
+	for _, r := range res.Reports {
+		if r.Problem != yaml.ProblemShared {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // TestKnownKindsInFiles reads members that no other kind has.
 func TestKnownKindsInFiles(t *testing.T) {
 	in := "apiVersion: kubevirt.io/v1\nkind: VirtualMachine\nspec: {template: {spec: {volumes: [{containerDisk: {image: nodejs:20}}]}}}\n" +
@@ -454,32 +474,5 @@ func TestEveryProblemIsACodeWithASentence(t *testing.T) {
 	})
 	if n < 19 || skips != 7 || yaml.Problem("Later").Message() != "Later" {
 		t.Errorf("%d problems, %d of them skip", n, skips)
-	}
-}
-
-// TestLockKnowsWhatStayed tells what a lock says nothing about.
-func TestLockKnowsWhatStayed(t *testing.T) {
-	resolver := &lookup.Resolver{Source: shop, Options: lookup.Options{Explain: true, Namespaces: []string{"other"}}}
-	first := mustNew(resolver, yaml.Options{Namespace: "shop"})
-	in := pod("  - image: nodejs:20\n  - image: none\n  - image: quay.io/x/y\n")
-	rewrite(t, first, in)
-	lock, err := yaml.ParseLock(first.Lock().Bytes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []yaml.Stayed{{Namespace: "other", Name: "none", Tag: "latest"},
-		{Namespace: "shop", Name: "none", Tag: "latest"}}
-	if len(lock.Images) != 1 || !slices.Equal(lock.Stays, want) {
-		t.Fatalf("lock %+v", lock)
-	}
-	resolver.Source = lock.Source()
-	second := mustNew(resolver, yaml.Options{Namespace: "shop"})
-	if lacking := lock.Lacking(rewrite(t, second, in).Decisions); lacking != nil {
-		t.Errorf("the same file lacks %+v", lacking)
-	}
-	lacking := lock.Lacking(rewrite(t, second,
-		pod("  - image: nodejs:20\n  - image: nodejs:22\n  - image: nothing\n")).Decisions)
-	if len(lacking) != 2 || lacking[0].Name != "nodejs:22" || lacking[1].Name != "nothing" {
-		t.Errorf("lacking %+v", lacking)
 	}
 }

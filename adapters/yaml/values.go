@@ -3,7 +3,6 @@ package yaml
 import (
 	"cmp"
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -60,38 +59,50 @@ func (d *document) helmRelease(ctx context.Context, object map[string]any, path 
 	var list []named
 	if values := find(release, "/spec/values"); values != nil {
 		list = d.asked(values, path+"/spec/values")
-		d.detect(values, path+"/spec/values", &list)
+		have := map[string]bool{}
+		for _, n := range list {
+			have[n.path] = true
+		}
+		d.detect(values, path+"/spec/values", have, func(n named) { list = append(list, n) })
 	}
 	err := d.names(ctx, cmp.Or(target, d.namespaceOf(object)), list)
 	d.explainOthers(release, path, "HelmRelease", lookup.WhyPlace)
 	return err
 }
 
-// detect adds the images that values name by the usual members, if they are not in the list already.
-func (d *document) detect(n *goyaml.Node, path string, list *[]named) {
-	if n = followed(n); slices.ContainsFunc(*list, func(have named) bool { return have.path == path }) {
+// detect calls add for the images that values name by the usual members, but for paths that it has already.
+func (d *document) detect(n *goyaml.Node, path string, have map[string]bool, add func(named)) {
+	if n = followed(n); have[path] {
 		return
 	}
 	switch n.Kind {
+	case goyaml.ScalarNode:
+		if text, _ := scalar(n).(string); text != "" && strings.HasSuffix(path, "/image") {
+			have[path] = true
+			add(textNamed(path, n, text))
+		}
 	case goyaml.SequenceNode:
 		for i, item := range n.Content {
-			d.detect(item, path+"/"+strconv.Itoa(i), list)
+			d.detect(item, path+"/"+strconv.Itoa(i), have, add)
 		}
 	case goyaml.MappingNode:
 		if wordOf(n, "repository").text != "" && child(n, "tag") != nil {
+			have[path] = true
 			if image, ok := d.valueOf(path, n); ok {
-				*list = append(*list, image)
+				add(image)
 			}
 			return
 		}
+		var merged *goyaml.Node
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			name, _ := keyOf(n.Content[i])
-			value, at := followed(n.Content[i+1]), path+"/"+escape(name)
-			if value.Kind != goyaml.ScalarNode {
-				d.detect(value, at, list)
-			} else if text, _ := scalar(value).(string); name == "image" && text != "" {
-				*list = append(*list, textNamed(at, value, text))
+			if isMerge(n.Content[i]) {
+				merged = n.Content[i+1]
+			} else if name, ok := keyOf(n.Content[i]); ok {
+				d.detect(n.Content[i+1], path+"/"+escape(name), have, add)
 			}
+		}
+		for _, from := range mergedFrom(merged) {
+			d.detect(from, path, have, add)
 		}
 	}
 }

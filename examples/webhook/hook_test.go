@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -410,20 +411,21 @@ func TestProgramUnderLoad(t *testing.T) {
 	object := strings.Replace(smallPod, `"spec"`, `"x":[`+strings.Repeat(`{"":0},`, 950_000)+`0],"spec"`, 1)
 	body := []byte(reviewOf("CREATE", object, "null"))
 	var group sync.WaitGroup
-	var codes sync.Map
-	for range 32 {
+	var answers [32]int // 0 where the time of the machine was too short for an answer
+	for i := range answers {
 		group.Go(func() {
-			code, text := post(t, client, url, "application/json", bytes.NewReader(body))
-			codes.Store(fmt.Sprintf("%d %.60s", code, text), true)
+			if answer, err := client.Post(url+"/mutate", "application/json", bytes.NewReader(body)); err == nil {
+				answer.Body.Close()
+				answers[i] = answer.StatusCode
+			}
 		})
 	}
 	group.Wait()
-	codes.Range(func(code, _ any) bool {
-		if text := code.(string); !strings.HasPrefix(text, "200 ") && !strings.HasPrefix(text, "503 too many reviews") {
-			t.Errorf("answered %s", text)
-		}
-		return true
-	})
+	if !slices.Contains(answers[:], http.StatusOK) || slices.ContainsFunc(answers[:], func(code int) bool {
+		return !slices.Contains([]int{0, http.StatusOK, http.StatusServiceUnavailable, http.StatusRequestTimeout}, code)
+	}) {
+		t.Errorf("answered %d", answers)
+	}
 	answer, err := client.Get(url + "/readyz")
 	if err != nil || answer.StatusCode != http.StatusOK {
 		t.Errorf("%v, %v", answer, err)
