@@ -200,9 +200,13 @@ func (x *explainer) source(spec imagestream.TagReference, inSpec bool) {
 	state := TagState(x.s, name)
 	switch state.Phase {
 	case Pending:
-		if imported(spec) {
+		switch {
+		case !imported(spec):
+		case state.Generation > state.Observed:
 			x.cause(Waiting, name, "An import is due: the spec asks for generation %d of %s, and the status has %d.",
 				state.Generation, name, state.Observed)
+		default:
+			x.cause(Waiting, name, "An import is due: %s has never been imported.", name)
 		}
 	case Failed:
 		h, _ := x.s.History(name)

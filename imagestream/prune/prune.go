@@ -64,8 +64,7 @@ type Input struct {
 	Workloads []map[string]any
 }
 
-// Options say what stays. The zero value removes nothing but events whose images do not exist any more and
-// that have no creation time.
+// Options say what stays. The zero value removes nothing that has a creation time.
 type Options struct {
 	// KeepYoungerThan keeps what was created less than that before now. Nil keeps everything.
 	KeepYoungerThan *time.Duration
@@ -93,6 +92,9 @@ type Options struct {
 	//
 	// An image whose metadata is missing or cannot be read stays, with its events and with images of the same
 	// layers, and nothing else is held up by it.
+	//
+	// What no object says cannot be protected: the layers of an image of a list that has no object itself, and
+	// the configuration of an image without metadata, if an image of other layers shares it.
 	//
 	// Before something is taken from the registry, what is about to go is written into [PruningAnnotation] of
 	// its stream or image. References go before what they refer to: the event before the links, lists before
