@@ -40,6 +40,7 @@
 //	examples/rewrite      exact images into manifests, for pipelines
 //	examples/webhook      exact images at admission
 //	examples/prune        what nobody needs any more, removed from a store and a registry
+//	examples/trigger      a controller that keeps objects at what their tags say
 //
 // The core is pure: a function lists what it needs to know, the caller reads that, a second function
 // computes, the caller writes. No clock, context, log or goroutine is in it, arguments are never changed, and
