@@ -168,7 +168,7 @@ func ExampleLock_With() {
 func ExampleRewriter_Unmatched() {
 	w, err := yaml.New(&lookup.Resolver{Source: streams()}, yaml.Options{Values: []string{"web.image", "web.imag"}})
 	if err == nil {
-		_, err = w.Rewrite(nil, []byte(""))
+		_, err = w.Rewrite(context.Background(), []byte(""))
 	}
 	fmt.Println(w.Unmatched(), err)
 	// Output: [web.image web.imag] <nil>

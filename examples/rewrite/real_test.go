@@ -330,6 +330,28 @@ func TestLockedFailsIfTheLockLacksOne(t *testing.T) {
 	}
 }
 
+// TestFlagsForKindsAndPaths has what the library can do and no flag did.
+func TestFlagsForKindsAndPaths(t *testing.T) {
+	const shopKind = "apiVersion: example.com/v1\nkind: Shop\nmetadata: {namespace: shop}\nspec: {windows: [{glass: nodejs:20}]}\n"
+	const helm = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {namespace: shop}\n" +
+		"spec: {values: {image: nodejs:20, job: {ref: nodejs:20}}}\n"
+	for name, test := range map[string]struct {
+		text, args, want string
+	}{
+		"a path":        {shopKind, "-path example.com/Shop:spec.windows[*].glass", strings.ReplaceAll(shopKind, "nodejs:20", exact)},
+		"no path":       {shopKind, "", shopKind},
+		"a HelmRelease": {helm, "--known-kinds", strings.Replace(helm, "nodejs:20", exact, 1)},
+		"and its paths": {helm, "--known-kinds -values job.ref", strings.ReplaceAll(helm, "nodejs:20", exact)},
+		"no kinds":      {helm, "", helm},
+	} {
+		dir := world(t, map[string]string{"a.yaml": test.text})
+		wants(t, dir, "-streams streams -f a.yaml --in-place "+test.args, exitDone)
+		if got := contents(t, dir, "a.yaml"); got != test.want {
+			t.Errorf("%s: became\n%s", name, got)
+		}
+	}
+}
+
 func TestArgumentsThatMeanNothing(t *testing.T) {
 	dir := world(t, map[string]string{"a.yaml": podOf("nodejs:20"), "a.txt": "image: nodejs\n", "m/a.txt": "x",
 		"kustomization": "kind: Kustomization\n"})
