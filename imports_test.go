@@ -31,7 +31,7 @@ var graph = map[string][]string{
 	"imagestream":          {"tagevent", "imagestream/pullspec"},
 	"imagestream/manifest": {"imagestream", "imagestream/pullspec", "tagevent", digest},
 	"imagestream/write":    {"imagestream"},
-	"imagestream/view":     {"imagestream", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
+	"imagestream/view":     {"imagestream", "imagestream/inspect", "imagestream/manifest", "imagestream/pullspec", "tagevent"},
 	"imagestream/cache":    {"imagestream", "imagestream/pullspec"},
 	"imagestream/inspect":  {"imagestream", "imagestream/pullspec", "tagevent"},
 	"imagestream/edit":     {"imagestream", "imagestream/inspect", "imagestream/pullspec", "tagevent"},

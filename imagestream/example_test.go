@@ -136,24 +136,6 @@ func ExamplePushToTrackers() {
 	// Output: 1 stable
 }
 
-func ExampleImageStream_PullSpec() {
-	s := app(imagestream.TagReference{Name: "v1", ReferencePolicy: imagestream.TagReferencePolicy{Type: imagestream.ReferencePolicyLocal}})
-	s.Status.DockerImageRepository = "registry.local:5000/shop/app"
-	s, _ = imagestream.Push(s, "v1", tagevent.Event{
-		Image:                "sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f",
-		DockerImageReference: "quay.io/org/app:v1",
-	})
-	fmt.Println(s.PullSpec("v1"))
-	event, _ := s.LatestEvent("v1")
-	fmt.Println(s.EventPullSpec("other", event))
-	_, ok := s.PullSpec("")
-	fmt.Println(ok)
-	// Output:
-	// registry.local:5000/shop/app@sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f true
-	// quay.io/org/app:v1
-	// false
-}
-
 func ExampleImageStream_FindImage() {
 	s, _ := imagestream.Push(app(), "v1", tagevent.Event{Image: "sha256:1a", DockerImageReference: "quay.io/org/app:v1"})
 	s, _ = imagestream.Push(s, "v2", tagevent.Event{Image: "sha256:1b", DockerImageReference: "quay.io/org/app:v2"})

@@ -34,34 +34,6 @@ func (s *ImageStream) LatestEvent(tag string) (tagevent.Event, bool) {
 	return h.Latest()
 }
 
-// PullSpec returns the pull spec of what tag points at now, as its reference policy wants it, and whether it
-// points at anything. An empty tag is "latest". See [ImageStream.EventPullSpec].
-func (s *ImageStream) PullSpec(tag string) (string, bool) {
-	tag = cmp.Or(tag, pullspec.DefaultTag)
-	event, ok := s.LatestEvent(tag)
-	if !ok {
-		return "", false
-	}
-	return s.EventPullSpec(tag, event), true
-}
-
-// EventPullSpec returns the pull spec by which others are to pull event, an event of tag. It is the event's
-// own, unless the spec tag's reference policy is Local: then it is the stream's repository with the event's
-// image as ID, provided that both are there and the repository is a pull spec. A repository that is a bare
-// host gives "", as in the real system. Source: op tagevent.resolve.
-func (s *ImageStream) EventPullSpec(tag string, event tagevent.Event) string {
-	spec, _ := s.SpecTag(tag)
-	if spec.ReferencePolicy.Type != ReferencePolicyLocal || event.Image == "" || s.Status.DockerImageRepository == "" {
-		return event.DockerImageReference
-	}
-	repository, err := pullspec.Parse(s.Status.DockerImageRepository)
-	if err != nil {
-		return event.DockerImageReference
-	}
-	repository.Tag, repository.ID = "", event.Image
-	return repository.Exact()
-}
-
 // LocalTag returns the tag of the own stream that t comes from, and whether it comes from one. Unlike
 // tracking, it takes no "latest" for an empty tag, and knows no tag with a colon. Source: op
 // tagevent.localTag.

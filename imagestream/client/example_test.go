@@ -10,6 +10,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/client"
 	"github.com/imagestreams/imagestreams/imagestream/edit"
+	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/importer"
 )
@@ -189,8 +190,8 @@ func ExampleClient_Push() {
 	streams, _ := open()
 	image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}
 	s, err := streams.Push(ctx, app, "dev", image)
-	pullSpec, _ := s.PullSpec("dev")
-	fmt.Println(pullSpec, err)
+	pull, _ := inspect.PullSpec(s, "dev", inspect.PullSpecOptions{Want: inspect.Recent})
+	fmt.Println(pull.PullSpec, err)
 	// Output: registry.local/shop/app@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 <nil>
 }
 

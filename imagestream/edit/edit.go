@@ -132,32 +132,49 @@ func merged(under, over map[string]string) map[string]string {
 	return m
 }
 
+// SnapshotOptions say what [Snapshot] does with a tag that asks for something newer than it points at.
+type SnapshotOptions struct {
+	// Old takes the image that the tag points at. Without it such a tag is an error.
+	Old bool
+}
+
 // Snapshot returns a new stream of s's name that has every tag of s that points at an image, coming from
 // exactly that image: a DockerImage by digest, imported once. Stored, it becomes what s is now, whatever
 // happens to tags in registries. Tags that point at no image with a pull spec of its own are left out.
 // Labels, annotations of tags, lookup and reference policies are kept; history and annotations of the stream
-// are not.
-func Snapshot(s *imagestream.ImageStream) *imagestream.ImageStream {
+// are not. Tags that are pending are an error of class [imagestream.ErrInvalid] that names them.
+func Snapshot(s *imagestream.ImageStream, opts SnapshotOptions) (*imagestream.ImageStream, error) {
 	s = imagestream.WithDefaults(s)
 	c := &imagestream.ImageStream{
 		TypeMeta: s.TypeMeta,
 		Metadata: imagestream.ObjectMeta{Namespace: s.Metadata.Namespace, Name: s.Metadata.Name, Labels: s.Metadata.Labels},
 		Spec:     imagestream.ImageStreamSpec{LookupPolicy: s.Spec.LookupPolicy},
 	}
+	var pending imagestream.ErrorList
 	for _, h := range s.Status.Tags {
 		latest, ok := h.Latest()
 		r, err := pullspec.Parse(latest.DockerImageReference)
-		if !ok || err != nil || r.Name == "" || !pullspec.IsDigest(latest.Image) {
+		image := cmp.Or(latest.Image, r.ID)
+		if !ok || err != nil || r.Name == "" || !pullspec.IsDigest(image) {
 			continue
 		}
-		r.Tag, r.ID = "", latest.Image
+		r.Tag, r.ID = "", image
 		t, _ := s.SpecTag(h.Tag)
+		if state := inspect.TagState(s, h.Tag); state.Phase == inspect.Pending {
+			pending = append(pending, &imagestream.FieldError{
+				Type: imagestream.FieldInvalid, Field: "spec.tags[" + h.Tag + "]",
+				Detail: "the tag asks for something newer than the image that it points at: wait for the import, or take the old image",
+			})
+		}
 		c.Spec.Tags = append(c.Spec.Tags, imagestream.TagReference{
-			Name: h.Tag, Annotations: t.Annotations,
+			Name: h.Tag, Annotations: t.Annotations, Reference: t.Reference,
 			From:            &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: r.Exact()},
 			ImportPolicy:    imagestream.TagImportPolicy{Insecure: t.ImportPolicy.Insecure, ImportMode: t.ImportPolicy.ImportMode},
 			ReferencePolicy: t.ReferencePolicy,
 		})
 	}
-	return imagestream.WithDefaults(c)
+	if len(pending) > 0 && !opts.Old {
+		return nil, imagestream.NewInvalid(imagestream.ResourceImageStreams, s.Key(), pending)
+	}
+	return imagestream.WithDefaults(c), nil
 }

@@ -171,10 +171,17 @@ func ExampleMerge() {
 func ExampleSnapshot() {
 	s := stream()
 	s.Spec.Tags[0].ImportPolicy.Scheduled = true
-	frozen := edit.Snapshot(s)
+	frozen, err := edit.Snapshot(s, edit.SnapshotOptions{})
 	t := frozen.Spec.Tags[0]
-	fmt.Println(t.Name, strings.HasPrefix(t.From.Name, "quay.io/org/app@sha256:0"), t.ImportPolicy.Scheduled)
-	// Output: v1 true false
+	fmt.Println(t.Name, strings.HasPrefix(t.From.Name, "quay.io/org/app@sha256:0"), t.ImportPolicy.Scheduled, err)
+
+	asked := int64(9)
+	s.Spec.Tags[0].Generation = &asked
+	_, err = edit.Snapshot(s, edit.SnapshotOptions{})
+	fmt.Println(errors.Is(err, imagestream.ErrInvalid))
+	// Output:
+	// v1 true false <nil>
+	// true
 }
 
 // TestRollbackMovesATagThatWasPushedAway: a tag was rolled back, somebody pushed to it, and it is rolled back to the same

@@ -3,9 +3,9 @@
 //
 // # What does a tag point at
 //
-// [Image] gives the event that counts under a rule, [At] the one that was the newest at a time, [PullSpec]
-// what to pull as clients work it out, [Reference] the pull spec of an event from a place of one's choice,
-// [Holding] every tag and event that holds an image, [Follow] where a tag that follows others ends.
+// [PullSpec] tells what to pull for a tag, and which event that is: the image that people asked for, or another
+// one, from the places that one prefers. [At] is the event that was the newest at a time, [Holding] every tag and
+// event that holds an image, [Follow] where a tag that follows others ends.
 //
 // # Is it done
 //
@@ -17,8 +17,8 @@
 //
 // # Differences from OpenShift
 //
-// The API has none of these questions; each client answers them for itself. [PullSpec] does what the clients
-// do that come with it.
+// The API has none of these questions; each client answers them for itself. [PullSpec] with StandIn does what
+// the clients do that come with it.
 package inspect
 
 import (
@@ -29,39 +29,6 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
-
-// Which says which event of a tag counts.
-type Which string
-
-const (
-	// NewestEvent is the newest event, whatever it holds.
-	NewestEvent Which = "newest"
-	// LastGood is the newest event that names an image, however the last import ended.
-	LastGood Which = "last good"
-	// OnlyCurrent is the newest event if nothing newer was asked for and the last import did not fail.
-	OnlyCurrent Which = "only current"
-)
-
-// Image returns the event of a tag that counts under a rule, and whether there is one. An empty tag is
-// latest.
-func Image(s *imagestream.ImageStream, tag string, which Which) (tagevent.Event, bool) {
-	tag = cmp.Or(tag, pullspec.DefaultTag)
-	h, _ := s.History(tag)
-	switch which {
-	case LastGood:
-		for _, e := range h.Items {
-			if e.Image != "" {
-				return e, true
-			}
-		}
-		return tagevent.Event{}, false
-	case OnlyCurrent:
-		if TagState(s, tag).Phase != Done {
-			return tagevent.Event{}, false
-		}
-	}
-	return h.Latest()
-}
 
 // Phase is how far a tag has come.
 type Phase string
@@ -130,7 +97,7 @@ func Holding(s *imagestream.ImageStream, id string) []Place {
 	var places []Place
 	for _, h := range imagestream.WithDefaults(s).Status.Tags {
 		for i, e := range h.Items {
-			if pullspec.MatchImageID(e.Image, id) {
+			if pullspec.MatchImageID(imageOf(e), id) {
 				places = append(places, Place{h.Tag, i, e})
 			}
 		}
@@ -149,47 +116,6 @@ func At(s *imagestream.ImageStream, tag string, t imagestream.Time) (tagevent.Ev
 		}
 	}
 	return tagevent.Event{}, false
-}
-
-// Source is where to pull from.
-type Source string
-
-const (
-	// FromSource is where the image came from.
-	FromSource Source = "source"
-	// FromLocal is the stream's repository in the internal registry.
-	FromLocal Source = "local"
-	// FromPublic is the same for clients outside.
-	FromPublic Source = "public"
-	// ByPolicy is what the tag's reference policy says: source or local.
-	ByPolicy Source = ""
-)
-
-// Reference returns the pull spec of what tag points at, from a place, and whether there is one. An empty tag
-// is latest. From the stream's own repositories only an event with an image can be pulled.
-func Reference(s *imagestream.ImageStream, tag string, from Source) (string, bool) {
-	tag = cmp.Or(tag, pullspec.DefaultTag)
-	event, ok := s.LatestEvent(tag)
-	if !ok {
-		return "", false
-	}
-	repository := ""
-	switch from {
-	case ByPolicy:
-		return s.EventPullSpec(tag, event), true
-	case FromSource:
-		return event.DockerImageReference, true
-	case FromLocal:
-		repository = s.Status.DockerImageRepository
-	case FromPublic:
-		repository = s.Status.PublicDockerImageRepository
-	}
-	r, err := pullspec.Parse(repository)
-	if err != nil || r.Name == "" || event.Image == "" {
-		return "", false
-	}
-	r.Tag, r.ID = "", event.Image
-	return r.Exact(), true
 }
 
 // Chain is where a tag leads that follows other tags of its stream.

@@ -1,6 +1,7 @@
 package inspect_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -45,33 +46,78 @@ func ExamplePullSpec() {
 
 	behind := int64(7)
 	s.Spec.Tags[0].Generation = &behind
-	got, _ = inspect.PullSpec(s, "v1", inspect.PullSpecOptions{})
-	fmt.Println(got.PullSpec, got.HasStatus)
-	got, _ = inspect.PullSpec(s, "v1", inspect.PullSpecOptions{Rule: inspect.Recent})
-	fmt.Println(got.PullSpec[:24], got.HasNewer)
-
-	_, err = inspect.PullSpec(s, "v2", inspect.PullSpecOptions{})
+	_, err = inspect.PullSpec(s, "v1", inspect.PullSpecOptions{})
 	fmt.Println(err)
+	got, _ = inspect.PullSpec(s, "v1", inspect.PullSpecOptions{StandIn: inspect.FromLocal})
+	fmt.Println(got.PullSpec, got.HasStatus)
+	got, _ = inspect.PullSpec(s, "v1", inspect.PullSpecOptions{Want: inspect.Recent})
+	fmt.Println(got.PullSpec[:24], got.HasNewer)
 	// Output:
 	// quay.io/org/app@sha256:0 true <nil>
+	// what the tag asks for is not imported yet: wait for it, or take the most recent image
 	// quay.io/org/app:v1 false
 	// quay.io/org/app@sha256:0 true
-	// the tag points at nothing, and the image stream has no repository: import or push an image first
 }
 
-func ExampleImage() {
+// Places in order of preference: the public repository, then the local one, then the source.
+func ExamplePullSpec_places() {
+	s := stream()
+	places := []inspect.From{inspect.FromPublic, inspect.FromLocal, inspect.FromSource}
+	for _, repository := range []string{"", "apps.example.com/shop/app"} {
+		s.Status.PublicDockerImageRepository = repository
+		got, err := inspect.PullSpec(s, "v1", inspect.PullSpecOptions{From: places})
+		from, _, _ := strings.Cut(got.PullSpec, "@")
+		fmt.Println(from, err)
+	}
+	// Output:
+	// quay.io/org/app <nil>
+	// apps.example.com/shop/app <nil>
+}
+
+// TestWants has a tag whose newest event names no image, and whose last import failed.
+func TestWants(t *testing.T) {
 	s := stream()
 	s, _ = imagestream.Push(s, "v1", tagevent.Event{DockerImageReference: "quay.io/org/app:unknown", Generation: 2})
-	newest, _ := inspect.Image(s, "v1", inspect.NewestEvent)
-	good, _ := inspect.Image(s, "v1", inspect.LastGood)
-	fmt.Println(newest.DockerImageReference, good.Image == event(2).Image)
 	behind := int64(9)
 	s.Spec.Tags[0].Generation = &behind
-	_, current := inspect.Image(s, "v1", inspect.OnlyCurrent)
-	fmt.Println(current)
-	// Output:
-	// quay.io/org/app:unknown true
-	// false
+	for want, image := range map[inspect.Want]string{inspect.Recent: "", inspect.LastGood: event(2).Image} {
+		if got, err := inspect.PullSpec(s, "v1", inspect.PullSpecOptions{Want: want}); err != nil || got.Event.Image != image || !got.HasNewer {
+			t.Errorf("%q: %+v, %v", want, got, err)
+		}
+	}
+	for _, want := range []inspect.Want{inspect.Asked, inspect.Current} {
+		if got, err := inspect.PullSpec(s, "v1", inspect.PullSpecOptions{Want: want}); !errors.Is(err, inspect.ErrNotImported) {
+			t.Errorf("%q: %+v, %v", want, got, err)
+		}
+	}
+	if got, err := inspect.PullSpec(s, "none", inspect.PullSpecOptions{Want: inspect.Recent}); !errors.Is(err, inspect.ErrNoRepository) {
+		t.Errorf("no tag: %+v, %v", got, err)
+	}
+}
+
+// TestReferenceTagsByDigestAreSeen: the image of a reference tag stands in its pull spec alone.
+func TestReferenceTagsByDigestAreSeen(t *testing.T) {
+	digest := event(1).Image
+	s := &imagestream.ImageStream{
+		Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"},
+		Status:   imagestream.ImageStreamStatus{PublicDockerImageRepository: "apps.example.com/shop/app"},
+	}
+	s, _ = imagestream.Push(s, "ref", tagevent.Event{DockerImageReference: "quay.io/org/app@" + digest})
+	if places := inspect.Holding(s, digest[:20]); len(places) != 1 {
+		t.Errorf("held at %+v", places)
+	}
+	good, err := inspect.PullSpec(s, "ref", inspect.PullSpecOptions{Want: inspect.LastGood})
+	if err != nil || good.PullSpec != "quay.io/org/app@"+digest {
+		t.Errorf("last good: %+v, %v", good, err)
+	}
+	public, err := inspect.PullSpec(s, "ref", inspect.PullSpecOptions{From: []inspect.From{inspect.FromPublic}})
+	if err != nil || public.PullSpec != "apps.example.com/shop/app@"+digest {
+		t.Errorf("public: %+v, %v", public, err)
+	}
+	if frozen, err := edit.Snapshot(s, edit.SnapshotOptions{}); err != nil || len(frozen.Spec.Tags) != 1 ||
+		frozen.Spec.Tags[0].From.Name != "quay.io/org/app@"+digest {
+		t.Errorf("snapshot: %+v, %v", frozen, err)
+	}
 }
 
 func ExampleTagState() {
@@ -111,21 +157,6 @@ func ExampleAt() {
 	// Output:
 	// true true
 	// false
-}
-
-func ExampleReference() {
-	s := stream()
-	s.Status.DockerImageRepository, s.Status.PublicDockerImageRepository = "registry.local:5000/shop/app", "apps.example.com/shop/app"
-	for _, from := range []inspect.Source{inspect.ByPolicy, inspect.FromSource, inspect.FromLocal, inspect.FromPublic} {
-		spec, ok := inspect.Reference(s, "v1", from)
-		repository, _, _ := strings.Cut(spec, "@")
-		fmt.Println(repository, ok)
-	}
-	// Output:
-	// quay.io/org/app true
-	// quay.io/org/app true
-	// registry.local:5000/shop/app true
-	// apps.example.com/shop/app true
 }
 
 func tracker(tag, from string) imagestream.TagReference {
@@ -237,7 +268,11 @@ func laws(t *rapid.T) {
 	if len(inspect.Diff(s, s)) > 0 {
 		t.Fatal("a stream differs from itself")
 	}
-	for _, tag := range edit.Snapshot(s).Spec.Tags {
+	frozen, err := edit.Snapshot(s, edit.SnapshotOptions{Old: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range frozen.Spec.Tags {
 		if latest, _ := s.LatestEvent(tag.Name); !strings.HasSuffix(tag.From.Name, "@"+latest.Image) {
 			t.Fatalf("the snapshot of %s comes from %s", tag.Name, tag.From.Name)
 		}

@@ -32,6 +32,7 @@ import (
 	"maps"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/tagevent"
@@ -78,8 +79,14 @@ func NewImageStreamTag(s *imagestream.ImageStream, tag string, image *imagestrea
 		return nil, err
 	}
 	v.Image = *complete
-	v.Image.DockerImageReference = s.EventPullSpec(tag, event)
+	v.Image.DockerImageReference = pullSpecOf(s, tag, event)
 	return v, nil
+}
+
+// pullSpecOf returns the pull spec of an event of a tag, by the tag's reference policy.
+func pullSpecOf(s *imagestream.ImageStream, tag string, event tagevent.Event) string {
+	p, _ := inspect.PullSpec(s, tag, inspect.PullSpecOptions{Event: &event}) // an event has a pull spec, or ""
+	return p.PullSpec
 }
 
 // withAnnotations returns image with annotations over its own.
@@ -130,7 +137,7 @@ func NewImageTag(s *imagestream.ImageStream, tag string, image *imagestream.Imag
 		}
 		v.Image = complete
 		if latest, ok := history.Latest(); ok {
-			v.Image.DockerImageReference = s.EventPullSpec(tag, latest)
+			v.Image.DockerImageReference = pullSpecOf(s, tag, latest)
 		}
 	}
 	return v, inSpec || inStatus, nil

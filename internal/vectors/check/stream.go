@@ -244,10 +244,11 @@ var tagOps = map[string]runner{
 	}),
 	"tagevent.resolve": overTag(func(in tagInput, _ imagestream.Time) (any, error) {
 		if in.Event != nil {
-			return object{"pullSpec": in.Stream.EventPullSpec(in.Tag, *in.Event), "ok": true}, nil
+			p, err := inspect.PullSpec(in.Stream, in.Tag, inspect.PullSpecOptions{Event: in.Event})
+			return object{"pullSpec": p.PullSpec, "ok": true}, err
 		}
-		spec, ok := in.Stream.PullSpec(in.Tag)
-		return object{"pullSpec": spec, "ok": ok}, nil
+		p, err := inspect.PullSpec(in.Stream, in.Tag, inspect.PullSpecOptions{Want: inspect.Recent})
+		return object{"pullSpec": p.PullSpec, "ok": err == nil}, nil
 	}),
 	"tagevent.resolveImageID": overTag(func(in tagInput, now imagestream.Time) (any, error) {
 		event, err := in.Stream.FindImage(in.ID, now)
@@ -267,13 +268,20 @@ var tagOps = map[string]runner{
 		var in struct {
 			Stream          *imagestream.ImageStream
 			Tag             string
-			Mode            inspect.Rule
+			Mode            string
 			DefaultExternal bool
 		}
 		if err := c.in(&in); err != nil {
 			return nil, err
 		}
-		got, err := inspect.PullSpec(in.Stream, in.Tag, inspect.PullSpecOptions{Rule: in.Mode, External: in.DefaultExternal})
+		opts := inspect.PullSpecOptions{StandIn: inspect.FromLocal}
+		if in.DefaultExternal {
+			opts.StandIn = inspect.FromPublic
+		}
+		if in.Mode == "recent" {
+			opts.Want = inspect.Recent
+		}
+		got, err := inspect.PullSpec(in.Stream, in.Tag, opts)
 		switch {
 		case errors.Is(err, inspect.ErrNoRepository):
 			return object{"error": "NoStreamRepository"}, nil
@@ -283,7 +291,7 @@ var tagOps = map[string]runner{
 			return nil, err
 		}
 		out := object{"pullSpec": got.PullSpec, "hasStatus": got.HasStatus, "isTagEmpty": got.IsTagEmpty}
-		if in.Mode == inspect.Recent {
+		if in.Mode == "recent" {
 			out["hasNewer"] = got.HasNewer
 		}
 		return out, nil
