@@ -14,9 +14,9 @@ import (
 // Registry speaks to image registries. Rate limits, retries and caches wrap one; HTTP, TLS and tokens are its
 // own.
 //
-// Implementations are safe for concurrent use. They bound what they read, follow few redirects, and send
-// credentials to no other host than the one these are for. Every failure that is not ctx's is a
-// *[RegistryError].
+// Implementations are safe for concurrent use. They bound what they read, follow few redirects, ask no internal address
+// that a registry names, and send credentials to no other host than the one these are for. Every failure that is not
+// ctx's is a *[RegistryError], whose texts are short, printable, and show no secret that was sent.
 type Registry interface {
 	// Repository returns the repository of that name, as access says. It may ask the registry, or leave that
 	// to the first use; a repository that does not exist may show only then. Name has neither tag nor digest,

@@ -44,8 +44,8 @@ func (s *secrets) all() []string {
 	return slices.Clone(s.list)
 }
 
-// cut returns the beginning of a body that was read up to a limit without what may be the beginning of a secret.
-func (s *secrets) cut(body []byte) []byte {
+// cut returns a body without its end, if that was cut off by the limit: it may be the beginning of a secret.
+func cut(body []byte) []byte {
 	if len(body) < maxFailure {
 		return body
 	}
@@ -117,7 +117,7 @@ func (r *repository) answerFailure(q question, answer *http.Response, scheme str
 
 func (r *repository) refused(q question, answer *http.Response, scheme string, body []byte) *importer.RegistryError {
 	f := r.fail(q, "", nil)
-	f.Answered(answer.StatusCode, answer.Header, r.secrets.cut(body), time.Now(), r.secrets.all()...)
+	f.Answered(answer.StatusCode, answer.Header, cut(body), time.Now(), r.secrets.all()...)
 	if scheme != "" {
 		f.Challenge = scheme
 	}

@@ -154,7 +154,7 @@ func TestCredentialsStayAway(t *testing.T) {
 // TestPooledConnectionsAreChecked leads to a server that the client has a connection to already, as a registry of its
 // own.
 func TestPooledConnectionsAreChecked(t *testing.T) {
-	victim, victimHost := serve(t, ok)
+	_, victimHost := serve(t, ok)
 	_, port, _ := strings.Cut(victimHost, ":")
 	target := "https://localhost:" + port
 	server, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -174,7 +174,6 @@ func TestPooledConnectionsAreChecked(t *testing.T) {
 	if f := failure(t, ask(host)); f.Class != importer.ClassForbidden {
 		t.Errorf("%v", f)
 	}
-	_ = victim
 }
 
 // TestRefusedRedirectsAreNotTemporary: asking again would not help.

@@ -120,7 +120,7 @@ func (r *repository) readToken(q question, answer *http.Response) (string, error
 	switch {
 	case answer.StatusCode != http.StatusOK || jsonErr == nil && token == "" && saysErrors(body):
 		f := r.failToken(q, "", nil)
-		f.Answered(answer.StatusCode, answer.Header, r.secrets.cut(body), time.Now(), r.secrets.all()...)
+		f.Answered(answer.StatusCode, answer.Header, cut(body), time.Now(), r.secrets.all()...)
 		return "", f
 	case jsonErr != nil:
 		err = errors.New("the token server's answer cannot be decoded: it is not JSON")
