@@ -95,6 +95,11 @@ func (d *document) object(ctx context.Context, object map[string]any, path strin
 	if err != nil {
 		return err
 	}
+	if d.opts.Triggers && review.Refused == nil {
+		if err := d.follow(ctx, object, path, &review); err != nil {
+			return err
+		}
+	}
 	for _, decision := range review.Decisions {
 		decision.Path = path + decision.Path
 		d.decide(decision, nil)

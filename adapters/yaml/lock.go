@@ -167,7 +167,7 @@ func (src lockSource) add(l Locked) {
 		src.streams[key] = s
 	}
 	s.Spec.LookupPolicy.Local = s.Spec.LookupPolicy.Local || l.Local
-	if event.Image == "" {
+	if event.Image == "" && event.DockerImageReference == "" {
 		s.Spec.DockerImageRepository = l.Reference
 		return
 	}
@@ -197,15 +197,16 @@ func (src lockSource) GetImage(_ context.Context, name string) (*imagestream.Ima
 // recorder is a source that remembers what decided.
 type recorder struct {
 	lookup.Source
-	mu     sync.Mutex
-	local  map[imagestream.Key]bool
-	locked map[lockKey]Locked
-	stays  map[Stayed]bool
+	mu      sync.Mutex
+	streams map[imagestream.Key]*imagestream.ImageStream // that were read
+	local   map[imagestream.Key]bool
+	locked  map[lockKey]Locked
+	stays   map[Stayed]bool
 }
 
 func newRecorder(source lookup.Source) *recorder {
 	return &recorder{
-		Source: source, local: map[imagestream.Key]bool{}, locked: map[lockKey]Locked{}, stays: map[Stayed]bool{},
+		Source: source, streams: map[imagestream.Key]*imagestream.ImageStream{}, local: map[imagestream.Key]bool{}, locked: map[lockKey]Locked{}, stays: map[Stayed]bool{},
 	}
 }
 
@@ -229,14 +230,24 @@ func (l Locked) key() lockKey {
 	return key
 }
 
+// GetImageStream reads a stream once: who asks again, or at the same time, gets the same.
 func (r *recorder) GetImageStream(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
-	s, err := r.Source.GetImageStream(ctx, key)
-	if err == nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.local[key] = s.Spec.LookupPolicy.Local
+	r.mu.Lock()
+	s := r.streams[key]
+	r.mu.Unlock()
+	if s != nil {
+		return s, nil
 	}
-	return s, err
+	s, err := r.Source.GetImageStream(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.streams[key] == nil {
+		r.streams[key], r.local[key] = s, s.Spec.LookupPolicy.Local
+	}
+	return r.streams[key], nil
 }
 
 // decided remembers the tags that were looked up in vain for a decision.

@@ -88,6 +88,7 @@ const (
 	ProblemSuffix   Problem = "Suffix"
 	ProblemShape    Problem = "Shape"
 	ProblemStays    Problem = "Stays"
+	ProblemTriggers Problem = "Triggers"
 )
 
 var unread = map[Problem]string{
@@ -113,6 +114,7 @@ var messages = map[Problem]string{
 	ProblemSuffix:   "a tagSuffix cannot be added to a digest",
 	ProblemShape:    "it is neither a text nor a mapping with repository and tag",
 	ProblemStays:    "it is not resolved",
+	ProblemTriggers: "the triggers of the object cannot be followed",
 }
 
 // Message returns the sentence for people, without a full stop; for a code that this package does not have, the code.

@@ -17,6 +17,9 @@
 //
 // Everything else, and what names no image stream, stays.
 //
+// With [Options.Triggers] the containers that a trigger ties to a tag get the image of that tag, whatever stands there,
+// so that a repository of manifests follows tags by commits. Paused triggers, and objects that trigger.Hold holds, stay.
+//
 // # Tags that are not texts
 //
 // kustomize and Helm read YAML with sigs.k8s.io/yaml. A date (2020-01-01) is a text to them. A number is refused by
@@ -63,6 +66,9 @@ type Options struct {
 	Namespace string
 	// Values are where documents without a kind name images: "web.image", "sidecars[*].image".
 	Values []string
+	// Triggers writes what image change triggers would: the images of containers that an annotation, or spec.triggers of
+	// a deployment configuration, ties to tags; see package trigger.
+	Triggers bool
 }
 
 // Rewriter rewrites files. It reads each stream and image once in its life, so that all files see the same state. It is
@@ -96,6 +102,9 @@ func New(resolver *lookup.Resolver, opts Options) (*Rewriter, error) {
 	w.words, w.names = []string{"image", "Strategy"}, maps.Clone(names)
 	if resolver.Options.KnownKinds {
 		w.words, w.names = append(w.words, "repository"), nil
+	}
+	if opts.Triggers {
+		w.names = nil // triggers have members of their own
 	}
 	for _, path := range opts.Values {
 		if err := (lookup.Path{Path: path}).Check(); err != nil {

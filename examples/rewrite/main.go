@@ -18,6 +18,9 @@
 // is for Argo's Rollout and workflows, Knative, Tekton, KubeVirt and Flux's HelmRelease, --ephemeral-containers and
 // --image-volumes for these places of pods. A path that leads to nothing is an error.
 //
+// With --triggers the containers that the annotation image.openshift.io/triggers, or spec.triggers of a
+// DeploymentConfig, ties to a tag get the image of that tag: run it when a tag moves, and commit.
+//
 // With --in-place all is computed and checked before anything is written, then the lock is written, then one file
 // after the other, each as a whole or not at all. Owner, mode and symbolic links stay; a file with several hard
 // links is refused. Killed at any point, the lock has what decided each file that was written, and the next run
@@ -89,6 +92,7 @@ type options struct {
 	files, values, search              list
 	paths                              paths
 	inPlace, check, explain, require   bool
+	triggers                           bool
 	locked, allowUnlocked              bool
 	lookup                             lookup.Options
 }
@@ -107,6 +111,8 @@ func (o *options) flags(errOut io.Writer) *flag.FlagSet {
 		"look at kinds of Argo, Knative, Tekton and KubeVirt, and at the values of Flux's HelmRelease")
 	flags.BoolVar(&o.lookup.EphemeralContainers, "ephemeral-containers", false, "look at ephemeral containers")
 	flags.BoolVar(&o.lookup.ImageVolumes, "image-volumes", false, "look at volumes that are images")
+	flags.BoolVar(&o.triggers, "triggers", false,
+		"write what image change triggers would: the images of containers that are tied to tags")
 	flags.StringVar(&o.lock, "lock", "", "`file` of what decided; it is written, or with -locked read")
 	flags.BoolVar(&o.locked, "locked", false, "repeat what the lock says")
 	flags.BoolVar(&o.allowUnlocked, "allow-unlocked", false,

@@ -80,7 +80,7 @@ func (o *options) rewriter(source lookup.Source) (*yaml.Rewriter, error) {
 	options.Uncovered, options.Namespaces, options.Paths = true, o.search, o.paths
 	options.Explain = o.explain || o.require || o.locked
 	resolver := &lookup.Resolver{Source: source, InternalRegistry: o.registry, Options: options}
-	return yaml.New(resolver, yaml.Options{Namespace: o.namespace, Values: o.values})
+	return yaml.New(resolver, yaml.Options{Namespace: o.namespace, Values: o.values, Triggers: o.triggers})
 }
 
 // report tells what stays in a file and what was skipped, and returns how the program ends for it.
