@@ -82,6 +82,18 @@ func TestOwnerModeAndLinksAreKept(t *testing.T) {
 	}
 }
 
+// TestFileAndALinkToItAreOne writes it once.
+func TestFileAndALinkToItAreOne(t *testing.T) {
+	dir := world(t, map[string]string{"m/a.yaml": podOf("nodejs:20")})
+	if err := os.Symlink("a.yaml", filepath.Join(dir, "m/b.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, dir, "-streams streams -f m --in-place", exitDone, "m/a.yaml: 1 changed")
+	if got := contents(t, dir, "m/a.yaml"); got != podOf(exact) {
+		t.Errorf("became\n%s", got)
+	}
+}
+
 // TestPipesAreSkippedWithAWord never opens one: that would wait for ever.
 func TestPipesAreSkippedWithAWord(t *testing.T) {
 	dir := world(t, map[string]string{"m/a.yaml": podOf("nodejs:20")})

@@ -201,15 +201,19 @@ func read(name string, in io.Reader) ([]byte, error) {
 func (o *options) write(
 	ctx context.Context, lock *yaml.Lock, names []string, files []*file, out io.Writer,
 ) (changed bool, err error) {
-	var targets []*target
+	targets := map[*file]*target{}
+	have := map[string]bool{} // a file and a link to it are one
 	for _, f := range files {
 		changed = changed || f.changed()
-		if o.inPlace && f.changed() {
-			t, err := prepare(f.name)
-			if err != nil {
-				return false, err
-			}
-			targets = append(targets, t)
+		if !o.inPlace || !f.changed() {
+			continue
+		}
+		t, err := prepare(f.name)
+		if err != nil {
+			return false, err
+		}
+		if !have[t.path] {
+			have[t.path], targets[f] = true, t
 		}
 	}
 	if o.inPlace {
@@ -224,9 +228,7 @@ func (o *options) write(
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		if o.inPlace && f.changed() {
-			t := targets[0]
-			targets = targets[1:]
+		if t := targets[f]; t != nil {
 			if err := t.replace(f.bytes, f.Bytes); err != nil {
 				return false, err
 			}
