@@ -151,16 +151,22 @@ func start(t *testing.T, role, path string) (*exec.Cmd, *bufio.Scanner) {
 	return cmd, bufio.NewScanner(out)
 }
 
+// note keeps what a victim says that it did.
+func note(t *testing.T, line string, did map[string]int) {
+	t.Helper()
+	var name string
+	var value int
+	if _, err := fmt.Sscanf(line, "did %s %d", &name, &value); err != nil {
+		t.Fatalf("the victim says %q", line)
+	}
+	did[name] = max(did[name], value)
+}
+
 // killed reads what a victim says, kills it at some time after so many lines, and notes what it did.
 func killed(t *testing.T, r *rand.Rand, cmd *exec.Cmd, lines *bufio.Scanner, after int, did map[string]int) {
 	t.Helper()
 	for n := 0; lines.Scan(); n++ {
-		var name string
-		var value int
-		if _, err := fmt.Sscanf(lines.Text(), "did %s %d", &name, &value); err != nil {
-			t.Fatalf("the victim says %q", lines.Text())
-		}
-		did[name] = max(did[name], value)
+		note(t, lines.Text(), did)
 		if n == after {
 			time.AfterFunc(time.Duration(r.IntN(3000))*time.Microsecond, func() { cmd.Process.Kill() })
 		}
@@ -188,6 +194,7 @@ func TestKilled(t *testing.T) {
 		if !lines.Scan() {
 			t.Fatal("the first process says nothing")
 		}
+		note(t, lines.Text(), did)
 		var locked *bolt.LockedError
 		if _, err := bolt.Open(t.Context(), path, bolt.Options{}); !errors.As(err, &locked) || locked.Owner == nil || locked.Owner.PID != first.Process.Pid {
 			t.Errorf("while the first process lives: %v", err)
