@@ -230,6 +230,9 @@ func TestExpiredTokens(t *testing.T) {
 		if f := failure(t, ask()); status != 401 && (len(g.shown) != 1 || len(g.asked) != 3 || f.StatusCode != status) {
 			t.Errorf("%d: asked again: %v, shown %q, %d tokens", status, f, g.shown, len(g.asked))
 		}
+		if status == 401 && g.shown[0] != "" {
+			t.Errorf("%d: a token that never opened anything is shown again: %q", status, g.shown)
+		}
 	}
 }
 
