@@ -15,8 +15,8 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// TestAnImageThatCannotBeStoredFailsAlone has lists that the API refuses beside a good tag: by default nothing is imported, as in OpenShift; with
-// FailAlone the good tag is, and the others have a condition that accounts for them.
+// TestAnImageThatCannotBeStoredFailsAlone has lists that the API refuses beside a good tag: by default nothing is
+// imported, as in OpenShift; with FailAlone the good tag is, and the others have a condition that accounts for them.
 func TestAnImageThatCannotBeStoredFailsAlone(t *testing.T) {
 	whole := imagestream.ImportModePreserveOriginal
 	for name, tc := range map[string]struct {
@@ -24,7 +24,8 @@ func TestAnImageThatCannotBeStoredFailsAlone(t *testing.T) {
 		full bool // the store cannot hold the list
 		want imagestream.StatusReason
 	}{
-		"no platform":         {edit: func(c *manifest.Child) { c.Platform = manifest.Platform{} }, want: imagestream.ReasonInvalid},
+		"no platform": {edit: func(c *manifest.Child) { c.Platform = manifest.Platform{} },
+			want: imagestream.ReasonInvalid},
 		"no operating system": {edit: func(c *manifest.Child) { c.Platform.OS = "" }, want: imagestream.ReasonInvalid},
 		"no media type":       {edit: func(c *manifest.Child) { c.MediaType = "" }, want: imagestream.ReasonInvalid},
 		"an odd media type":   {edit: func(c *manifest.Child) { c.MediaType = "a b" }, want: imagestream.ReasonInvalid},
@@ -45,7 +46,8 @@ func TestAnImageThatCannotBeStoredFailsAlone(t *testing.T) {
 			})
 			w.create(t, func(tag *imagestream.TagReference) { tag.ImportPolicy.ImportMode = whole }, "bad", "good")
 			imp := importOf(whole, "bad", "good")
-			if _, err := w.importer.Import(t.Context(), imp); !errors.Is(err, imagestream.ErrInvalid) && !errors.Is(err, imagestream.ErrTooLarge) {
+			if _, err := w.importer.Import(t.Context(), imp); !errors.Is(err, imagestream.ErrInvalid) &&
+				!errors.Is(err, imagestream.ErrTooLarge) {
 				t.Errorf("by default the import ends with %v", err)
 			}
 			w.importer.FailAlone = true
@@ -58,7 +60,8 @@ func TestAnImageThatCannotBeStoredFailsAlone(t *testing.T) {
 			}
 			bad, _ := done.Status.Import.History("bad")
 			good, _ := done.Status.Import.History("good")
-			if len(bad.Items) != 0 || len(bad.Conditions) != 1 || bad.Conditions[0].Reason != string(tc.want) || len(good.Items) != 1 {
+			if len(bad.Items) != 0 || len(bad.Conditions) != 1 || bad.Conditions[0].Reason != string(tc.want) ||
+				len(good.Items) != 1 {
 				t.Errorf("bad has %+v, good %+v", bad, good)
 			}
 			if need := importer.NeedsImport(done.Status.Import); need.Needed {
@@ -68,7 +71,8 @@ func TestAnImageThatCannotBeStoredFailsAlone(t *testing.T) {
 	}
 }
 
-// attested pushes an index as buildx makes it: images with an attestation for each, in the order of platforms; "?" names none.
+// attested pushes an index as buildx makes it: images with an attestation for each, in the order of platforms; "?"
+// names none.
 func attested(w *world, tag string, platforms ...string) map[string]digest.Digest {
 	digests := map[string]digest.Digest{}
 	w.registry.Edit("quay.io", func(c fakes.Contents) {
@@ -100,8 +104,9 @@ func TestNoAttestationIsChosen(t *testing.T) {
 		{"linux/attestation linux/amd64", "linux/attestation", "linux/amd64", ""},
 		{"unknown/unknown ?", "unknown/unknown", "?", ""},
 		{"linux/arm64 unknown/unknown", "linux/arm64", "", "no image for linux/amd64: it has images for linux/arm64"},
-		{"unknown/unknown linux/arm64 linux/s390x", "unknown/unknown", "", "no image for linux/amd64: it has images for linux/arm64, linux/s390x"},
-		{"unknown/unknown", "unknown/unknown", "", "attestations and no image"},
+		{"unknown/unknown linux/arm64 linux/s390x", "unknown/unknown", "",
+			"no image for linux/amd64: it has images for linux/arm64, linux/s390x"},
+		{"unknown/unknown", "unknown/unknown", "", "only attestations"},
 	} {
 		for _, strict := range []bool{false, true} {
 			w := newWorld()
@@ -185,7 +190,8 @@ func TestADeletedStreamStaysDeleted(t *testing.T) {
 				}
 				return nil
 			}
-			if done, err := w.importer.Import(t.Context(), importOf("", "v1")); !errors.Is(err, imagestream.ErrNotFound) || done != nil {
+			if done, err := w.importer.Import(t.Context(), importOf("", "v1")); !errors.Is(err,
+				imagestream.ErrNotFound) || done != nil {
 				t.Errorf("the import gives %v", err)
 			}
 			stream, err := w.store.GetImageStream(t.Context(), key)
@@ -220,7 +226,8 @@ func TestADeletedStreamStaysDeletedAtAConflict(t *testing.T) {
 	}
 }
 
-// TestAnImportWithoutAStreamCreatesOne does so also if somebody else creates the stream meanwhile: then it imports into that.
+// TestAnImportWithoutAStreamCreatesOne does so also if somebody else creates the stream meanwhile: then it imports
+// into that.
 func TestAnImportWithoutAStreamCreatesOne(t *testing.T) {
 	for name, meanwhile := range map[string]bool{"nobody": false, "somebody": true} {
 		t.Run(name, func(t *testing.T) {

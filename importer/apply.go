@@ -9,15 +9,16 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// CheckAnnotation of a stream says when it was last imported, in RFC 3339. A stream without it was never
-// imported as a whole.
+// CheckAnnotation of a stream is the time of its last import, in RFC 3339. A stream without it was never imported.
 const CheckAnnotation = "openshift.io/image.dockerRepositoryCheck"
 
-// Apply returns stream with the answers to the plan of imp, at the time now; a new stream, if stream is nil.
-// It is written by the rules of [imagestream.PrepareUpdateInternal], or those of creation, which move the
-// generations. Stream is not changed, and the result shares with it what did not change; it is stream itself
-// if it was imported before and nothing is new. Imp must have its defaults. Source: op import.run.
-func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, plan *Plan, answers *Answers, now time.Time) *imagestream.ImageStream {
+// Apply returns stream with the answers to the plan of imp at the time now, and a new stream if stream is nil. The
+// result must be written by [imagestream.PrepareUpdateInternal] or [imagestream.PrepareCreateInternal], which move
+// the generations. Apply does not change stream; the result shares with it what did not change, and is stream itself
+// if it was imported before and nothing is new. Imp must have its defaults. See conformance case import-1.
+func Apply(
+	stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, plan *Plan, answers *Answers, now time.Time,
+) *imagestream.ImageStream {
 	a := applier{now: tagevent.TimeOf(now), generation: 1}
 	before := stream
 	if stream == nil {
@@ -43,13 +44,15 @@ func Apply(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport, 
 	if spec := imp.Spec.Repository; spec != nil {
 		for i, tag := range answers.Repository.Tags {
 			a.entry(entry{
-				tag: tag, from: spec.From.Name + ":" + tag, importPolicy: spec.ImportPolicy, referencePolicy: spec.ReferencePolicy,
+				tag: tag, from: spec.From.Name + ":" + tag, importPolicy: spec.ImportPolicy,
+				referencePolicy: spec.ReferencePolicy,
 			}, statusOf(tag, answers.Repository.Images[i]))
 		}
 	}
 	for i, spec := range imp.Spec.Images {
 		if spec.To != nil {
-			a.entry(entry{spec.To.Name, spec.From.Name, spec.ImportPolicy, spec.ReferencePolicy, true}, plan.status(i, answers))
+			a.entry(entry{spec.To.Name, spec.From.Name, spec.ImportPolicy, spec.ReferencePolicy, true},
+				plan.status(i, answers))
 		}
 	}
 	if stream != nil && stream.Metadata.Annotations[CheckAnnotation] != "" && imagestream.Equal(before, &a.stream) {
@@ -73,7 +76,7 @@ type applier struct {
 	pins       map[string]imagestream.TagPin
 }
 
-// latest returns what the source of a tag said last: its newest event, or what a pin holds back.
+// latest returns the event that the source of a tag gave last: its newest, or the one that a pin holds back.
 func (a *applier) latest(history tagevent.History) (tagevent.Event, bool) {
 	if held := a.pins[history.Tag].Held; held != nil {
 		return *held, true
@@ -114,12 +117,12 @@ func (a *applier) setHistory(h tagevent.History) {
 	a.stream.Status.Tags = append(a.stream.Status.Tags, h)
 }
 
-// entry is what an import asks for a tag.
+// entry is what an import asks of a tag.
 type entry struct {
 	tag, from       string
 	importPolicy    imagestream.TagImportPolicy
 	referencePolicy imagestream.TagReferencePolicy
-	// named tells that the import names the tag: it comes into being though its import fails.
+	// named reports whether the import names the tag. It is then created even if its import fails.
 	named bool
 }
 
@@ -128,7 +131,7 @@ func (a *applier) entry(e entry, status imagestream.ImageImportStatus) {
 		a.success(e, status.Image)
 	} else {
 		if status.Status.Status == imagestream.StatusSuccess {
-			status.Status = imagestream.Status{} // an image that only the credentials had, which were left out then
+			status.Status = imagestream.Status{} // the image needs credentials that were then left out; see import-115
 		}
 		a.failure(e, status.Status)
 	}
@@ -137,7 +140,8 @@ func (a *applier) entry(e entry, status imagestream.ImageImportStatus) {
 func (a *applier) success(e entry, image *imagestream.Image) {
 	name := e.tag
 	event := tagevent.Event{
-		Created: a.now, DockerImageReference: image.DockerImageReference, Image: image.Metadata.Name, Generation: a.generation,
+		Created: a.now, DockerImageReference: image.DockerImageReference, Image: image.Metadata.Name,
+		Generation: a.generation,
 	}
 	history := a.history(name)
 	tag := a.specTag(name)
@@ -157,7 +161,7 @@ func (a *applier) success(e entry, image *imagestream.Image) {
 	a.setHistory(history)
 }
 
-// changed reports whether an import moves a tag, or is the one that its spec asks for.
+// changed reports whether an import moves a tag, or answers the generation of its spec.
 func (a *applier) changed(tag *imagestream.TagReference, history tagevent.History, event tagevent.Event) bool {
 	latest, ok := a.latest(history)
 	return !ok || tag == nil || tag.Generation == nil || latest.DockerImageReference != event.DockerImageReference ||
@@ -173,7 +177,8 @@ func (a *applier) failure(e entry, status imagestream.Status) {
 	history := a.history(name)
 	tag := a.specTag(name)
 	if !slices.ContainsFunc(history.Conditions, func(c tagevent.Condition) bool {
-		return c.Type == condition.Type && c.Status == condition.Status && c.Reason == condition.Reason && c.Message == condition.Message
+		return c.Type == condition.Type && c.Status == condition.Status && c.Reason == condition.Reason &&
+			c.Message == condition.Message
 	}) {
 		history.Conditions = []tagevent.Condition{condition}
 		a.setHistory(history)
@@ -183,7 +188,8 @@ func (a *applier) failure(e entry, status imagestream.Status) {
 	}
 	if tag == nil && e.named {
 		a.addSpecTag(imagestream.TagReference{
-			Name: name, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: e.from}, Generation: new(int64),
+			Name: name, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage,
+				Name: e.from}, Generation: new(int64),
 			ImportPolicy: e.importPolicy, ReferencePolicy: e.referencePolicy,
 		})
 	}

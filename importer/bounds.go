@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Bounds are what an import may take from registries. A zero field means its default. Besides, a manifest has at most 4 MiB, a
-// configuration 8 MiB, and a repository 100,000 tags.
+// Bounds limit what one import takes from registries. A zero field means its default. A manifest may always have
+// 4 MiB, a configuration 8 MiB and a repository 100,000 tags.
 type Bounds struct {
-	// Children is how many images a manifest list may have that is imported with all of them; 0 is 256.
+	// Children is how many images a manifest list may have in mode PreserveOriginal; 0 is 256.
 	Children int
-	// ListBytes is how much may be read for one such list, Bytes for one import; 0 is 32 MiB and 512 MiB. What is
-	// being read when that is reached adds to it: a configuration for each of [FetchOptions.Concurrency].
+	// ListBytes is how many bytes may be read for one such list, and Bytes for one import; 0 is 32 MiB and 512 MiB.
+	// The requests under way when the limit is reached, [FetchOptions.Concurrency] for each host, come on top.
 	ListBytes, Bytes int64
-	// ListTime is how long the images of one such list may take, Time one import; 0 is 10 minutes and an hour. What
-	// was answered in time is imported.
+	// ListTime is how long one such list may take, and Time one import; 0 is 10 minutes and an hour. What is
+	// answered in time is imported.
 	ListTime, Time time.Duration
-	// Failures is how often in a row a host may fail to answer before the import asks it no more; 0 is 16. What is
-	// not asked fails as the last question did.
+	// Failures is how many requests in a row a host may leave unanswered before the import gives it up; 0 is 16. The
+	// remaining questions for the host then fail as the last one did.
 	Failures int
 }
 
@@ -32,11 +32,11 @@ func (b Bounds) withDefaults() Bounds {
 	}
 }
 
-// budget counts bytes that are read.
+// budget counts the bytes that are read.
 type budget struct {
 	limit  int64
 	what   string
-	within *budget // that it is a part of; nil if there is none
+	within *budget // the whole that it is part of, or nil
 	taken  atomic.Int64
 }
 
@@ -44,13 +44,13 @@ func newBudget(limit int64, what string, within *budget) *budget {
 	return &budget{limit: limit, what: what, within: within}
 }
 
-// take counts n bytes. An error says that they are too many.
+// take counts n bytes, and returns an error if they are too many.
 func (b *budget) take(n int64) error {
 	if b == nil {
 		return nil
 	}
 	if b.taken.Add(n) > b.limit {
-		return fmt.Errorf("%s takes more than %d bytes", b.what, b.limit)
+		return fmt.Errorf("%s has more than %d bytes", b.what, b.limit)
 	}
 	return b.within.take(n)
 }

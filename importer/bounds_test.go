@@ -21,18 +21,21 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// pushLong puts an index of so many images into org/app of quay.io. Only the first has of them are there, each with a configuration of size bytes.
+// pushLong puts an index of so many images into org/app of quay.io. Only the first has of them are there, each with a
+// configuration of size bytes.
 func (w *world) pushLong(images, has, size int) (index digest.Digest, children []digest.Digest) {
 	w.registry.Edit("quay.io", func(c fakes.Contents) {
 		var list []manifest.Child
 		for i := range images {
 			d := digest.FromString(fmt.Sprint("missing ", i))
 			if i < has {
-				d = c.Push("org/app", fakes.Image{Layer: fmt.Sprint(i), Labels: map[string]string{"long": strings.Repeat("x", size)}})
+				d = c.Push("org/app", fakes.Image{Layer: fmt.Sprint(i),
+					Labels: map[string]string{"long": strings.Repeat("x", size)}})
 			}
 			children = append(children, d)
 			list = append(list, manifest.Child{
-				Descriptor: manifest.Descriptor{MediaType: manifest.MediaTypeOCIManifest, Digest: d, Size: 1}, Platform: manifest.Platform{OS: "linux", Architecture: "amd64"},
+				Descriptor: manifest.Descriptor{MediaType: manifest.MediaTypeOCIManifest, Digest: d,
+					Size: 1}, Platform: manifest.Platform{OS: "linux", Architecture: "amd64"},
 			})
 		}
 		if c["org/app"] == nil {
@@ -69,13 +72,15 @@ func TestAListHasBoundedChildren(t *testing.T) {
 	}
 }
 
-// TestTheFirstFailureOfAListDecides has lists of images that are not there: the first of them is what fails, always, and few others are asked for.
+// TestTheFirstFailureOfAListDecides has lists of images that are not there: the first of them is what fails, always,
+// and few others are asked for.
 func TestTheFirstFailureOfAListDecides(t *testing.T) {
 	for _, has := range []int{0, 1, 40} {
 		w := newWorld()
 		_, children := w.pushLong(250, has, 0)
 		status, requests := w.importWhole(t)
-		if !strings.Contains(status.Status.Message, children[has].String()) || status.Status.Reason != imagestream.ReasonNotFound {
+		if !strings.Contains(status.Status.Message, children[has].String()) ||
+			status.Status.Reason != imagestream.ReasonNotFound {
 			t.Errorf("%d are there: %+v", has, status.Status)
 		}
 		if most := 1 + 2*has + 2*8; requests > most {
@@ -84,15 +89,18 @@ func TestTheFirstFailureOfAListDecides(t *testing.T) {
 	}
 }
 
-// TestAHangingListEndsWithItsFirstFailure has 160 images that hang, each request for 30 seconds: that is once 30 seconds.
+// TestAHangingListEndsWithItsFirstFailure has 160 images that hang, each request for 30 seconds: that is once 30
+// seconds.
 func TestAHangingListEndsWithItsFirstFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		index, children := w.pushLong(160, 160, 0)
-		w.importer.Registry = &hanging{Registry: &w.registry, after: 30 * time.Second, hangs: func(ref importer.Ref) bool { return ref.Tag == "" && ref.Digest != index }}
+		w.importer.Registry = &hanging{Registry: &w.registry, after: 30 * time.Second,
+			hangs: func(ref importer.Ref) bool { return ref.Tag == "" && ref.Digest != index }}
 		begin := time.Now()
 		status, _ := w.importWhole(t)
-		if took := time.Since(begin); took != 30*time.Second || !strings.Contains(status.Status.Message, children[0].String()) {
+		if took := time.Since(begin); took != 30*time.Second ||
+			!strings.Contains(status.Status.Message, children[0].String()) {
 			t.Errorf("after %v %+v", took, status.Status)
 		}
 	})
@@ -111,7 +119,9 @@ type hangingRepository struct {
 	name string
 }
 
-func (h *hanging) Repository(ctx context.Context, name reference.Named, access importer.Access) (importer.Repository, error) {
+func (h *hanging) Repository(
+	ctx context.Context, name reference.Named, access importer.Access,
+) (importer.Repository, error) {
 	r, err := h.Registry.Repository(ctx, name, access)
 	return &hangingRepository{r, h, name.Name()}, err
 }
@@ -123,14 +133,16 @@ func (h *hangingRepository) Manifest(ctx context.Context, ref importer.Ref) (imp
 	select {
 	case <-time.After(h.after):
 		return importer.SentManifest{}, &importer.RegistryError{
-			Operation: importer.OperationManifest, Class: importer.ClassUnavailable, Repository: h.name, Reference: ref.String(), Err: errors.New("no answer"),
+			Operation: importer.OperationManifest, Class: importer.ClassUnavailable, Repository: h.name,
+			Reference: ref.String(), Err: errors.New("no answer"),
 		}
 	case <-ctx.Done():
 		return importer.SentManifest{}, ctx.Err()
 	}
 }
 
-// TestBytesAreBounded reads lists and imports of configurations that are too many, and not much more than the bound of them.
+// TestBytesAreBounded reads lists and imports of configurations that are too many, and not much more than the bound
+// of them.
 func TestBytesAreBounded(t *testing.T) {
 	const size = 1 << 16
 	bounds := importer.Bounds{ListBytes: 10 * size, Bytes: 25 * size}
@@ -138,7 +150,8 @@ func TestBytesAreBounded(t *testing.T) {
 	w.importer.Bounds = bounds
 	w.pushLong(100, 100, size)
 	status, requests := w.importWhole(t)
-	if !strings.Contains(status.Status.Message, fmt.Sprintf("the manifest list takes more than %d bytes", bounds.ListBytes)) {
+	if !strings.Contains(status.Status.Message, fmt.Sprintf("the manifest list has more than %d bytes",
+		bounds.ListBytes)) {
 		t.Errorf("a list: %+v", status.Status)
 	}
 	if most := 1 + 2*(10+8); requests > most {
@@ -150,7 +163,8 @@ func TestBytesAreBounded(t *testing.T) {
 	tags := names(100)
 	for _, tag := range tags {
 		w.registry.Edit("quay.io", func(c fakes.Contents) {
-			c.Push("org/app", fakes.Image{Layer: tag, Labels: map[string]string{"long": strings.Repeat("x", size)}}, tag)
+			c.Push("org/app", fakes.Image{Layer: tag, Labels: map[string]string{"long": strings.Repeat("x", size)}},
+				tag)
 		})
 	}
 	done, err := w.importer.Import(t.Context(), importOf("", tags...))
@@ -205,7 +219,8 @@ func TestAnImportTakesBoundedTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.push("org/app", []fakes.Image{{Layer: "one"}}, "v0", "v1")
-		w.importer.Registry = &hanging{Registry: &w.registry, after: 1000 * time.Hour, hangs: func(ref importer.Ref) bool { return ref.Tag == "v1" }}
+		w.importer.Registry = &hanging{Registry: &w.registry, after: 1000 * time.Hour,
+			hangs: func(ref importer.Ref) bool { return ref.Tag == "v1" }}
 		w.importer.Refetch = true
 		begin := time.Now()
 		done, err := w.importer.Import(t.Context(), importOf("", "v0", "v1"))
@@ -213,7 +228,8 @@ func TestAnImportTakesBoundedTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		failed := importer.Failures(done)
-		if time.Since(begin) != time.Hour || len(failed) != 1 || failed[0].Class != importer.ClassUnavailable || !strings.Contains(failed[0].Message, "v1: unavailable: the import took longer than 1h0m0s") {
+		if time.Since(begin) != time.Hour || len(failed) != 1 || failed[0].Class != importer.ClassUnavailable ||
+			!strings.Contains(failed[0].Message, "v1: unavailable: the import took longer than 1h0m0s") {
 			t.Errorf("after %v: %v", time.Since(begin), failed)
 		}
 	})
@@ -224,7 +240,8 @@ func TestAListTakesBoundedTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		_, children := w.pushLong(3, 3, 0)
-		w.importer.Registry = &hanging{Registry: &w.registry, after: 1000 * time.Hour, hangs: func(ref importer.Ref) bool { return ref.Digest == children[1] }}
+		w.importer.Registry = &hanging{Registry: &w.registry, after: 1000 * time.Hour,
+			hangs: func(ref importer.Ref) bool { return ref.Digest == children[1] }}
 		begin := time.Now()
 		status, _ := w.importWhole(t)
 		if time.Since(begin) != 10*time.Minute || !strings.Contains(status.Status.Message, "took longer than 10m0s") {
@@ -233,8 +250,8 @@ func TestAListTakesBoundedTime(t *testing.T) {
 	})
 }
 
-// TestAHostThatDoesNotAnswerIsGivenUp asks for 1,000 tags of a host that refuses: it is asked 16 times and what was under way, and each tag fails in its
-// own name, in words that are the same at the next import.
+// TestAHostThatDoesNotAnswerIsGivenUp asks for 1,000 tags of a host that refuses: it is asked 16 times and what was
+// under way, and each tag fails in its own name, in words that are the same at the next import.
 func TestAHostThatDoesNotAnswerIsGivenUp(t *testing.T) {
 	w := newWorld()
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v0")
@@ -247,7 +264,8 @@ func TestAHostThatDoesNotAnswerIsGivenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, e := range importer.Failures(done) {
-			if want := fmt.Sprintf("quay.io/org/app:v%d: unavailable: HTTP 503: out of order", i); !strings.HasSuffix(e.Message, want) {
+			if want := fmt.Sprintf("quay.io/org/app:v%d: unavailable: HTTP 503: out of order",
+				i); !strings.HasSuffix(e.Message, want) {
 				t.Fatalf("%s, want %s", e.Message, want)
 			}
 		}
@@ -261,14 +279,17 @@ func TestAHostThatDoesNotAnswerIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestAHangingHostDelaysOnlyItsOwnImages imports 8 images of a good host beside those of k bad ones: each is answered at once, whatever k is.
+// TestAHangingHostDelaysOnlyItsOwnImages imports 8 images of a good host beside those of k bad ones: each is answered
+// at once, whatever k is.
 func TestAHangingHostDelaysOnlyItsOwnImages(t *testing.T) {
 	for _, bad := range []int{1, 10, 100} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld()
 			imp := importOf("")
 			add := func(host, tag string) {
-				imp.Spec.Images = append(imp.Spec.Images, imagestream.ImageImportSpec{From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: host + "/org/app:" + tag}})
+				imp.Spec.Images = append(imp.Spec.Images,
+					imagestream.ImageImportSpec{From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage,
+						Name: host + "/org/app:" + tag}})
 			}
 			for i := range bad {
 				host := fmt.Sprintf("bad-%d.example.com", i)
@@ -307,7 +328,8 @@ func TestAPanicOfARegistryIsTheCallers(t *testing.T) {
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1", "v2")
 	w.registry.Fail = func(importer.Operation, string, importer.Ref) error { panic("broken") }
 	defer func() {
-		if p, ok := recover().(*importer.Panic); !ok || p.Value != "broken" || len(p.Stack) == 0 || p.Error() != "panic: broken" {
+		if p, ok := recover().(*importer.Panic); !ok || p.Value != "broken" || len(p.Stack) == 0 ||
+			p.Error() != "panic: broken" {
 			t.Errorf("recovered %v", p)
 		}
 	}()

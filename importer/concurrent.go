@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// each calls do for each index below n, so many at a time, and returns when all have returned. A panic of one is a panic of the
-// caller then, who may recover; in a goroutine nobody could.
+// each calls do for each index below n, at most limit at a time, and returns when all have returned. It then panics
+// in the caller's goroutine if one of them panicked, so that the caller can recover.
 func each(n, limit int, do func(i int)) {
 	var g errgroup.Group
 	g.SetLimit(limit)
@@ -37,7 +37,7 @@ func each(n, limit int, do func(i int)) {
 	}
 }
 
-// Panic is a panic in a goroutine of an import, raised again where the import was called.
+// Panic is the value that [Fetch] panics with after a panic in one of its goroutines.
 type Panic struct {
 	Value any
 	Stack []byte // of the goroutine
@@ -46,8 +46,8 @@ type Panic struct {
 // Error returns the value.
 func (p *Panic) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
 
-// firstFailure calls do for each index below n, so many at a time, and returns the error of the lowest index that has one. When one
-// fails, those after it are cancelled or not begun at all: they decide nothing any more.
+// firstFailure calls do for each index below n, at most limit at a time, and returns the error of the lowest index
+// that fails. When one fails, those after it are cancelled or not begun, since they cannot decide any more.
 func firstFailure(ctx context.Context, n, limit int, do func(ctx context.Context, i int) error) error {
 	var mu sync.Mutex
 	failed, failure := n, error(nil)

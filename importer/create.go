@@ -9,8 +9,8 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
 )
 
-// createImages stores the images that were fetched for tags, those of lists first. One that is there already stays
-// as it is.
+// createImages stores the images that were fetched for tags, those of a list before the list. An image that exists
+// stays as it is.
 func (s *Session) createImages(ctx context.Context) error {
 	created := map[string]error{} // what came of each image
 	for _, a := range s.targets() {
@@ -27,7 +27,7 @@ func (s *Session) createImages(ctx context.Context) error {
 	return nil
 }
 
-// targets are the answers that a tag gets its image from, in order.
+// targets returns the answers that tags get their images from, in order.
 func (s *Session) targets() []*Answer {
 	var targets []*Answer
 	for n := range s.answers.Repository.Images {

@@ -24,7 +24,8 @@ import (
 	"github.com/imagestreams/imagestreams/importer/schedule"
 )
 
-// day is a day in the life of some registries, and of streams that are imported from them again and again, by a clock of its own.
+// day is a day in the life of some registries, and of streams that are imported from them again and again, by a clock
+// of its own.
 type day struct {
 	t        testing.TB
 	rng      *rand.Rand
@@ -70,13 +71,16 @@ const (
 var dayHosts = []string{"a.example.com", "b.example.com", "c.example.com"}
 
 func newDay(t testing.TB, seed uint64, streams, tags int, interval time.Duration, budget int) *day {
-	d := &day{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: start, registry: &fakes.Registry{}, failures: map[importer.Class]int{}, budget: budget, peace: interval*5/4 + 3*time.Hour}
+	d := &day{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: start, registry: &fakes.Registry{},
+		failures: map[importer.Class]int{}, budget: budget, peace: interval*5/4 + 3*time.Hour}
 	clock := func() time.Time { return d.now }
-	d.meter = &polite.Meter{Registry: &polite.Limit{Registry: d.registry, Now: clock, Wait: func(_ context.Context, pause time.Duration) error {
-		d.now = d.now.Add(pause) // nobody else is there to whom the time could be given
-		return nil
-	}}, Budget: budget}
-	ring := keyring.New(keyring.Config{Auths: map[string]keyring.Entry{"*.example.com": {Username: "bob", Password: "secret"}}})
+	d.meter = &polite.Meter{Registry: &polite.Limit{Registry: d.registry, Now: clock,
+		Wait: func(_ context.Context, pause time.Duration) error {
+			d.now = d.now.Add(pause) // nobody else is there to whom the time could be given
+			return nil
+		}}, Budget: budget}
+	ring := keyring.New(keyring.Config{Auths: map[string]keyring.Entry{"*.example.com": {Username: "bob",
+		Password: "secret"}}})
 	d.importer = &importer.Importer{
 		Registry: d.meter, Engine: &write.Engine{Store: &fakes.Store{}, Now: clock}, Concurrency: 1,
 		Secrets: func(context.Context, string) (importer.CredentialFinder, error) { return ring, nil },
@@ -94,7 +98,8 @@ func newDay(t testing.TB, seed uint64, streams, tags int, interval time.Duration
 			tag := &dayTag{stream: stream.Key(), name: fmt.Sprint("t", j), host: dayHosts[d.rng.IntN(len(dayHosts))]}
 			d.tags = append(d.tags, tag)
 			stream.Spec.Tags = append(stream.Spec.Tags, imagestream.TagReference{
-				Name: tag.name, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: tag.host + "/" + tag.path() + ":" + tag.name},
+				Name: tag.name, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage,
+					Name: tag.host + "/" + tag.path() + ":" + tag.name},
 				ImportPolicy: imagestream.TagImportPolicy{Scheduled: true},
 			})
 			d.push(tag)
@@ -129,7 +134,8 @@ func (d *day) happens() {
 		}
 	}
 	if d.rng.IntN(3) == 0 {
-		d.troubles = append(d.troubles, trouble{dayHosts[d.rng.IntN(len(dayHosts))], d.rng.IntN(troubleKinds), d.now.Add(time.Duration(d.rng.IntN(90)) * time.Minute)})
+		d.troubles = append(d.troubles, trouble{dayHosts[d.rng.IntN(len(dayHosts))], d.rng.IntN(troubleKinds),
+			d.now.Add(time.Duration(d.rng.IntN(90)) * time.Minute)})
 	}
 	d.trouble()
 }
@@ -144,7 +150,8 @@ func (d *day) trouble() {
 		case outage:
 			faults = append(faults, fakes.Fault{Host: tr.host, Refuse: true})
 		case storm:
-			faults = append(faults, fakes.Fault{Host: tr.host, Kind: "manifest", Status: 429, Body: "slow down", Header: http.Header{"Retry-After": {"600"}}})
+			faults = append(faults, fakes.Fault{Host: tr.host, Kind: "manifest", Status: 429, Body: "slow down",
+				Header: http.Header{"Retry-After": {"600"}}})
 		case revoked:
 			passwords[tr.host] = "another"
 		case lying:
@@ -190,7 +197,10 @@ func (d *day) turns(turns []schedule.Turn) {
 			d.t.Fatal(err)
 		}
 		failed := map[string]error{}
-		d.importer.Trace = &importer.Trace{Answered: func(q importer.Question, a importer.Answer) { failed[q.Ref.Tag] = a.Err }}
+		d.importer.Trace = &importer.Trace{Answered: func(q importer.Question,
+			a importer.Answer) {
+			failed[q.Ref.Tag] = a.Err
+		}}
 		done, err := d.importer.Import(context.Background(), turn.Import(stream))
 		if err != nil {
 			d.t.Fatalf("import %s: %v", turn.Stream, err)
@@ -219,7 +229,10 @@ func (d *day) turns(turns []schedule.Turn) {
 }
 
 func (d *day) find(key imagestream.Key, name string) *dayTag {
-	i, _ := slices.BinarySearchFunc(d.tags, key, func(t *dayTag, key imagestream.Key) int { return t.stream.Compare(key) })
+	i, _ := slices.BinarySearchFunc(d.tags, key, func(t *dayTag,
+		key imagestream.Key) int {
+		return t.stream.Compare(key)
+	})
 	for ; d.tags[i].name != name; i++ {
 	}
 	return d.tags[i]
@@ -286,7 +299,8 @@ func (d *day) settled() {
 		switch {
 		case tag.digest == "" && (len(h.Conditions) != 1 || h.Conditions[0].Reason != "NotFound"):
 			d.t.Fatalf("%s:%s is gone, and says %+v", tag.stream, tag.name, h.Conditions)
-		case tag.digest != "" && (len(h.Conditions) > 0 || len(h.Items) == 0 || h.Items[0].Image != tag.digest.String()):
+		case tag.digest != "" && (len(h.Conditions) > 0 || len(h.Items) == 0 ||
+			h.Items[0].Image != tag.digest.String()):
 			d.t.Fatalf("%s:%s should be %s, and is %+v", tag.stream, tag.name, tag.digest, h)
 		}
 	}
@@ -310,7 +324,8 @@ func TestALargeDay(t *testing.T) {
 	d := newDay(t, 8, 500, 20, 8*time.Hour, 20_000)
 	d.live(time.Hour)
 	t.Logf("failures: %v", d.failures)
-	for _, class := range []importer.Class{importer.ClassNotFound, importer.ClassUnauthorized, importer.ClassTooManyRequests, importer.ClassUnavailable} {
+	for _, class := range []importer.Class{importer.ClassNotFound, importer.ClassUnauthorized,
+		importer.ClassTooManyRequests, importer.ClassUnavailable} {
 		if d.failures[class] == 0 {
 			t.Errorf("no failure of class %q all day", class)
 		}

@@ -11,21 +11,21 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// ErrFailed is the class of an import that was answered, and of which something could not be imported.
+// ErrFailed is the class of error of an import that was answered but did not import everything.
 var ErrFailed = errors.New("not imported")
 
 // TagError says why a tag could not be imported.
 type TagError struct {
-	// Tag is the tag of the stream, "" for an image without one. From is the pull spec, or the repository.
+	// Tag is the tag of the stream, or "" for an image without one. From is the pull spec, or the repository.
 	Tag, From string
-	// Class is that of the registry's failure. It is "" if the failure is another one, or if the answer does
-	// not tell: a real cluster's says less than an [Importer]'s.
+	// Class is the class of the registry's failure. It is "" if the registry did not fail, and if the answer comes
+	// from a real cluster, which does not tell.
 	Class Class
-	// RetryAfter is how long the registry asks to be left alone; 0 if it does not say.
+	// RetryAfter is how long the registry asks to wait, or 0.
 	RetryAfter time.Duration
 	// Message is the sentence that the tag's condition shows.
 	Message string
-	// Err is the cause: a *[RegistryError], or nil if the answer does not tell.
+	// Err is the cause: a *[RegistryError], or nil if Class is "".
 	Err error
 }
 
@@ -40,7 +40,7 @@ func (e *TagError) Error() string {
 // Unwrap returns the cause.
 func (e *TagError) Unwrap() error { return e.Err }
 
-// failure is an import with tags that failed.
+// failure is the error of an import.
 type failure []*TagError
 
 func (f failure) Error() string {
@@ -59,8 +59,8 @@ func (f failure) Unwrap() []error {
 	return all
 }
 
-// Failure returns what an answered import says could not be imported, as one error of class [ErrFailed] around
-// the [Failures], whose causes errors.As finds. Nil means that nothing failed.
+// Failure returns the [Failures] of an answered import as one error of class [ErrFailed], or nil if everything was
+// imported. errors.As finds the first [TagError] and [RegistryError] in it.
 func Failure(done *imagestream.ImageStreamImport) error {
 	if failed := Failures(done); failed != nil {
 		return failure(failed)
@@ -68,8 +68,8 @@ func Failure(done *imagestream.ImageStreamImport) error {
 	return nil
 }
 
-// Failures returns a *[TagError] for each image of an answered import that could not be imported, and then for
-// the repository and its tags.
+// Failures returns an error for each image of an answered import that could not be imported, then for each tag of
+// the repository, or for the repository.
 func Failures(done *imagestream.ImageStreamImport) []*TagError {
 	var failed []*TagError
 	for i, image := range done.Status.Images {
@@ -83,7 +83,8 @@ func Failures(done *imagestream.ImageStreamImport) []*TagError {
 		}
 		e := tagErrorOf(image.Status)
 		if e == nil && image.Image == nil && isRefused(done.Status.Import, tag) {
-			e = &TagError{Class: ClassUnauthorized, Message: "it can only be read with credentials that the registry refuses for another image"}
+			e = &TagError{Class: ClassUnauthorized,
+				Message: "it can only be read with credentials that the registry refuses for another image"}
 		}
 		if e != nil {
 			e.Tag, e.From = tag, from
@@ -107,7 +108,7 @@ func Failures(done *imagestream.ImageStreamImport) []*TagError {
 	return failed
 }
 
-// tagErrorOf returns what a status says, nil if that is success.
+// tagErrorOf returns the error that a status stands for, or nil.
 func tagErrorOf(s imagestream.Status) *TagError {
 	if s.Status != imagestream.StatusFailure {
 		return nil
@@ -119,8 +120,8 @@ func tagErrorOf(s imagestream.Status) *TagError {
 	return e
 }
 
-// isRefused reports whether a stream has a condition for a tag though its import is called a success. See conformance case
-// import-115: the image needed credentials, which were then left out for another image.
+// isRefused reports whether a stream has a condition for a tag though its import is called a success. See conformance
+// case import-115: the image needed credentials, which were then left out for another image.
 func isRefused(stream *imagestream.ImageStream, tag string) bool {
 	if stream == nil {
 		return false
@@ -132,17 +133,19 @@ func isRefused(stream *imagestream.ImageStream, tag string) bool {
 }
 
 var classOfReason = map[imagestream.StatusReason]Class{
-	imagestream.ReasonNotFound: ClassNotFound, imagestream.ReasonUnauthorized: ClassUnauthorized, imagestream.ReasonForbidden: ClassForbidden,
-	imagestream.ReasonInvalid: ClassInvalid, imagestream.ReasonTooManyRequests: ClassTooManyRequests,
+	imagestream.ReasonNotFound: ClassNotFound, imagestream.ReasonUnauthorized: ClassUnauthorized,
+	imagestream.ReasonForbidden: ClassForbidden,
+	imagestream.ReasonInvalid:   ClassInvalid, imagestream.ReasonTooManyRequests: ClassTooManyRequests,
 }
 
 // registryKind marks the details of a status that come from a registry's failure.
 const registryKind = "RegistryError"
 
-// detailsOf keeps what a failure says in the details of its status, so that it is found again by whoever gets the answer,
-// over HTTP too.
+// detailsOf returns the details of a status that say what the failure says, so that a client finds it again, also over
+// HTTP.
 func detailsOf(e *RegistryError) *imagestream.StatusDetails {
-	d := &imagestream.StatusDetails{Kind: registryKind, Name: e.Repository, RetryAfterSeconds: int32((e.RetryAfter + time.Second - 1) / time.Second)}
+	d := &imagestream.StatusDetails{Kind: registryKind, Name: e.Repository,
+		RetryAfterSeconds: int32((e.RetryAfter + time.Second - 1) / time.Second)}
 	add := func(field, value string) {
 		if value != "" {
 			d.Causes = append(d.Causes, imagestream.StatusCause{Field: field, Message: value})
@@ -169,7 +172,7 @@ func detailsOf(e *RegistryError) *imagestream.StatusDetails {
 	return d
 }
 
-// registryErrorOf is the way back. The cause of the failure is its words then.
+// registryErrorOf reads what detailsOf wrote. Only the text of the cause is left.
 func registryErrorOf(d *imagestream.StatusDetails) *RegistryError {
 	if d == nil || d.Kind != registryKind {
 		return nil

@@ -36,7 +36,8 @@ func ExampleFailure() {
 func ExampleFailures() {
 	w := newWorld()
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v0")
-	w.registry.SetFaults(fakes.Fault{Ref: "v2", Status: 429, Code: "TOOMANYREQUESTS", Header: http.Header{"Retry-After": {"600"}}})
+	w.registry.SetFaults(fakes.Fault{Ref: "v2", Status: 429, Code: "TOOMANYREQUESTS",
+		Header: http.Header{"Retry-After": {"600"}}})
 	done, err := w.importer.Import(context.Background(), importOf("", "v1", "v2"))
 	for _, e := range importer.Failures(done) {
 		fmt.Println(e.Tag, e.Class, e.RetryAfter)
@@ -48,12 +49,13 @@ func ExampleFailures() {
 	// <nil>
 }
 
-// TestFailuresKeepTheirCauses carries an answer over JSON, as HTTP does: what the registry said is there, by class and by tag.
+// TestFailuresKeepTheirCauses carries an answer over JSON, as HTTP does: each tag still has its class and its cause.
 func TestFailuresKeepTheirCauses(t *testing.T) {
 	w := newWorld()
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "good")
 	w.registry.SetFaults(
-		fakes.Fault{Ref: "busy", Status: 429, Body: "slow down", Header: http.Header{"Retry-After": {"90"}}}, fakes.Fault{Ref: "down", Refuse: true},
+		fakes.Fault{Ref: "busy", Status: 429, Body: "slow down",
+			Header: http.Header{"Retry-After": {"90"}}}, fakes.Fault{Ref: "down", Refuse: true},
 		fakes.Fault{Ref: "secret", Status: 403, Code: "DENIED"}, fakes.Fault{Ref: "bad", Status: 200, Body: "?"},
 	)
 	done, err := w.importer.Import(t.Context(), importOf("", "good", "busy", "down", "secret", "gone", "bad"))
@@ -72,10 +74,12 @@ func TestFailuresKeepTheirCauses(t *testing.T) {
 	for _, e := range importer.Failures(&sent) {
 		classes[e.Tag] = e.Class
 		var cause *importer.RegistryError
-		if !errors.As(e, &cause) || cause.Class != e.Class || cause.Repository != "quay.io/org/app" || cause.Reference != e.Tag || cause.Error() != e.Message {
+		if !errors.As(e, &cause) || cause.Class != e.Class || cause.Repository != "quay.io/org/app" ||
+			cause.Reference != e.Tag || cause.Error() != e.Message {
 			t.Errorf("%s: cause %+v of %q", e.Tag, cause, e.Message)
 		}
-		if e.Tag == "busy" && (cause.RetryAfter != 90*time.Second || cause.StatusCode != 429 || e.RetryAfter != 90*time.Second) {
+		if e.Tag == "busy" && (cause.RetryAfter != 90*time.Second || cause.StatusCode != 429 ||
+			e.RetryAfter != 90*time.Second) {
 			t.Errorf("%+v", cause)
 		}
 		if e.Tag == "secret" && (len(cause.Codes) != 1 || cause.Codes[0] != "DENIED") {
@@ -83,27 +87,30 @@ func TestFailuresKeepTheirCauses(t *testing.T) {
 		}
 	}
 	want := map[string]importer.Class{
-		"busy": importer.ClassTooManyRequests, "down": importer.ClassUnavailable, "secret": importer.ClassForbidden, "gone": importer.ClassNotFound,
-		"bad": importer.ClassInvalid,
+		"busy": importer.ClassTooManyRequests, "down": importer.ClassUnavailable, "secret": importer.ClassForbidden,
+		"gone": importer.ClassNotFound,
+		"bad":  importer.ClassInvalid,
 	}
 	if diff := cmp.Diff(want, classes); diff != "" {
 		t.Errorf("classes (-want +got):\n%s", diff)
 	}
 }
 
-// TestFailuresOfMirrorsKeepTheirCauses has a mirror that is down and a repository without the tag: the status hides what kind of failure it is, the
-// error does not.
+// TestFailuresOfMirrorsKeepTheirCauses has a mirror that is down and a repository without the tag: the status hides
+// what kind of failure it is, the error does not.
 func TestFailuresOfMirrorsKeepTheirCauses(t *testing.T) {
 	w := newWorld()
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
-	w.importer.Registries = registries.New(registries.Configuration{ITMS: []registries.Rule{{Source: "quay.io/org", Mirrors: []string{"mirror.example.com/x"}}}})
+	w.importer.Registries = registries.New(registries.Configuration{ITMS: []registries.Rule{{Source: "quay.io/org",
+		Mirrors: []string{"mirror.example.com/x"}}}})
 	done, err := w.importer.Import(t.Context(), importOf("", "v2"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var cause *importer.RegistryError
 	err = importer.Failure(done)
-	if !errors.As(err, &cause) || cause.Class != importer.ClassNotFound || done.Status.Images[0].Status.Reason != imagestream.ReasonInternalError {
+	if !errors.As(err, &cause) || cause.Class != importer.ClassNotFound ||
+		done.Status.Images[0].Status.Reason != imagestream.ReasonInternalError {
 		t.Errorf("%v: %+v", err, cause)
 	}
 }
@@ -113,7 +120,8 @@ func TestFailuresOfARepository(t *testing.T) {
 	w := newWorld()
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1", "v2")
 	imp := importOf("")
-	imp.Spec.Repository = &imagestream.RepositoryImportSpec{From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app"}}
+	from := imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app"}
+	imp.Spec.Repository = &imagestream.RepositoryImportSpec{From: from}
 	for _, tc := range []struct {
 		fault fakes.Fault
 		want  string

@@ -19,29 +19,29 @@ import (
 
 const defaultConcurrency = 8
 
-// Answer is what came of a [Question]: an image, or an error.
+// Answer is the answer to a [Question]: an image or an error.
 type Answer struct {
-	// Image has its pull spec, as the question spells it.
+	// Image has its pull spec in the spelling of the question.
 	Image *imagestream.Image
-	// Manifests are the images of a list that was kept.
+	// Manifests are the images of a list in mode PreserveOriginal.
 	Manifests []imagestream.Image
-	// Known tells that the image is one of the known ones, and was not fetched.
+	// Known reports whether the image is a known one and was not fetched.
 	Known bool
-	// Chosen is what was taken from a manifest list.
+	// Chosen has the choice from a manifest list.
 	Chosen Memo
 	Err    error
 }
 
-// Answers are what came of a plan.
+// Answers are the answers to a [Plan].
 type Answers struct {
-	// Images has one answer for each question.
+	// Images has the answer to each question.
 	Images     []Answer
 	Repository RepositoryAnswer
 }
 
-// RepositoryAnswer is what came of a repository whose tags were asked for.
+// RepositoryAnswer is the answer for the repository of a [Plan].
 type RepositoryAnswer struct {
-	// Tags are those that were asked for, in the order of their priority, and Images what came of them.
+	// Tags are the imported tags by priority, and Images their answers.
 	Tags   []string
 	Images []Answer
 	// Additional are the other tags.
@@ -49,51 +49,50 @@ type RepositoryAnswer struct {
 	Err        error
 }
 
-// FetchOptions say how a plan is fetched. The zero value is fine.
+// FetchOptions are the options of [Fetch]. The zero value is valid.
 type FetchOptions struct {
-	// Concurrency is how many requests are made to a host at a time; 0 is 8. No host waits for another one.
+	// Concurrency is how many requests are made to one host at a time; 0 is 8. Hosts do not wait for each other.
 	Concurrency int
-	// Bounds are what an import may take from registries.
+	// Bounds limit what the import takes from registries.
 	Bounds Bounds
-	// Refetch asks for everything with GET.
+	// Refetch reads everything, whatever is known.
 	Refetch bool
-	// NoAttestations takes the image of a manifest list for a platform or for linux/amd64, or the first that
-	// names no platform, and never an attestation: an entry of the platform unknown/unknown or with the
-	// annotation vnd.docker.reference.type. A list without such an image fails and tells its platforms. By
-	// default the first entry is taken then, whatever it is, as in OpenShift.
+	// NoAttestations never imports an attestation for a platform: an entry of a manifest list whose platform is
+	// unknown/unknown, or which has the annotation vnd.docker.reference.type. A list that has no image for the
+	// platform or for linux/amd64, and none without a platform, fails with the platforms that it has. By default
+	// its first entry is imported, as in OpenShift.
 	NoAttestations bool
-	// Known are images that need not be fetched if they are still the answer.
+	// Known are images that need not be read if they are still the answer.
 	Known KnownImages
-	// Memo is what was chosen from manifest lists before.
+	// Memo has earlier choices from manifest lists.
 	Memo Memo
-	// Sizes are those of layers of schema 1 that were asked for before; what is asked for is added. Nil keeps none.
+	// Sizes has sizes of layers of schema 1; Fetch adds what it reads. It may be nil.
 	Sizes *LayerSizes
-	// Keyring has credentials. Where it has none, and if it is nil, the registry may have its own.
+	// Keyring finds credentials. Where it finds none, or if it is nil, the registry may use its own.
 	Keyring CredentialFinder
 	// Anonymous uses no credentials at all.
 	Anonymous bool
-	// Now is the creation time of an image that stands for a list.
+	// Now is the creation time of images of lists.
 	Now   time.Time
 	Trace *Trace
 }
 
-// CredentialFinder finds the credentials for a repository, as keyring.Keyring does: "quay.io/org/app",
-// "docker.io/library/nodejs". Implementations are safe for concurrent use.
+// CredentialFinder finds the credentials for a repository, such as "quay.io/org/app" or "docker.io/library/nodejs".
+// Package importer/keyring has one. Implementations must be safe for concurrent use.
 type CredentialFinder interface {
 	Credentials(repository string) (Credentials, bool)
 }
 
-// Trace is told about an import. It may be nil, and so may each of its functions. They may be called from
-// several goroutines at a time.
+// Trace follows an import. A Trace and each of its functions may be nil. The functions are called from several
+// goroutines at a time.
 type Trace struct {
-	// Planned is called with how many images will be asked for: before anything is asked, and once the tags of a repository
-	// are known.
+	// Planned is called with the number of questions: at the beginning, and when the tags of a repository are known.
 	Planned func(questions int)
-	// Answered is called for each question that is done.
+	// Answered is called for each answer.
 	Answered func(q Question, a Answer)
 }
 
-// traces returns one trace that tells two.
+// traces returns a trace that calls two.
 func traces(a, b *Trace) *Trace {
 	if a == nil || b == nil {
 		return cmp.Or(a, b)
@@ -116,8 +115,7 @@ func (t *Trace) answered(q Question, a Answer) {
 	}
 }
 
-// Fetch asks registry the questions of a plan. What a registry fails at is in the answers; an error is that
-// of ctx.
+// Fetch asks registry the questions of a plan. A failure of the registry is in the answers; an error is that of ctx.
 func Fetch(ctx context.Context, registry Registry, plan *Plan, opts FetchOptions) (*Answers, error) {
 	if opts.Concurrency <= 0 {
 		opts.Concurrency = defaultConcurrency
@@ -125,7 +123,8 @@ func Fetch(ctx context.Context, registry Registry, plan *Plan, opts FetchOptions
 	opts.Bounds = opts.Bounds.withDefaults()
 	within, cancel := context.WithTimeout(ctx, opts.Bounds.Time)
 	defer cancel()
-	s := &run{plan: plan, opts: &opts, repositories: newRepositories(registry, &opts), budget: newBudget(opts.Bounds.Bytes, "the import", nil)}
+	s := &run{plan: plan, opts: &opts, repositories: newRepositories(registry, &opts),
+		budget: newBudget(opts.Bounds.Bytes, "the import", nil)}
 	opts.Trace.planned(len(plan.Questions))
 	answers := &Answers{Images: s.ask(within, plan.Questions)}
 	if plan.Repository != nil && plan.repositoryError == nil {
@@ -172,8 +171,8 @@ func (s *run) ask(ctx context.Context, questions []Question) []Answer {
 	return answers
 }
 
-// repository asks for the tags of the plan's repository, and for the first of them. What was asked for already is not asked for
-// again.
+// repository asks for the tags of the plan's repository, and for the images of the first ones. It does not repeat
+// questions of the plan.
 func (s *run) repository(ctx context.Context, answers []Answer) (found RepositoryAnswer) {
 	q := *s.plan.Repository
 	tags, err := s.tags(ctx, q)
@@ -192,7 +191,7 @@ func (s *run) repository(ctx context.Context, answers []Answer) (found Repositor
 	for i, tag := range found.Tags {
 		q.Ref = Ref{Tag: tag}
 		if !pullspec.IsTag(tag) {
-			found.Images[i].Err = fmt.Errorf("%s: the registry lists a tag that no image can have", q)
+			found.Images[i].Err = fmt.Errorf("%s: the registry lists a tag that is not valid", q)
 		} else if a, ok := s.asked(q, answers); ok {
 			found.Images[i] = a
 		} else {
@@ -215,7 +214,7 @@ func (s *run) repository(ctx context.Context, answers []Answer) (found Repositor
 	return found
 }
 
-// tags returns the tags of a repository, by priority. They come from the repository itself, never from a mirror.
+// tags returns the tags of a repository by priority. Mirrors are not asked.
 func (s *run) tags(ctx context.Context, q Question) ([]string, error) {
 	source, err := s.repositories.open(ctx, q.Repository, q.Insecure)
 	if err != nil {
@@ -243,10 +242,11 @@ func (s *run) tags(ctx context.Context, q Question) ([]string, error) {
 	return pullspec.PrioritizeTags(slices.Compact(tags)), nil
 }
 
-// asked returns what came of a question that was among those of the plan, as q spells it.
+// asked returns the answer to a question if the plan has it, in the spelling of q.
 func (s *run) asked(q Question, answers []Answer) (Answer, bool) {
 	for i, other := range s.plan.Questions {
-		if other.Repository.Name() == q.Repository.Name() && other.Ref == q.Ref && other.Mode == q.Mode && !other.Preferred {
+		if other.Repository.Name() == q.Repository.Name() && other.Ref == q.Ref && other.Mode == q.Mode &&
+			!other.Preferred {
 			return answers[i].spelled(q.Spelling), true
 		}
 	}
@@ -281,7 +281,7 @@ type fetcher struct {
 	*run
 	budget   *budget
 	question Question
-	sharing  bool // other tags of the repository are asked for, too, and may have the same image
+	sharing  bool // other questions for the repository may have the same answer
 	// source is where the manifest is.
 	source *opened
 }
@@ -289,13 +289,14 @@ type fetcher struct {
 func (f *fetcher) answer(ctx context.Context) Answer {
 	a, err := f.fromSources(ctx, f.question.Ref.Digest != "", f.fetch)
 	if err != nil {
-		asked := &RegistryError{Operation: OperationManifest, Repository: f.question.Repository.Name(), Reference: f.question.Ref.String()}
+		asked := &RegistryError{Operation: OperationManifest, Repository: f.question.Repository.Name(),
+			Reference: f.question.Ref.String()}
 		return Answer{Err: f.inTime(ctx, asked, err)}
 	}
 	return a
 }
 
-// inTime returns err, or if that is the end of an import's time, a failure of what was asked.
+// inTime returns err. If that is the end of the import's time, it returns a failure of what was asked.
 func (s *run) inTime(ctx context.Context, asked *RegistryError, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -304,8 +305,11 @@ func (s *run) inTime(ctx context.Context, asked *RegistryError, err error) error
 	return asked
 }
 
-// fromSources asks the mirrors of the repository, and then itself, until one has a manifest. What then fails is final.
-func (f *fetcher) fromSources(ctx context.Context, byDigest bool, fetch func(context.Context) (Answer, bool, error)) (Answer, error) {
+// fromSources asks the mirrors of the repository and then the repository, until one has the manifest. A later failure
+// of that one is final.
+func (f *fetcher) fromSources(
+	ctx context.Context, byDigest bool, fetch func(context.Context) (Answer, bool, error),
+) (Answer, error) {
 	names, unusable := f.plan.options.Registries.Sources(f.question.Repository.Name(), byDigest)
 	var failures []error
 	for _, name := range names {
@@ -329,8 +333,8 @@ func (f *fetcher) fromSources(ctx context.Context, byDigest bool, fetch func(con
 	return Answer{}, &sourcesError{f.question.String(), failures, unusable}
 }
 
-// sourcesError is that of a manifest that no mirror has, nor the repository itself, whose failure is the last. In the status it
-// is an internal error, whatever the failures are, as in the real system.
+// sourcesError is the error of a manifest that neither a mirror nor the repository has; the failure of the repository
+// is the last. Its status is an internal error, whatever the failures are, as in the real system.
 type sourcesError struct {
 	name     string
 	failures []error
@@ -339,12 +343,13 @@ type sourcesError struct {
 
 func (e *sourcesError) Error() string {
 	text := errors.Join(append(slices.Clone(e.failures), e.unusable)...).Error()
-	return fmt.Sprintf("%s is neither in a mirror nor in its repository: %s", e.name, strings.ReplaceAll(text, "\n", "; "))
+	return fmt.Sprintf("%s is neither in a mirror nor in its repository: %s", e.name,
+		strings.ReplaceAll(text, "\n", "; "))
 }
 
 func (e *sourcesError) Unwrap() []error { return e.failures }
 
-// fetch asks one source the question, and reports whether that has the manifest.
+// fetch asks one source the question, and reports whether the source has the manifest.
 func (f *fetcher) fetch(ctx context.Context) (a Answer, has bool, err error) {
 	var m *manifest.Manifest
 	if f.asksHead() && !f.source.noHead.Load() {
@@ -368,7 +373,7 @@ func (f *fetcher) fetch(ctx context.Context) (a Answer, has bool, err error) {
 	return a, true, err
 }
 
-// asksHead reports whether it is worth asking for the digest alone: it may be known, or that of another tag.
+// asksHead reports whether to ask for the digest first: the image may be known, or another tag may have it.
 func (f *fetcher) asksHead() bool {
 	if f.opts.Refetch {
 		return false
@@ -380,8 +385,8 @@ func (f *fetcher) asksHead() bool {
 	return len(f.opts.Known) > 0 && !f.question.Texts || f.sharing
 }
 
-// head asks for the digest, and returns the known image of it, or the manifest, fetched by the digest. Whatever goes wrong here
-// goes wrong again, or right, when the manifest itself is asked for.
+// head asks for the digest, and returns the known image, or the manifest by its digest. It returns no error, because
+// the manifest is then read by its tag.
 func (f *fetcher) head(ctx context.Context) (a Answer, m *manifest.Manifest, has bool) {
 	var head ManifestHead
 	err := f.repositories.limited(ctx, f.source, OperationHead, f.question.Ref.String(), func() (err error) {
@@ -412,7 +417,7 @@ func (f *fetcher) spelled(image *imagestream.Image, d digest.Digest) *imagestrea
 	return &c
 }
 
-// manifest reads a manifest from the source; one of a digest once for all questions.
+// manifest reads a manifest from the source, by a digest once for all questions.
 func (f *fetcher) manifest(ctx context.Context, ref Ref) (*manifest.Manifest, error) {
 	return once(ctx, f.source, cacheKey{OperationManifest, ref.Digest}, func() (*manifest.Manifest, error) {
 		var sent SentManifest
@@ -424,7 +429,8 @@ func (f *fetcher) manifest(ctx context.Context, ref Ref) (*manifest.Manifest, er
 			return nil, err
 		}
 		if len(sent.Bytes) > maxManifest {
-			return nil, f.invalid(OperationManifest, ref.String(), fmt.Errorf("the manifest has more than %d bytes", maxManifest))
+			return nil, f.invalid(OperationManifest, ref.String(),
+				fmt.Errorf("the manifest has more than %d bytes", maxManifest))
 		}
 		if err := f.budget.take(int64(len(sent.Bytes))); err != nil {
 			return nil, f.invalid(OperationManifest, ref.String(), err)

@@ -18,10 +18,12 @@ import (
 
 // importOf asks for tags of quay.io/org/app.
 func importOf(mode imagestream.ImportModeType, tags ...string) *imagestream.ImageStreamImport {
-	imp := &imagestream.ImageStreamImport{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}, Spec: imagestream.ImageStreamImportSpec{Import: true}}
+	imp := &imagestream.ImageStreamImport{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"},
+		Spec: imagestream.ImageStreamImportSpec{Import: true}}
 	for _, tag := range tags {
 		imp.Spec.Images = append(imp.Spec.Images, imagestream.ImageImportSpec{
-			From:         imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:" + tag},
+			From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage,
+				Name: "quay.io/org/app:" + tag},
 			ImportPolicy: imagestream.TagImportPolicy{ImportMode: mode},
 		})
 	}
@@ -36,8 +38,8 @@ func names(n int) []string {
 	return tags
 }
 
-// TestCancelledLeavesNothing ends an import in the midst of it: it returns at once, and no goroutine of it is left, or synctest
-// would say so.
+// TestCancelledLeavesNothing ends an import in the midst of it: it returns at once, and no goroutine of it is left,
+// or synctest would say so.
 func TestCancelledLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -58,7 +60,8 @@ func TestCancelledLeavesNothing(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || done != nil || time.Since(begin) != time.Second {
 			t.Errorf("%v, %v after %v", done, err, time.Since(begin))
 		}
-		if _, err := w.store.GetImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"}); !errors.Is(err, imagestream.ErrNotFound) {
+		if _, err := w.store.GetImageStream(t.Context(),
+			imagestream.Key{Namespace: "shop", Name: "app"}); !errors.Is(err, imagestream.ErrNotFound) {
 			t.Errorf("something was written: %v", err)
 		}
 	})
@@ -110,7 +113,8 @@ func TestLyingHead(t *testing.T) {
 	}
 	for _, s := range done.Status.Images {
 		w.registry.Edit("quay.io", func(c fakes.Contents) {
-			if _, filed := c["org/app"].Manifests[c["org/app"].Tags[s.Tag]]; !filed || s.Image.Metadata.Name == c["org/app"].Tags[s.Tag].String() {
+			if _, filed := c["org/app"].Manifests[c["org/app"].Tags[s.Tag]]; !filed ||
+				s.Image.Metadata.Name == c["org/app"].Tags[s.Tag].String() {
 				t.Errorf("%s is called by the digest that the registry says", s.Tag)
 			}
 		})
@@ -119,8 +123,12 @@ func TestLyingHead(t *testing.T) {
 
 func TestRepositoryByMirror(t *testing.T) {
 	w := newWorld()
-	w.registry.Edit("mirror.example.com", func(c fakes.Contents) { c.Push("cache/app", fakes.Image{Layer: "one"}, "v1") })
-	w.importer.Registries = registries.New(registries.Configuration{ITMS: []registries.Rule{{Source: "quay.io/org", Mirrors: []string{"broken.example.com/x", "mirror.example.com/cache"}}}})
+	w.registry.Edit("mirror.example.com", func(c fakes.Contents) {
+		c.Push("cache/app", fakes.Image{Layer: "one"},
+			"v1")
+	})
+	w.importer.Registries = registries.New(registries.Configuration{ITMS: []registries.Rule{{Source: "quay.io/org",
+		Mirrors: []string{"broken.example.com/x", "mirror.example.com/cache"}}}})
 	done, err := w.importer.Import(t.Context(), importOf("", "v1"))
 	if err == nil {
 		err = importer.Failure(done)
@@ -136,7 +144,8 @@ func ExampleImporter_repository() {
 	w.push("org/app", []fakes.Image{{Layer: "two"}}, "latest", "test")
 	w.importer.MaxTags = 2
 	imp := importOf("")
-	imp.Spec.Repository = &imagestream.RepositoryImportSpec{From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app"}}
+	from := imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app"}
+	imp.Spec.Repository = &imagestream.RepositoryImportSpec{From: from}
 	done, err := w.importer.Import(context.Background(), imp)
 	for _, s := range done.Status.Repository.Images {
 		fmt.Println(s.Tag, s.Status.Status)
@@ -151,7 +160,9 @@ func ExampleImporter_repository() {
 func ExampleImportOf() {
 	stream := &imagestream.ImageStream{}
 	for _, tag := range []string{"v1", "v2"} {
-		stream.Spec.Tags = append(stream.Spec.Tags, imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:" + tag}})
+		stream.Spec.Tags = append(stream.Spec.Tags,
+			imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage,
+				Name: "quay.io/org/app:" + tag}})
 	}
 	fmt.Println(importer.ImportOf(stream, "v2").Spec.Images[0].From.Name, importer.ImportOf(stream, "v3") == nil)
 	// Output: quay.io/org/app:v2 true
@@ -159,7 +170,8 @@ func ExampleImportOf() {
 
 func ExampleIsAllowed() {
 	list := imagestream.NewAllowlist([]imagestream.RegistryLocation{{DomainName: "*.example.com"}}, "")
-	fmt.Println(importer.IsAllowed(list, "registry.example.com/org/app", false), importer.IsAllowed(list, "quay.io/org/app", false))
+	fmt.Println(importer.IsAllowed(list, "registry.example.com/org/app", false),
+		importer.IsAllowed(list, "quay.io/org/app", false))
 	// Output: true false
 }
 

@@ -18,7 +18,7 @@ const (
 	maxConfig   = 8 << 20
 )
 
-// image reads the configuration of m and returns its image.
+// image reads the configuration of m and returns the image.
 func (f *fetcher) image(ctx context.Context, m *manifest.Manifest) (*imagestream.Image, error) {
 	if m.IsSchema1() {
 		return f.schema1(ctx, m)
@@ -50,7 +50,7 @@ func (f *fetcher) image(ctx context.Context, m *manifest.Manifest) (*imagestream
 	return f.spelled(image, m.Digest), nil
 }
 
-// schema1 returns the image of a manifest of schema 1. If that does not tell the sizes of its layers, the registry is asked.
+// schema1 returns the image of a manifest of schema 1. If the manifest has no sizes of layers, it asks the registry.
 func (f *fetcher) schema1(ctx context.Context, m *manifest.Manifest) (*imagestream.Image, error) {
 	image, err := manifest.Image(m, nil)
 	if err != nil {
@@ -109,19 +109,21 @@ func (f *fetcher) choose(ctx context.Context, list *manifest.Manifest, p manifes
 		return Answer{}, err
 	}
 	if m.IsList() {
-		return Answer{}, f.invalid(OperationManifest, child.Digest.String(), errors.New("a manifest list in a manifest list"))
+		return Answer{}, f.invalid(OperationManifest, child.Digest.String(),
+			errors.New("the image of the manifest list is itself a manifest list"))
 	}
 	image, err := f.image(ctx, m)
 	return Answer{Image: image, Chosen: chosen}, err
 }
 
-// list returns the image that stands for a list, with all images of it. A list in the list counts as the
-// image for the platform. The first image in the order of the list that fails decides; those after it are not waited for.
+// list returns the image of a list, with all images in it. A list in the list is replaced by its image for the
+// platform. The first image in the order of the list that fails decides, and the ones after it are cancelled.
 func (f *fetcher) list(ctx context.Context, list *manifest.Manifest) (Answer, error) {
 	bounds := f.opts.Bounds
 	refuse := func(err error) error { return f.invalid(OperationManifest, list.Digest.String(), err) }
 	if n := len(list.Children); n > bounds.Children {
-		return Answer{}, refuse(fmt.Errorf("the manifest list has %d images: at most %d are imported", n, bounds.Children))
+		return Answer{}, refuse(fmt.Errorf("the manifest list has %d images: at most %d are imported", n,
+			bounds.Children))
 	}
 	within, cancel := context.WithTimeout(ctx, bounds.ListTime)
 	defer cancel()
@@ -134,7 +136,8 @@ func (f *fetcher) list(ctx context.Context, list *manifest.Manifest) (Answer, er
 		return err
 	})
 	if err != nil && ctx.Err() == nil && within.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
-		failure := f.source.invalid(OperationManifest, list.Digest.String(), fmt.Errorf("the images of the manifest list took longer than %v", bounds.ListTime))
+		failure := f.source.invalid(OperationManifest, list.Digest.String(),
+			fmt.Errorf("the images of the manifest list took longer than %v", bounds.ListTime))
 		failure.Class = ClassUnavailable
 		return Answer{}, failure
 	}

@@ -1,39 +1,42 @@
 // Package importer imports images from registries into image streams.
 //
-// An [Importer] does it all. Under it lie pure functions and one that talks to a [Registry]:
+// An [Importer] imports into the streams of a Store. Its parts can be used alone:
 //
-//	NeedsImport, ScheduledImport  which tags of a stream are to be imported, as an ImageStreamImport
-//	NewPlan                       what to ask the registry, each question once
-//	Fetch                         the questions answered, several at a time
-//	Apply                         the answers in the stream: history, conditions, generations
+//	NeedsImport, ScheduledImport  return which tags of a stream must be imported, as an ImageStreamImport
+//	NewPlan                       returns the questions to ask registries, each once
+//	Fetch                         asks them, several at a time
+//	Apply                         returns the stream with the answers: history, conditions, generations
 //
-// # What is asked
+// # Questions
 //
-// Entries of an import that name the same repository form a group; the first of them decides whether it is
-// insecure and how its references are spelled. In a group each tag, or digest, with its mode and platform is
-// asked once. A tag whose image may be known is asked by HEAD: one that the stream has already, or another tag of the
-// repository in the same import; if the digest is known, nothing else is asked, and what has a digest is read
-// once. A registry that does not know HEAD is noticed. A manifest list in mode Legacy is replaced by the image
-// for the platform; what was chosen is kept in a [Memo], since the stream knows only the choice. In mode
+// Images of an import that name the same repository form a group. The first of a group decides whether the
+// repository is insecure and how references to it are spelled. Each tag or digest of a group is asked for once
+// for a mode and a platform.
+//
+// A tag is asked by HEAD if its image may be known: to the stream, or from another tag of the same import. A
+// known digest needs no other request. What is known depends on the repository, the mode, the platform and
+// the options, so that the answer is always the one that [FetchOptions.Refetch] gives. A manifest list in mode
+// Legacy is replaced by the image for the platform, and a [Memo] remembers the choice. In mode
 // PreserveOriginal the list is kept and all its images are read.
 //
-// Of a repository the tags are listed, and the first of them by [pullspec.PrioritizeTags] imported. Mirrors
-// are asked before the repository itself (package importer/registries), with the credentials that a
-// [Keyring] has for each (package importer/keyring). If these are wrong for an image, everything is asked again
-// without any, as the real system does. Requests to a host are limited, repeated and counted by the
-// wrappers in importer/polite.
+// The tags of a repository are listed, and the first of them by [pullspec.PrioritizeTags] are imported. Mirrors
+// (package importer/registries) are asked before the repository itself, each with the credentials that a
+// [CredentialFinder] has for it (package importer/keyring). If credentials are wrong for an image, everything is
+// asked again without any.
 //
-// # What is written
+// [Bounds] limit what one import takes. Package importer/polite limits, repeats and counts requests.
 //
-// A success sets the tag's source, policy and history; a failure sets its condition ImportSuccess to False,
-// with the generation that it accounts for. An import that changes nothing writes nothing. If somebody else
-// writes meanwhile, the answers are applied again to the fresh stream; nothing is fetched twice. Rules: op
-// import.run.
+// # Answers
+//
+// A success sets the source, the policy and the history of its tag. A failure sets the condition ImportSuccess to
+// False, with the generation that it accounts for; [Failures] returns it as a [TagError]. An import that changes
+// nothing writes nothing. If somebody else writes meanwhile, the answers are applied to the new version of the
+// stream, and nothing is fetched again. A stream that is deleted meanwhile stays deleted.
 //
 // # Differences from OpenShift
 //
-// Questions are asked concurrently, and once; the real importer asks one after the other, two a second, and
-// everything anew each time. A conflict is no failure.
+// The real importer asks one question after the other, two a second, and everything anew each time; a conflict
+// fails its import. [Importer.FailAlone] and [Importer.NoAttestations] change answers, and are off by default.
 package importer
 
 import (
@@ -52,8 +55,8 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// Importer imports images into the streams of a Store. It is safe for concurrent use; its fields are not to
-// be changed once it is.
+// Importer imports images into the streams of a Store. Registry and Engine must be set. It is safe for concurrent
+// use, and its fields must not change while it is used.
 type Importer struct {
 	Registry Registry
 	// Engine has the store, its clock and its settings.
@@ -65,17 +68,17 @@ type Importer struct {
 	Platform   manifest.Platform
 	Registries *registries.Registries
 	MaxTags    int
-	// Secrets returns the credentials of a namespace. Nil leaves credentials to the Registry.
+	// Secrets returns the credentials of a namespace. If it is nil, the Registry uses its own.
 	Secrets func(ctx context.Context, namespace string) (CredentialFinder, error)
-	// Unrestricted imports from registries that are not allowed, as users may who may create images. The stream must allow
-	// them all the same.
+	// Unrestricted skips the check of allowed registries, as for users who may create images. The rules for the
+	// stream itself still hold.
 	Unrestricted bool
-	// Refetch asks for everything again, whatever is known already, as the real system does.
+	// Refetch asks for everything again, as the real system does.
 	Refetch bool
-	// FailAlone lets an image that the store or the API refuses fail its own tags. By default the first of
-	// them fails the whole import with class [imagestream.ErrInvalid], as in OpenShift.
+	// FailAlone fails only the tags of an image that the API or the store refuses. By default the first such
+	// image fails the whole import with class [imagestream.ErrInvalid], as in OpenShift.
 	FailAlone bool
-	// NoAttestations never takes an attestation for the image of a manifest list; see [FetchOptions].
+	// NoAttestations is that of [FetchOptions].
 	NoAttestations bool
 	Trace          *Trace
 
@@ -84,14 +87,16 @@ type Importer struct {
 	sizes LayerSizes
 }
 
-// Import does what imp asks for and returns it with its answer. If imp.Spec.Import is false, nothing is
-// written. It is [Importer.Begin], [Session.Fetch] and [Session.Write].
+// Import does what imp asks for and returns it with its answer. If imp.Spec.Import is false, it writes nothing.
+// Its stages are [Importer.Begin], [Session.Fetch] and [Session.Write].
 //
-// An image that cannot be imported is not an error: its status tells, and [Failure] makes an error of it. An
-// error is of class [imagestream.ErrInvalid] with the wrong fields of imp, of class [imagestream.ErrNotFound]
-// if the stream that the import began with is deleted meanwhile, or means that the store failed, or that ctx
-// ended.
-func (i *Importer) Import(ctx context.Context, imp *imagestream.ImageStreamImport) (*imagestream.ImageStreamImport, error) {
+// An image that cannot be imported is not an error; its status says why, and [Failure] returns it as an error.
+// The error of Import is of class [imagestream.ErrInvalid] with the wrong fields of imp, or of class
+// [imagestream.ErrNotFound] or [imagestream.ErrConflict] if the stream is not the one that imp names or if it is
+// deleted meanwhile. Otherwise it is that of the store, of Secrets or of ctx.
+func (i *Importer) Import(
+	ctx context.Context, imp *imagestream.ImageStreamImport,
+) (*imagestream.ImageStreamImport, error) {
 	s, err := i.Begin(ctx, imp)
 	if err != nil {
 		return nil, err
@@ -102,7 +107,7 @@ func (i *Importer) Import(ctx context.Context, imp *imagestream.ImageStreamImpor
 	return s.Write(ctx)
 }
 
-// forbidden are the names of an import that may not be imported from.
+// forbidden returns an error for each name in a registry that imports are not allowed from.
 func (i *Importer) forbidden(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 	if i.Unrestricted {
 		return nil
@@ -111,7 +116,8 @@ func (i *Importer) forbidden(imp *imagestream.ImageStreamImport) (errs imagestre
 	check := func(field, name string, insecure bool) {
 		if !IsAllowed(allowed, name, insecure) {
 			errs = append(errs, &imagestream.FieldError{
-				Type: imagestream.FieldForbidden, Field: field, Value: name, Detail: "its registry is not among those that may be imported from",
+				Type: imagestream.FieldForbidden, Field: field, Value: name,
+				Detail: "imports from its registry are not allowed: it is not in the list of allowed registries",
 			})
 		}
 	}
@@ -124,8 +130,11 @@ func (i *Importer) forbidden(imp *imagestream.ImageStreamImport) (errs imagestre
 	return errs
 }
 
-// refuseNew returns old with the condition, for each tag that only next has, that it was refused; old itself if there is none.
-func refuseNew(old, next *imagestream.ImageStream, err *imagestream.StatusError, now time.Time) *imagestream.ImageStream {
+// refuseNew returns old with a condition for each tag that only next has: that err refuses it. If there is none,
+// it returns old itself.
+func refuseNew(
+	old, next *imagestream.ImageStream, err *imagestream.StatusError, now time.Time,
+) *imagestream.ImageStream {
 	refused := old
 	for _, h := range next.Status.Tags {
 		if _, known := old.History(h.Tag); !known {
@@ -134,10 +143,12 @@ func refuseNew(old, next *imagestream.ImageStream, err *imagestream.StatusError,
 				c.Status.Tags = slices.Clone(old.Status.Tags)
 				refused = &c
 			}
-			refused.Status.Tags = append(refused.Status.Tags, tagevent.History{Tag: h.Tag, Conditions: []tagevent.Condition{{
+			condition := tagevent.Condition{
 				Type: tagevent.ImportSuccess, Status: tagevent.ConditionFalse, LastTransitionTime: tagevent.TimeOf(now),
 				Reason: string(err.Reason), Message: err.Error(), Generation: old.Metadata.Generation + 1,
-			}}})
+			}
+			refused.Status.Tags = append(refused.Status.Tags,
+				tagevent.History{Tag: h.Tag, Conditions: []tagevent.Condition{condition}})
 		}
 	}
 	return refused
@@ -160,8 +171,8 @@ func cut(imp *imagestream.ImageStreamImport) {
 	}
 }
 
-// share lets the entries of an import that have a target and the same image report the image of the first of them, which is the
-// one that was stored: without texts.
+// share replaces the images of all entries with a target by the first of the same name, without texts. That is the
+// one that was stored.
 func share(imp *imagestream.ImageStreamImport) {
 	first := map[string]*imagestream.Image{}
 	do := func(status *imagestream.ImageImportStatus) {
@@ -198,18 +209,18 @@ func (i *Importer) now() time.Time {
 	return time.Now()
 }
 
-// Memo returns what was chosen from manifest lists so far. It can be kept, and given to [Importer.Remember]
-// of another process.
+// Memo returns what was chosen from manifest lists so far, for [Importer.Remember] of another process.
 func (i *Importer) Memo() Memo {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return maps.Clone(i.memo)
 }
 
-// maxMemo is how many choices are kept. Beyond that the importer begins anew, which costs a request for each list.
+// maxMemo is how many choices are kept. When there are more, the importer forgets all, which costs a request for
+// each list.
 const maxMemo = 1 << 14
 
-// Remember adds m to what was chosen so far.
+// Remember adds the choices of m.
 func (i *Importer) Remember(m Memo) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -227,8 +238,8 @@ func (i *Importer) learn(answers *Answers) {
 	}
 }
 
-// known returns the images that the stream's tags point at now, or would without their pins, and that the
-// store has whole: what is the same in the registry need not be fetched.
+// known returns the images that the stream's tags point at now, or would without their pins, as far as the store
+// has them. They need not be fetched if the registry still has the same.
 func (i *Importer) known(ctx context.Context, stream *imagestream.ImageStream) (KnownImages, error) {
 	known := KnownImages{}
 	if stream == nil || i.Refetch {

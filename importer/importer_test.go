@@ -52,7 +52,8 @@ func (w *world) create(t testing.TB, change func(*imagestream.TagReference), tag
 	t.Helper()
 	s := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}}
 	for _, tag := range tags {
-		ref := imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:" + tag}}
+		ref := imagestream.TagReference{Name: tag,
+			From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:" + tag}}
 		if change != nil {
 			change(&ref)
 		}
@@ -90,106 +91,6 @@ func (w *world) importAll(t testing.TB, need importer.Need) (*imagestream.ImageS
 	return done, asked
 }
 
-func ExampleImporter() {
-	w := newWorld()
-	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
-	stream := w.create(&testing.T{}, nil, "v1", "v2")
-
-	imp := importer.NeedsImport(stream).Import
-	done, err := w.importer.Import(context.Background(), imp)
-	for _, image := range done.Status.Images {
-		fmt.Println(strings.TrimSpace(fmt.Sprint(image.Tag, " ", image.Status.Status, " ", image.Status.Message)))
-	}
-	latest, _ := done.Status.Import.LatestEvent("v1")
-	fmt.Println(latest.Image[:14], latest.Generation, err)
-	again := importer.NeedsImport(done.Status.Import).Needed
-	fmt.Println(again)
-	// Output:
-	// v1 Success
-	// v2 Failure manifest of quay.io/org/app:v2: not found: HTTP 404: MANIFEST_UNKNOWN
-	// sha256:55ff6b9 2 <nil>
-	// false
-}
-
-func ExampleFetch() {
-	w := newWorld()
-	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
-	stream := w.create(&testing.T{}, nil, "v1", "v2")
-	imp := importer.NeedsImport(stream).Import
-	plan := importer.NewPlan(imp, stream, importer.PlanOptions{})
-	answers, err := importer.Fetch(context.Background(), &w.registry, plan, importer.FetchOptions{})
-	for i, q := range plan.Questions {
-		fmt.Println(q, answers.Images[i].Err)
-	}
-	fmt.Println(len(plan.Statuses(answers)), err)
-	// Output:
-	// quay.io/org/app:v1 <nil>
-	// quay.io/org/app:v2 manifest of quay.io/org/app:v2: not found: HTTP 404: MANIFEST_UNKNOWN
-	// 2 <nil>
-}
-
-func ExampleIsScheduled() {
-	tag := imagestream.TagReference{Name: "v1", From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:v1"}}
-	fmt.Println(importer.IsImportable(tag), importer.IsScheduled(tag, tagevent.Event{}))
-	tag.ImportPolicy.Scheduled = true
-	fmt.Println(importer.IsScheduled(tag, tagevent.Event{}))
-	tag.Reference = true
-	fmt.Println(importer.IsImportable(tag), importer.IsScheduled(tag, tagevent.Event{}))
-	// Output:
-	// true false
-	// true
-	// false false
-}
-
-func ExampleValidate() {
-	imp := &imagestream.ImageStreamImport{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}}
-	imp.Spec.Images = []imagestream.ImageImportSpec{{From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/App"}}}
-	fmt.Println(importer.Validate(imp))
-	// Output: spec.images[0].from.name: "quay.io/org/App": a repository is lower-case letters and digits, joined by one of . _ __ or dashes, in parts joined by /, with the registry's host in front if it is not Docker Hub
-}
-
-func ExampleScheduledImport() {
-	w := newWorld()
-	stream := w.create(&testing.T{}, func(t *imagestream.TagReference) { t.ImportPolicy.Scheduled = t.Name == "v1" }, "v1", "v2")
-	stream.Metadata.Annotations = map[string]string{importer.CheckAnnotation: "2026-01-01T00:00:00Z"}
-	stream.Status.Tags = []tagevent.History{
-		{Tag: "v1", Items: []tagevent.Event{{Image: "sha256:1", Generation: 1}}}, {Tag: "v2", Items: []tagevent.Event{{Image: "sha256:1", Generation: 1}}},
-	}
-	need, scheduled := importer.ScheduledImport(stream)
-	imp := need.Import
-	fmt.Println(scheduled, len(imp.Spec.Images), imp.Spec.Images[0].From.Name)
-	// Output: true 1 quay.io/org/app:v1
-}
-
-func ExampleStatusOf() {
-	s := importer.StatusOf(&importer.RegistryError{
-		Operation: importer.OperationManifest, Class: importer.ClassUnauthorized, Repository: "quay.io/org/app", Reference: "v1",
-		StatusCode: 401, Codes: []string{"UNAUTHORIZED"},
-	})
-	fmt.Println(s.Reason, s.Code, s.Message)
-	// Output: Unauthorized 401 manifest of quay.io/org/app:v1: unauthorized: HTTP 401: UNAUTHORIZED
-}
-
-func ExampleCredentials() {
-	c := importer.Credentials{Username: "deploy", Password: "secret"}
-	fmt.Printf("%v %+v %#v\n", c, c, c)
-	// Output: user deploy user deploy importer.Credentials(user deploy)
-}
-
-func ExampleApply() {
-	imp := &imagestream.ImageStreamImport{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}}
-	imp.Spec.Images = []imagestream.ImageImportSpec{{
-		From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:v1"}, To: &imagestream.LocalObjectReference{Name: "v1"},
-	}}
-	plan := importer.NewPlan(imp, nil, importer.PlanOptions{})
-	answers := &importer.Answers{Images: []importer.Answer{{Image: &imagestream.Image{
-		Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageReference: "quay.io/org/app@sha256:1",
-	}}}}
-	stream := importer.Apply(nil, imp, plan, answers, start)
-	fmt.Println(plan.Questions[0], stream.Status.Tags[0].Items[0].DockerImageReference)
-	// Output: quay.io/org/app:v1 quay.io/org/app@sha256:1
-}
-
 func TestOnlyWhatChangedIsFetched(t *testing.T) {
 	w := newWorld()
 	w.push("org/app", []fakes.Image{{Layer: "one"}, {Architecture: "arm64", Layer: "arm"}}, "v1", "latest")
@@ -220,7 +121,8 @@ func TestOnlyWhatChangedIsFetched(t *testing.T) {
 	done, asked = w.importAll(t, scheduledOf(first))
 	moved, _ := done.Status.Import.History("v2")
 	kept, _ := done.Status.Import.History("v1")
-	if len(moved.Items) != 2 || len(kept.Items) != 1 || moved.Items[0].Created != tagevent.TimeOf(w.now) || moved.Items[0].Generation != 3 {
+	if len(moved.Items) != 2 || len(kept.Items) != 1 || moved.Items[0].Created != tagevent.TimeOf(w.now) ||
+		moved.Items[0].Generation != 3 {
 		t.Errorf("after the move v2 has %+v, v1 %+v", moved, kept)
 	}
 	if want := strings.Fields("blob head head head manifest"); !slices.Equal(asked, want) {
@@ -289,7 +191,8 @@ func TestFailuresBecomeConditions(t *testing.T) {
 	failed := done.Status.Import
 	h, _ := failed.History("v1")
 	tag, _ := failed.SpecTag("v1")
-	if len(h.Conditions) != 1 || h.Conditions[0].Reason != "InternalError" || h.Conditions[0].Generation != *tag.Generation || failed.Metadata.Generation != 2 {
+	if len(h.Conditions) != 1 || h.Conditions[0].Reason != "InternalError" ||
+		h.Conditions[0].Generation != *tag.Generation || failed.Metadata.Generation != 2 {
 		t.Errorf("after a failure: %+v, tag %+v, generation %d", h, tag, failed.Metadata.Generation)
 	}
 	if importer.NeedsImport(failed).Needed {
@@ -299,7 +202,8 @@ func TestFailuresBecomeConditions(t *testing.T) {
 	w.push("org/app", []fakes.Image{{Layer: "one"}}, "v1")
 	asked := int64(0)
 	failed.Spec.Tags[0].Generation = &asked
-	retry, err := w.writer.Update(t.Context(), failed.Key(), func(*imagestream.ImageStream) (*imagestream.ImageStream, error) { return failed, nil })
+	retry, err := w.writer.Update(t.Context(), failed.Key(),
+		func(*imagestream.ImageStream) (*imagestream.ImageStream, error) { return failed, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,9 +241,9 @@ func TestConflictAppliesTheAnswersAgain(t *testing.T) {
 	}
 }
 
-// TestSourcesThatCannotBeResolved imports into tags that follow others, with another import mode: that counts as a change, so what
-// they follow is looked at again. What is wrong with that is one error, as in the real system; the stream's own validation
-// keeps its fields.
+// TestSourcesThatCannotBeResolved imports into tags that follow others, with another import mode: that counts as a
+// change, so what they follow is looked at again. What is wrong with that is one error, as in the real system; the
+// stream's own validation keeps its fields.
 func TestSourcesThatCannotBeResolved(t *testing.T) {
 	const one = "InternalError []"
 	tag := func(namespace, name string) *imagestream.ObjectReference {
@@ -354,10 +258,14 @@ func TestSourcesThatCannotBeResolved(t *testing.T) {
 		{"may not read the source's layers", tag("base", "os:1"), false, []string{one}},
 		{"source is not there", tag("", "os:1"), false, []string{one}},
 		{"name has two colons", tag("", "os:1:2"), false, []string{one}},
-		{"image is not there", &imagestream.ObjectReference{Kind: imagestream.KindImageStreamImage, Name: "app@sha256:77"}, false, []string{one}},
-		{"kind is not there", &imagestream.ObjectReference{Kind: "Image", Name: "os:1"}, false, []string{"FieldValueRequired spec.tags[v1].from.kind", one}},
-		{"two things at once", tag("", "os:1"), true, []string{"FieldValueInvalid spec.tags[v1].importPolicy.scheduled", one}},
-		{"only the validation", tag("", "app:v0"), true, []string{"FieldValueInvalid spec.tags[v1].importPolicy.scheduled"}},
+		{"image is not there", &imagestream.ObjectReference{Kind: imagestream.KindImageStreamImage,
+			Name: "app@sha256:77"}, false, []string{one}},
+		{"kind is not there", &imagestream.ObjectReference{Kind: "Image", Name: "os:1"}, false,
+			[]string{"FieldValueRequired spec.tags[v1].from.kind", one}},
+		{"two things at once", tag("", "os:1"), true,
+			[]string{"FieldValueInvalid spec.tags[v1].importPolicy.scheduled", one}},
+		{"only the validation", tag("", "app:v0"), true,
+			[]string{"FieldValueInvalid spec.tags[v1].importPolicy.scheduled"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld()
@@ -372,9 +280,11 @@ func TestSourcesThatCannotBeResolved(t *testing.T) {
 			_, err = w.importer.Import(context.Background(), &imagestream.ImageStreamImport{
 				Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"},
 				Spec: imagestream.ImageStreamImportSpec{Import: true, Images: []imagestream.ImageImportSpec{{
-					From:         imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:v1"},
-					To:           &imagestream.LocalObjectReference{Name: "v1"},
-					ImportPolicy: imagestream.TagImportPolicy{ImportMode: imagestream.ImportModePreserveOriginal, Scheduled: tc.scheduled},
+					From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage,
+						Name: "quay.io/org/app:v1"},
+					To: &imagestream.LocalObjectReference{Name: "v1"},
+					ImportPolicy: imagestream.TagImportPolicy{ImportMode: imagestream.ImportModePreserveOriginal,
+						Scheduled: tc.scheduled},
 				}}},
 			})
 			var status *imagestream.StatusError
@@ -392,7 +302,8 @@ func TestSourcesThatCannotBeResolved(t *testing.T) {
 			if !strings.Contains(err.Error(), "spec.tags[v1].") {
 				t.Errorf("error %v does not say of which tag", err)
 			}
-			if now, err := w.store.GetImageStream(context.Background(), stored.Key()); err != nil || now.Metadata.ResourceVersion != stored.Metadata.ResourceVersion {
+			if now, err := w.store.GetImageStream(context.Background(), stored.Key()); err != nil ||
+				now.Metadata.ResourceVersion != stored.Metadata.ResourceVersion {
 				t.Errorf("the stream was written: %v", err)
 			}
 		})
@@ -408,12 +319,14 @@ func TestLookOnly(t *testing.T) {
 	if err != nil || done.Status.Images[0].Image == nil || done.Status.Import != nil {
 		t.Errorf("looked: %+v, %v", done, err)
 	}
-	if _, err := w.store.GetImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"}); !errors.Is(err, imagestream.ErrNotFound) {
+	if _, err := w.store.GetImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"}); !errors.Is(err,
+		imagestream.ErrNotFound) {
 		t.Errorf("a look made a stream: %v", err)
 	}
 
 	imp.Spec.Import = true
-	if done, err = w.importer.Import(t.Context(), imp); err != nil || done.Status.Import.Metadata.Generation != 1 || len(done.Status.Import.Spec.Tags) != 1 {
+	if done, err = w.importer.Import(t.Context(), imp); err != nil || done.Status.Import.Metadata.Generation != 1 ||
+		len(done.Status.Import.Spec.Tags) != 1 {
 		t.Errorf("imported into a new stream: %+v, %v", done, err)
 	}
 	for change, want := range map[string]error{"version": imagestream.ErrConflict, "uid": imagestream.ErrNotFound} {
@@ -435,7 +348,8 @@ func TestBadImports(t *testing.T) {
 	imp.Spec.Images = []imagestream.ImageImportSpec{
 		{From: imagestream.ObjectReference{Kind: "ImageStreamTag", Name: "x"}},
 		{From: imagestream.ObjectReference{Kind: docker}},
-		{From: imagestream.ObjectReference{Kind: docker, Name: "NOT/Right"}, To: &imagestream.LocalObjectReference{}, ImportPolicy: imagestream.TagImportPolicy{ImportMode: "All"}},
+		{From: imagestream.ObjectReference{Kind: docker, Name: "NOT/Right"}, To: &imagestream.LocalObjectReference{},
+			ImportPolicy: imagestream.TagImportPolicy{ImportMode: "All"}},
 	}
 	var got []string
 	for _, e := range importer.Validate(&imp) {
@@ -445,7 +359,8 @@ func TestBadImports(t *testing.T) {
 		}
 	}
 	want := []string{
-		"FieldValueRequired metadata.namespace", "FieldValueRequired metadata.name", "FieldValueInvalid spec.images[0].from.kind",
+		"FieldValueRequired metadata.namespace", "FieldValueRequired metadata.name",
+		"FieldValueInvalid spec.images[0].from.kind",
 		"FieldValueRequired spec.images[1].from.name", "FieldValueInvalid spec.images[2].to.name",
 		"FieldValueInvalid spec.images[2].from.name", "FieldValueInvalid spec.images[2].importPolicy.importMode",
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
-// Memo is what was chosen from manifest lists: the digest of the image, by the list's digest, the platform, and the rule of the
-// choice: "sha256:…/linux/amd64". It can be kept as JSON.
+// Memo has the images that were chosen from manifest lists: the digest of the image by the digest of the list, the
+// platform and the rule, "sha256:…/linux/amd64". It can be stored as JSON.
 type Memo map[string]digest.Digest
 
 func (o *FetchOptions) memoKey(list digest.Digest, p manifest.Platform) string {
@@ -22,12 +22,12 @@ func (o *FetchOptions) memoKey(list digest.Digest, p manifest.Platform) string {
 	return key
 }
 
-// KnownImages are images that were imported from a repository before, by their full pull specs:
-// "docker.io/library/nodejs@sha256:…". What one repository has says nothing of another one.
+// KnownImages are images that were imported before, by pull spec with Docker's defaults filled in:
+// "docker.io/library/nodejs@sha256:…". An image is known for its own repository only.
 type KnownImages map[string]*imagestream.Image
 
-// add takes in an image that was imported from the repository of a pull spec. Lists are left out: their images must be read in any
-// case, and a list is never the answer to a question for an image.
+// add adds an image that was imported from the repository of a pull spec. Lists are left out: a list never answers a
+// question for an image, and in mode PreserveOriginal its images must be read anyway.
 func (k KnownImages) add(pullSpec string, image *imagestream.Image) {
 	if image == nil || len(image.DockerImageMetadata) == 0 || len(image.DockerImageManifests) > 0 {
 		return
@@ -46,11 +46,11 @@ func (k KnownImages) add(pullSpec string, image *imagestream.Image) {
 	}
 }
 
-// known returns the answer that a digest gives without another request, and whether there is one. It depends on everything that
-// the answer depends on: the repository, the mode, the platform, and whether texts are wanted.
+// known returns the answer for a digest if no further request is needed. It depends on everything that the answer
+// depends on: the repository, the mode, the platform, and whether texts are wanted.
 func (f *fetcher) known(d digest.Digest) (Answer, bool) {
 	if image := f.knownImage(d); image != nil {
-		return Answer{Image: image, Known: true}, true // in both modes: an image is no list
+		return Answer{Image: image, Known: true}, true // in both modes: it is not a list
 	}
 	if f.question.Mode == imagestream.ImportModePreserveOriginal {
 		return Answer{}, false
@@ -63,7 +63,7 @@ func (f *fetcher) known(d digest.Digest) (Answer, bool) {
 	return Answer{Image: image, Known: true}, image != nil
 }
 
-// knownImage returns the known image of a digest as it would be fetched, nil if there is none.
+// knownImage returns the known image of a digest as a fetch returns it, or nil.
 func (f *fetcher) knownImage(d digest.Digest) *imagestream.Image {
 	if f.opts.Refetch || f.question.Texts {
 		return nil

@@ -8,24 +8,24 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// IsImportable reports whether tag comes from a registry by import: its source is a DockerImage, and it is no
-// reference.
+// IsImportable reports whether tag is imported from a registry: its source is a DockerImage, and its reference flag
+// is not set.
 func IsImportable(tag imagestream.TagReference) bool {
 	return tag.From != nil && tag.From.Kind == imagestream.KindDockerImage && !tag.Reference
 }
 
 // Need is what a stream waits for.
 type Need struct {
-	// Needed tells that it waits, Partial that it does so for some of its tags, and not for all that it has a source for.
+	// Needed reports whether the stream waits for an import, and Partial whether for some of its tags only.
 	Needed, Partial bool
-	// Import is what to ask for. It is nil if nothing is needed, and for a stream that was never imported though each of
-	// its tags is up to date.
+	// Import is the import to make. It is nil if nothing is needed, and for a stream that was never imported though all
+	// its tags are up to date.
 	Import *imagestream.ImageStreamImport
 }
 
-// NeedsImport returns what stream waits for: all that it has if it was never imported and follows a repository, else the
-// importable tags whose generation is ahead of what their history accounts for. Tags without a generation come along.
-// Source: op needsimport.
+// NeedsImport returns what stream waits for. A stream that was never imported and follows a repository needs all of
+// it; any other one needs the importable tags whose generation is ahead of their history. Tags without a generation
+// are imported with them. See conformance case needsimport-1.
 func NeedsImport(stream *imagestream.ImageStream) Need {
 	return needsImport(stream, index(stream))
 }
@@ -51,7 +51,8 @@ func needsImport(stream *imagestream.ImageStream, histories map[string]tagevent.
 	}
 	if whole {
 		imp.Spec.Repository = &imagestream.RepositoryImportSpec{
-			From:         imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: stream.Spec.DockerImageRepository},
+			From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage,
+				Name: stream.Spec.DockerImageRepository},
 			ImportPolicy: imagestream.TagImportPolicy{Insecure: isInsecure(stream)},
 		}
 	}
@@ -61,7 +62,7 @@ func needsImport(stream *imagestream.ImageStream, histories map[string]tagevent.
 	return need
 }
 
-// index has the histories of a stream by tag.
+// index returns the histories of a stream by tag.
 func index(stream *imagestream.ImageStream) map[string]tagevent.History {
 	histories := make(map[string]tagevent.History, len(stream.Status.Tags))
 	for _, h := range stream.Status.Tags {
@@ -70,7 +71,7 @@ func index(stream *imagestream.ImageStream) map[string]tagevent.History {
 	return histories
 }
 
-// isBehind reports whether the history of tag does not account for its generation.
+// isBehind reports whether the generation of tag is ahead of its history.
 func isBehind(histories map[string]tagevent.History, tag imagestream.TagReference) bool {
 	return tag.Generation != nil && *tag.Generation > histories[tag.Name].ObservedGeneration()
 }
@@ -79,8 +80,9 @@ func newImport(stream *imagestream.ImageStream) *imagestream.ImageStreamImport {
 	m := &stream.Metadata
 	return &imagestream.ImageStreamImport{
 		TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamImport", APIVersion: imagestream.APIVersion},
-		Metadata: imagestream.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion},
-		Spec:     imagestream.ImageStreamImportSpec{Import: true},
+		Metadata: imagestream.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID,
+			ResourceVersion: m.ResourceVersion},
+		Spec: imagestream.ImageStreamImportSpec{Import: true},
 	}
 }
 
@@ -91,9 +93,9 @@ func imageOf(tag imagestream.TagReference) imagestream.ImageImportSpec {
 	}
 }
 
-// IsScheduled reports whether tag is to be imported again and again: it is importable and scheduled, its
-// source is a pull spec, and not a digest that was imported, which can never change. Latest is the newest
-// event of the tag, the zero event if it has none. Source: op needsimport.scheduled.
+// IsScheduled reports whether tag must be imported again from time to time: it is importable and scheduled, and its
+// source is a pull spec, but not a digest that was imported already. Latest is the newest event of the tag, or the
+// zero event.
 func IsScheduled(tag imagestream.TagReference, latest tagevent.Event) bool {
 	if !IsImportable(tag) || !tag.ImportPolicy.Scheduled {
 		return false
@@ -106,9 +108,9 @@ func IsScheduled(tag imagestream.TagReference, latest tagevent.Event) bool {
 	return r.ID == "" || !imported
 }
 
-// ScheduledImport returns what is imported when a stream's turn has come, and whether it has scheduled tags at all: these,
-// and with them whatever else [NeedsImport] would import. A scheduled tag whose history accounts for more than the stream's
-// next generation waits. Source: op needsimport.scheduled.
+// ScheduledImport returns the import of a stream whose turn has come, and whether the stream has scheduled tags. It
+// imports these and whatever [NeedsImport] returns, but not a scheduled tag whose history is ahead of the stream's
+// next generation.
 func ScheduledImport(stream *imagestream.ImageStream) (need Need, scheduled bool) {
 	histories := index(stream)
 	due := *stream
@@ -127,9 +129,9 @@ func ScheduledImport(stream *imagestream.ImageStream) (need Need, scheduled bool
 	return needsImport(&due, histories), true
 }
 
-// ImportOf returns the import of those of a stream's tags that are importable and named, in the order of the spec; nil if
-// there is none. It is for any version of the stream, so that a change meanwhile is not a conflict. A stream with the
-// annotation openshift.io/image.insecureRepository: "true" is imported insecurely, as "oc import-image" does it.
+// ImportOf returns the import of the importable ones of the named tags, in the order of the spec, or nil if there is
+// none. It holds for any resource version of the stream. If the stream has the annotation
+// openshift.io/image.insecureRepository: "true", the import is insecure, as that of "oc import-image".
 func ImportOf(stream *imagestream.ImageStream, tags ...string) *imagestream.ImageStreamImport {
 	imp := newImport(stream)
 	imp.Metadata.ResourceVersion = ""

@@ -19,41 +19,39 @@ const (
 	PreferOSAnnotation   = "importer.image.openshift.io/prefer-os"
 )
 
-// Question is one manifest to ask for.
+// Question asks for one manifest.
 type Question struct {
-	// Repository is the name to ask by, Docker's defaults filled in.
+	// Repository is the repository to ask, with Docker's defaults filled in.
 	Repository reference.Named
-	// Spelling is the pull spec of the repository as the import spells it; the images' references begin with
-	// it.
+	// Spelling is the pull spec of the repository as the import spells it. Pull specs of the images begin with it.
 	Spelling pullspec.Reference
 	Insecure bool
 	Ref      Ref
 	Mode     imagestream.ImportModeType
 	Platform manifest.Platform
-	// Preferred tells that the platform is the tag's own wish.
+	// Preferred reports whether annotations of the tag choose the platform.
 	Preferred bool
-	// Texts wants the texts of manifest and configuration in the answer. The store does not keep them.
+	// Texts asks for an image with the texts of manifest and configuration, which the store does not keep.
 	Texts bool
 }
 
-// String returns the reference as it was asked for.
+// String returns the pull spec as the import spells it.
 func (q Question) String() string {
 	r := q.Spelling
 	r.Tag, r.ID = q.Ref.Tag, q.Ref.Digest.String()
 	return r.Exact()
 }
 
-// Plan is what an import asks registries for: each question once, in the order of the import, and the tags of a repository.
+// Plan has the questions of an import, each once, in the order of the import.
 type Plan struct {
 	Questions []Question
-	// Repository is asked for its tags; each of them is this question with the tag. Nil asks for none.
+	// Repository is the repository whose tags are asked for: each is this question with the tag. It may be nil.
 	Repository *Question
 	// MaxTags is how many of the tags are asked for; less than 0 is all.
 	MaxTags int
 
 	options PlanOptions
-	// entries has one member for each image of the import: the index of its question, or what is wrong with
-	// it.
+	// entries has the index of the question for each image of the import, or what is wrong with the image.
 	entries []planned
 	// repositoryError is what is wrong with the repository of the import.
 	repositoryError error
@@ -61,11 +59,11 @@ type Plan struct {
 
 type planned struct {
 	question int
-	tag      string // reported with the answer
+	tag      string // of the status
 	err      error
 }
 
-// questionKey is what makes two questions the same.
+// questionKey is equal for equal questions.
 type questionKey struct {
 	group    string
 	ref      Ref
@@ -73,11 +71,11 @@ type questionKey struct {
 	platform manifest.Platform
 }
 
-// PlanOptions are what a plan goes by beside the import. The zero value is fine.
+// PlanOptions are the options of [NewPlan]. The zero value is valid.
 type PlanOptions struct {
-	// Platform is taken from manifest lists where the tag does not say; empty members are amd64 and linux.
+	// Platform is the platform of images from manifest lists, if the tag chooses none; empty is linux and amd64.
 	Platform manifest.Platform
-	// Registries has mirrors, and blocked and insecure registries. Nil has none.
+	// Registries has mirrors, and blocked and insecure registries. It may be nil.
 	Registries *registries.Registries
 	// MaxTags is how many tags of a repository are imported: 0 is 50, less than 0 is all.
 	MaxTags int
@@ -86,8 +84,8 @@ type PlanOptions struct {
 // defaultMaxTags is the number of the real system.
 const defaultMaxTags = 50
 
-// NewPlan returns what imp asks for. Stream is where it imports to, nil if it does not exist: annotations of
-// its tags may prefer a platform. Imp must be valid.
+// NewPlan returns the questions of imp, which must be valid. Stream is the stream that it imports into, or nil;
+// annotations of its tags may choose a platform.
 func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream, opts PlanOptions) *Plan {
 	if opts.Registries == nil {
 		opts.Registries = &registries.Registries{}
@@ -147,18 +145,18 @@ func NewPlan(imp *imagestream.ImageStreamImport, stream *imagestream.ImageStream
 	return p
 }
 
-// choosePlatform fills in what the tag does not prefer.
+// choosePlatform fills in what the tag does not choose.
 func (p *Plan) choosePlatform(q *Question) {
 	q.Preferred = q.Platform != manifest.Platform{}
 	q.Platform.Architecture = cmp.Or(q.Platform.Architecture, p.options.Platform.Architecture)
 	q.Platform.OS = cmp.Or(q.Platform.OS, p.options.Platform.OS)
 }
 
-// blockedError is that of an image in a blocked registry.
+// blockedError is the error of an image in a blocked registry.
 type blockedError struct{ name string }
 
 func (e *blockedError) Error() string {
-	return fmt.Sprintf("%s is in a registry that the cluster's configuration blocks", e.name)
+	return fmt.Sprintf("the registry of %s is blocked by the configuration of the cluster", e.name)
 }
 
 // newQuestion returns the question that a name asks, and the group that it belongs to.
@@ -180,7 +178,7 @@ func (p *Plan) newQuestion(name string, policy imagestream.TagImportPolicy) (q Q
 	if r.ID != "" {
 		q.Ref.Digest = digest.Digest(r.ID)
 		if err := q.Ref.Digest.Validate(); err != nil {
-			return q, "", fmt.Errorf("%q: registries know digests in lower case only: %w", name, err)
+			return q, "", fmt.Errorf("the digest of %q must be in lower case: %w", name, err)
 		}
 	} else {
 		q.Ref.Tag = full.Tag
@@ -193,7 +191,7 @@ func repositoryOf(r pullspec.Reference) (reference.Named, error) {
 	return reference.ParseNormalizedNamed(r.DockerClientDefaults().AsRepository().Exact())
 }
 
-// preferred returns the platform that the annotations of the spec tag prefer.
+// preferred returns the platform that annotations of the spec tag choose.
 func preferred(stream *imagestream.ImageStream, spec imagestream.ImageImportSpec, tag string) manifest.Platform {
 	if stream == nil {
 		return manifest.Platform{}
@@ -205,7 +203,7 @@ func preferred(stream *imagestream.ImageStream, spec imagestream.ImageImportSpec
 	return manifest.Platform{Architecture: t.Annotations[PreferArchAnnotation], OS: t.Annotations[PreferOSAnnotation]}
 }
 
-// Statuses returns what to report for each image of the import.
+// Statuses returns the status of each image of the import.
 func (p *Plan) Statuses(answers *Answers) []imagestream.ImageImportStatus {
 	statuses := make([]imagestream.ImageImportStatus, len(p.entries))
 	for i := range p.entries {
@@ -222,8 +220,8 @@ func (p *Plan) status(i int, answers *Answers) imagestream.ImageImportStatus {
 	return statusOf(e.tag, answers.Images[e.question])
 }
 
-// statusOf is the report of an answer. An answer without image or error is one that only the credentials had, which were
-// then left out.
+// statusOf returns the status of an answer. An answer without image and error needs credentials that were then left
+// out.
 func statusOf(tag string, a Answer) imagestream.ImageImportStatus {
 	if a.Err != nil {
 		return imagestream.ImageImportStatus{Tag: tag, Status: StatusOf(a.Err)}
@@ -238,13 +236,14 @@ func statusOf(tag string, a Answer) imagestream.ImageImportStatus {
 	return s
 }
 
-// RepositoryStatus returns what to report for the repository of the import, nil if there is none.
+// RepositoryStatus returns the status of the repository of the import, or nil.
 func (p *Plan) RepositoryStatus(answers *Answers) *imagestream.RepositoryImportStatus {
 	if p.Repository == nil {
 		return nil
 	}
 	found := answers.Repository
-	s := &imagestream.RepositoryImportStatus{Status: imagestream.Status{Status: imagestream.StatusSuccess}, AdditionalTags: found.Additional}
+	s := &imagestream.RepositoryImportStatus{Status: imagestream.Status{Status: imagestream.StatusSuccess},
+		AdditionalTags: found.Additional}
 	if err := cmp.Or(p.repositoryError, found.Err); err != nil {
 		s.Status = statusOfList(err)
 		return s
@@ -252,15 +251,15 @@ func (p *Plan) RepositoryStatus(answers *Answers) *imagestream.RepositoryImportS
 	for i, tag := range found.Tags {
 		status := statusOf(tag, found.Images[i])
 		if status.Status.Status != imagestream.StatusSuccess {
-			s.Status = imagestream.Status{Status: imagestream.StatusFailure, Reason: "ImportFailed", Message: "one or more images could not be imported"}
+			s.Status = imagestream.Status{Status: imagestream.StatusFailure, Reason: "ImportFailed",
+				Message: "one or more images could not be imported"}
 		}
 		s.Images = append(s.Images, status)
 	}
 	return s
 }
 
-// withDefaults returns imp with what the API fills in: modes and policies, and the source's tag as the target
-// where there is no target.
+// withDefaults returns imp with the defaults of the API: modes, policies, and the tag of the source as the target.
 func withDefaults(imp *imagestream.ImageStreamImport) *imagestream.ImageStreamImport {
 	imp = imp.Clone()
 	for i := range imp.Spec.Images {
@@ -278,25 +277,27 @@ func withDefaults(imp *imagestream.ImageStreamImport) *imagestream.ImageStreamIm
 	return imp
 }
 
-// Validate returns what is wrong with an import. Source: op import.run.
+// Validate returns the wrong fields of an import.
 func Validate(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 	add := func(t imagestream.FieldErrorType, field, value, detail string) {
 		errs = append(errs, &imagestream.FieldError{Type: t, Field: field, Value: value, Detail: detail})
 	}
 	if imp.Metadata.Namespace == "" {
-		add(imagestream.FieldRequired, "metadata.namespace", "", "an import is for a namespace")
+		add(imagestream.FieldRequired, "metadata.namespace", "", "name the namespace of the image stream")
 	}
 	switch name := imp.Metadata.Name; {
 	case name == "":
-		add(imagestream.FieldRequired, "metadata.name", "", "an import is for an image stream of that name")
+		add(imagestream.FieldRequired, "metadata.name", "", "name the image stream to import into")
 	case !pullspec.IsStreamName(name):
-		add(imagestream.FieldInvalid, "metadata.name", name, "an image stream's name is lower-case letters and digits, joined by single dots, dashes or underscores")
+		add(imagestream.FieldInvalid, "metadata.name", name,
+			"the name must be lower-case letters and digits, joined by single dots, dashes or underscores")
 	}
 	mode := func(path string, mode imagestream.ImportModeType) {
 		switch mode {
 		case "", imagestream.ImportModeLegacy, imagestream.ImportModePreserveOriginal:
 		default:
-			add(imagestream.FieldInvalid, path+".importPolicy.importMode", string(mode), "the import mode is Legacy or PreserveOriginal")
+			add(imagestream.FieldInvalid, path+".importPolicy.importMode", string(mode),
+				"the import mode must be Legacy or PreserveOriginal")
 		}
 	}
 	if spec := imp.Spec.Repository; spec != nil {
@@ -304,13 +305,14 @@ func Validate(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 		r, err := pullspec.Parse(spec.From.Name)
 		switch {
 		case spec.From.Kind != imagestream.KindDockerImage:
-			add(imagestream.FieldInvalid, path+".from.kind", spec.From.Kind, "only a DockerImage can be imported")
+			add(imagestream.FieldInvalid, path+".from.kind", spec.From.Kind, "the kind must be DockerImage")
 		case spec.From.Name == "":
 			add(imagestream.FieldRequired, path+".from.name", "", "name the repository to import")
 		case err != nil:
 			add(imagestream.FieldInvalid, path+".from.name", spec.From.Name, pullspec.Reason(err))
 		case r.Tag != "" || r.ID != "":
-			add(imagestream.FieldInvalid, path+".from.name", spec.From.Name, "a repository has neither tag nor digest: import one image under spec.images")
+			add(imagestream.FieldInvalid, path+".from.name", spec.From.Name,
+				"a repository must not have a tag or a digest: name single images under spec.images")
 		}
 		mode(path, spec.ImportPolicy.ImportMode)
 	} else if len(imp.Spec.Images) == 0 {
@@ -319,17 +321,17 @@ func Validate(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 	for i, spec := range imp.Spec.Images {
 		path := fmt.Sprintf("spec.images[%d]", i)
 		if spec.From.Kind != imagestream.KindDockerImage {
-			add(imagestream.FieldInvalid, path+".from.kind", spec.From.Kind, "only a DockerImage can be imported")
+			add(imagestream.FieldInvalid, path+".from.kind", spec.From.Kind, "the kind must be DockerImage")
 			continue
 		}
 		if spec.To != nil && spec.To.Name == "" {
-			add(imagestream.FieldInvalid, path+".to.name", "", "name the tag to import into, or leave out to")
+			add(imagestream.FieldInvalid, path+".to.name", "", "name the tag to import into, or leave out the field to")
 		}
 		switch _, err := pullspec.Parse(spec.From.Name); {
 		case spec.From.Name == "":
 			add(imagestream.FieldRequired, path+".from.name", "", "name the image to import")
 		case spec.From.Name == "*":
-			continue // as it was once said; its import fails
+			continue // it is valid for old clients, and its import fails
 		case err != nil:
 			add(imagestream.FieldInvalid, path+".from.name", spec.From.Name, pullspec.Reason(err))
 		}
@@ -338,8 +340,8 @@ func Validate(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 	return errs
 }
 
-// IsAllowed reports whether a name may be imported from. What is no pull spec counts as docker.io. Source: op
-// import.allowed.
+// IsAllowed reports whether list allows imports from the registry of a pull spec. A pull spec that cannot be parsed
+// counts as docker.io.
 func IsAllowed(list imagestream.Allowlist, name string, insecure bool) bool {
 	transport := imagestream.TransportSecure
 	if insecure {

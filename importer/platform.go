@@ -11,7 +11,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
 )
 
-// attestationAnnotation marks an entry of a list that speaks of another entry and is not an image.
+// attestationAnnotation marks an entry of a list that describes another entry and is not an image.
 const attestationAnnotation = "vnd.docker.reference.type"
 
 func isAttestation(c manifest.Child) bool {
@@ -30,7 +30,8 @@ func (o *FetchOptions) selectChild(list *manifest.Manifest, p manifest.Platform)
 	}
 	p.OS, p.Architecture = cmp.Or(p.OS, "linux"), cmp.Or(p.Architecture, "amd64")
 	images := slices.DeleteFunc(slices.Clone(list.Children), isAttestation)
-	for _, want := range []manifest.Platform{{OS: p.OS, Architecture: p.Architecture}, {OS: "linux", Architecture: "amd64"}, {}} {
+	for _, want := range []manifest.Platform{{OS: p.OS, Architecture: p.Architecture},
+		{OS: "linux", Architecture: "amd64"}, {}} {
 		for _, c := range images {
 			if c.Platform.OS == want.OS && c.Platform.Architecture == want.Architecture {
 				return c, nil
@@ -41,9 +42,10 @@ func (o *FetchOptions) selectChild(list *manifest.Manifest, p manifest.Platform)
 	case len(list.Children) == 0:
 		return manifest.Child{}, errEmptyList
 	case len(images) == 0:
-		return manifest.Child{}, errors.New("the manifest list has attestations and no image")
+		return manifest.Child{}, errors.New("the manifest list has only attestations")
 	}
-	return manifest.Child{}, fmt.Errorf("the manifest list has no image for %s/%s: it has images for %s", p.OS, p.Architecture, platformsOf(images))
+	return manifest.Child{}, fmt.Errorf("the manifest list has no image for %s/%s: it has images for %s", p.OS,
+		p.Architecture, platformsOf(images))
 }
 
 var errEmptyList = errors.New("the manifest list is empty")
@@ -51,7 +53,7 @@ var errEmptyList = errors.New("the manifest list is empty")
 // maxPlatforms is how many platforms an error names.
 const maxPlatforms = 16
 
-// platformPart is a part of a platform that an error repeats. What else a registry sends is shown as a question mark.
+// platformPart matches the parts of a platform that an error repeats. Others are shown as a question mark.
 var platformPart = regexp.MustCompile(`^[A-Za-z0-9._-]{1,32}$`)
 
 // platformsOf lists the platforms of images: "linux/arm64, linux/s390x".

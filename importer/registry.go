@@ -11,41 +11,39 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Registry speaks to image registries. Rate limits, retries and caches wrap one; HTTP, TLS and tokens are its
-// own.
+// Registry reads image registries. It does HTTP, TLS and tokens; rate limits, retries and caches wrap it.
 //
-// Implementations are safe for concurrent use. They bound what they read, follow few redirects, ask no internal address
-// that a registry names, and send credentials to no other host than the one these are for. Every failure that is not
-// ctx's is a *[RegistryError], whose texts are short, printable, and show no secret that was sent.
+// Implementations must be safe for concurrent use. They must bound what they read, follow few redirects, ask no internal
+// address that a registry names, and send credentials only to the host that these are for. Every error that is not that
+// of ctx is a *[RegistryError], whose texts are short, printable, and show no secret that was sent.
 type Registry interface {
-	// Repository returns the repository of that name, as access says. It may ask the registry, or leave that
-	// to the first use; a repository that does not exist may show only then. Name has neither tag nor digest,
-	// and Docker's defaults are filled in: "docker.io/library/nodejs".
+	// Repository returns a repository. It need not ask the registry, so that a repository that does not exist may be
+	// found out later. Name has no tag and no digest, and has Docker's defaults: "docker.io/library/nodejs".
 	Repository(ctx context.Context, name reference.Named, access Access) (Repository, error)
 }
 
-// Access is how a repository is spoken to.
+// Access says how to connect to a repository.
 type Access struct {
 	// Insecure allows TLS without a valid certificate, and plain HTTP where TLS cannot be had at all.
 	Insecure bool
-	// Credentials to use. Nil leaves it to the Registry, which may have some of its own; the zero Credentials
-	// are anonymous.
+	// Credentials are the credentials to use. If it is nil, the Registry uses its own; the zero Credentials are
+	// anonymous.
 	Credentials *Credentials
 }
 
-// Credentials of one registry or repository. They print as what kind they are, never as what they say.
+// Credentials are the credentials for one registry or repository. They print as their kind, never as their content.
 type Credentials struct {
 	Username, Password string
-	// IdentityToken is changed for an access token, like a user's name and password.
+	// IdentityToken is exchanged for an access token, as a user name and a password are.
 	IdentityToken string
 	// RegistryToken is an access token.
 	RegistryToken string
 }
 
-// IsAnonymous reports whether c says nothing.
+// IsAnonymous reports whether c is empty.
 func (c Credentials) IsAnonymous() bool { return c == Credentials{} }
 
-// String returns what kind of credentials c is.
+// String returns the kind of c, and the user name if there is one.
 func (c Credentials) String() string {
 	switch {
 	case c.RegistryToken != "":
@@ -58,35 +56,33 @@ func (c Credentials) String() string {
 	return "anonymous"
 }
 
-// MarshalText keeps logs in JSON from telling secrets: it is String.
+// MarshalText returns String, so that no log in JSON shows a secret.
 func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// GoString keeps %#v from telling them.
+// GoString returns String with the type, so that %#v does not show a secret.
 func (c Credentials) GoString() string { return "importer.Credentials(" + c.String() + ")" }
 
-// Repository reads one repository.
-//
-// Bytes belong to the caller. Implementations are safe for concurrent use.
+// Repository reads one repository. The caller owns the bytes that it gets. Implementations must be safe for concurrent
+// use.
 type Repository interface {
-	// Tags yields the names of all tags, page by page as the registry sends them, in its order. It ends with
-	// the first error. A repository without tags yields nothing.
+	// Tags yields the names of all tags in the order of the registry, page by page. It ends with the first error. A
+	// repository without tags yields nothing.
 	Tags(ctx context.Context) iter.Seq2[string, error]
-	// Head asks what a manifest is without reading it. The digest is empty if the registry does not say. A
-	// registry that does not answer such questions is an error of class [ClassUnsupported].
+	// Head asks for digest, size and media type of a manifest. The digest is empty if the registry does not send it.
+	// A registry that does not support HEAD is an error of class [ClassUnsupported].
 	Head(ctx context.Context, ref Ref) (ManifestHead, error)
-	// Manifest reads a manifest: what the registry sent, with the media type it sent it as. If ref is a
-	// digest, the bytes are those of that digest, as manifest.Verify has it, or the error is of class
-	// [ClassInvalid]. By a tag nothing
-	// is checked: the digest of the result is that of the bytes, whatever the registry says it is.
+	// Manifest reads a manifest. If ref has a digest, the bytes must match it by manifest.Verify; otherwise the error
+	// is of class [ClassInvalid]. For a tag the digest of the result is that of the bytes, whatever the registry
+	// says.
 	Manifest(ctx context.Context, ref Ref) (SentManifest, error)
-	// Blob reads a blob of at most limit bytes, whose bytes are those of the digest; otherwise the error is
-	// of class ClassInvalid.
+	// Blob reads a blob. If it has more than limit bytes, or does not match the digest, the error is of class
+	// [ClassInvalid].
 	Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error)
-	// BlobSize asks how many bytes a blob has.
+	// BlobSize asks for the size of a blob in bytes.
 	BlobSize(ctx context.Context, d digest.Digest) (int64, error)
 }
 
-// Ref names a manifest of a repository, by its digest if there is one, else by its tag.
+// Ref names a manifest in a repository, by its digest if it has one, else by its tag.
 type Ref struct {
 	Tag    string
 	Digest digest.Digest
@@ -115,10 +111,10 @@ type SentManifest struct {
 	Bytes     []byte
 }
 
-// Operation is what was being done when a registry failed.
+// Operation is a request to a registry.
 type Operation string
 
-// The operations: the first contact, fetching an access token, and the methods of [Repository].
+// The operations: the first contact, the request for an access token, and the methods of [Repository].
 const (
 	OperationPing     Operation = "ping"
 	OperationToken    Operation = "token"
@@ -129,55 +125,54 @@ const (
 	OperationBlobSize Operation = "blob size"
 )
 
-// Class is what kind of failure a [RegistryError] is.
+// Class is the kind of a [RegistryError].
 type Class string
 
-// The classes of failure.
+// The classes of a [RegistryError].
 const (
-	// ClassNotFound: the registry says that there is no such thing.
+	// ClassNotFound means that the registry does not have what was asked for.
 	ClassNotFound Class = "not found"
-	// ClassUnauthorized: it wants credentials, or other ones.
+	// ClassUnauthorized means that it requires credentials, or refused those that were sent.
 	ClassUnauthorized Class = "unauthorized"
-	// ClassForbidden: it knows who asks and says no.
+	// ClassForbidden means that it refuses the request of these credentials.
 	ClassForbidden Class = "forbidden"
-	// ClassTooManyRequests: it wants to be asked later.
+	// ClassTooManyRequests means that it must be asked later.
 	ClassTooManyRequests Class = "too many requests"
-	// ClassUnavailable: it did not answer, or only that it cannot.
+	// ClassUnavailable means that it did not answer, or is out of order.
 	ClassUnavailable Class = "unavailable"
-	// ClassInvalid: its answer is not to be believed, or not to be understood.
+	// ClassInvalid means that its answer is wrong, too large or cannot be read.
 	ClassInvalid Class = "invalid"
-	// ClassUnsupported: it does not do that.
+	// ClassUnsupported means that it does not support the request.
 	ClassUnsupported Class = "unsupported"
 )
 
-// RegistryError is a failure of a registry: what was asked and what really happened.
+// RegistryError is the failure of a request to a registry.
 type RegistryError struct {
 	Operation Operation
 	Class     Class
-	// Repository is the name that was asked for; Reference a tag or a digest in it, if one was.
+	// Repository is the repository that was asked, and Reference the tag or digest, or "".
 	Repository, Reference string
-	// StatusCode is that of the HTTP answer; 0 if there was none.
+	// StatusCode is that of the HTTP answer, or 0 if there was none.
 	StatusCode int
-	// Codes are the error codes of an answer in the registry's JSON, "MANIFEST_UNKNOWN" for one. Nil if the
-	// answer is not in that form.
+	// Codes are the error codes of the answer, such as "MANIFEST_UNKNOWN". They are nil if it is not a registry's JSON.
 	Codes []string
-	// WrongPassword reports that the answer says that the user name or the password is wrong.
+	// WrongPassword reports whether the answer says that the user name or the password is wrong.
 	WrongPassword bool
-	// Details is the member of that name of an answer that is JSON without codes, as token servers send.
+	// Details is the member "details" of an answer in JSON without codes, as token servers send it.
 	Details string
 	// Text is the message of the answer, or the beginning of a plain one.
 	Text string
-	// Challenge is the scheme, in lower case, by which a 401 wants credentials: "basic", "bearer" or another that there is;
-	// empty if it does not say.
+	// Challenge is the scheme in which a 401 requires credentials, in lower case: "basic" or "bearer" as a rule, or ""
+	// if it names none.
 	Challenge string
-	// RetryAfter is how long the registry asks to be left alone; 0 if it does not say.
+	// RetryAfter is how long the registry asks to wait, or 0.
 	RetryAfter time.Duration
-	// Err is the cause, where there was no answer or an unusable one.
+	// Err is the cause if there is no answer, or none that can be used.
 	Err error
 }
 
-// Error tells operation, name, answer and cause, in the same words for the same failure: a condition compares
-// it.
+// Error returns operation, name, answer and cause. The same failure has the same text, because conditions are compared
+// by their texts.
 func (e *RegistryError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s", e.Operation, e.Repository)
@@ -203,8 +198,8 @@ func (e *RegistryError) Error() string {
 	return b.String()
 }
 
-// IsTemporary reports whether it is worth asking again soon, after [RegistryError.RetryAfter] at the earliest: the registry had
-// too many requests, or did not answer. What it refuses otherwise it goes on to refuse until somebody changes something.
+// IsTemporary reports whether the same request may succeed soon, but not before RetryAfter: there were too many
+// requests, or the registry did not answer.
 func (e *RegistryError) IsTemporary() bool {
 	return e.Class == ClassTooManyRequests || e.Class == ClassUnavailable
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// repositories has every repository of a fetch once, however many questions it is asked: what came of the first contact holds
-// for all of them.
+// repositories opens each repository of a fetch once. The outcome of the first contact holds for all questions.
 type repositories struct {
 	registry Registry
 	opts     *FetchOptions
@@ -21,24 +20,24 @@ type repositories struct {
 	hosts  map[string]*host
 }
 
-// host is a registry that a fetch asks.
+// host is a registry host of a fetch.
 type host struct {
 	slots chan struct{}
 
 	mu sync.Mutex
-	// failures counts how often in a row it did not answer; last is how.
+	// failures counts the requests in a row that it did not answer; last is the last of them.
 	failures int
 	last     *RegistryError
 }
 
-// opened is a repository, and what it sent by digest.
+// opened is a repository with what it sent by digest.
 type opened struct {
 	name       string
 	host       *host
 	once       sync.Once
 	repository Repository
 	err        error
-	// noHead tells that it does not answer HEAD, or not with a digest: it is not asked that way again.
+	// noHead reports that it does not answer HEAD with a digest, and is not asked that way again.
 	noHead atomic.Bool
 
 	mu   sync.Mutex
@@ -51,7 +50,7 @@ type cacheKey struct {
 	digest digest.Digest
 }
 
-// sent is what was sent, or is being asked for by who holds its turn.
+// sent is what was sent, or is being read by the holder of turn.
 type sent struct {
 	turn  chan struct{}
 	value any
@@ -99,8 +98,8 @@ func (r *repositories) access(name string, insecure bool) Access {
 	return access
 }
 
-// limited asks a repository when its host is asked less than the limit. A host that failed to answer too often in a row is not
-// asked any more: its last failure is taken for the answer.
+// limited calls ask when its host has a free slot. A host that did not answer too often in a row is not asked any
+// more; its last failure stands for the answer.
 func (r *repositories) limited(ctx context.Context, o *opened, op Operation, ref string, ask func() error) error {
 	h := o.host
 	select {
@@ -119,7 +118,7 @@ func (r *repositories) limited(ctx context.Context, o *opened, op Operation, ref
 	return err
 }
 
-// given returns the failure for which the host is given up, nil if it is not.
+// given returns the failure for which the host is given up, or nil.
 func (h *host) given(limit int) *RegistryError {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -131,7 +130,7 @@ func (h *host) given(limit int) *RegistryError {
 
 func (h *host) count(ctx context.Context, err error) {
 	if ctx.Err() != nil {
-		return // nobody waited for the answer
+		return // the caller is gone
 	}
 	var failure *RegistryError
 	h.mu.Lock()
@@ -148,8 +147,7 @@ func (o *opened) invalid(op Operation, ref string, err error) *RegistryError {
 	return &RegistryError{Operation: op, Class: ClassInvalid, Repository: o.name, Reference: ref, Err: err}
 }
 
-// once asks a repository for what has a digest, and keeps what it sends. What fails is asked for again; what has no digest is
-// not kept.
+// once reads what has a digest once from a repository. A failure is not kept, nor is anything without a digest.
 func once[T any](ctx context.Context, o *opened, key cacheKey, ask func() (T, error)) (none T, err error) {
 	if key.digest == "" {
 		return ask()
@@ -177,11 +175,11 @@ func once[T any](ctx context.Context, o *opened, key cacheKey, ask func() (T, er
 	return value, err
 }
 
-// maxSizes is how many sizes of layers are kept.
+// maxSizes is how many sizes are kept.
 const maxSizes = 2048
 
-// LayerSizes keeps the sizes that a repository says its layers of schema 1 have. The manifests do not tell them, and no digest
-// vouches for them, so that each repository is believed for itself alone. It is safe for concurrent use; the zero value is empty.
+// LayerSizes remembers sizes of layers of schema 1, which manifests do not have. A size is what a repository says and
+// is not verified, so that it holds for that repository only. The zero value is empty, and safe for concurrent use.
 type LayerSizes struct {
 	mu    sync.Mutex
 	sizes map[layer]int64

@@ -10,8 +10,8 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/write"
 )
 
-// Session is an import under way. Its stages are called in order: [Importer.Begin], [Session.Fetch], and
-// [Session.Write], which may be called again after it failed; nothing is fetched again then.
+// Session is an import under way. [Importer.Begin] returns it; Fetch and then Write must be called. After a failure
+// Write may be called again, and fetches nothing. It is not for concurrent use.
 type Session struct {
 	importer *Importer
 	imp      *imagestream.ImageStreamImport
@@ -21,14 +21,15 @@ type Session struct {
 	known    KnownImages
 	answers  *Answers
 
-	// Trace is told about this import, besides the Importer's Trace. It must be set before Fetch.
+	// Trace follows this import, besides the Importer's Trace. It must be set before Fetch.
 	Trace *Trace
 }
 
-// Begin checks an import, reads its stream and what is known of its images, and plans what to ask for.
-// Errors are those of [Importer.Import].
+// Begin checks an import, reads its stream and the images that are known, and plans the questions. Errors are those
+// of [Importer.Import].
 func (i *Importer) Begin(ctx context.Context, imp *imagestream.ImageStreamImport) (*Session, error) {
-	s := &Session{importer: i, key: imagestream.Key{Namespace: imp.Metadata.Namespace, Name: imp.Metadata.Name}, imp: withDefaults(imp)}
+	s := &Session{importer: i, key: imagestream.Key{Namespace: imp.Metadata.Namespace, Name: imp.Metadata.Name},
+		imp: withDefaults(imp)}
 	errs := Validate(s.imp)
 	if len(errs) == 0 {
 		errs = i.forbidden(s.imp)
@@ -51,18 +52,19 @@ func (i *Importer) Begin(ctx context.Context, imp *imagestream.ImageStreamImport
 	return s, nil
 }
 
-// Fetch asks the registries, and again without credentials if these are wrong for an image. An error is that
-// of ctx or of [Importer.Secrets].
+// Fetch asks the registries. If credentials are wrong for an image, it asks again without any. An error is that of
+// ctx or of [Importer.Secrets].
 func (s *Session) Fetch(ctx context.Context) error {
 	i := s.importer
 	opts := FetchOptions{
-		Concurrency: i.Concurrency, Bounds: i.Bounds, Refetch: i.Refetch, NoAttestations: i.NoAttestations, Known: s.known, Memo: i.Memo(),
+		Concurrency: i.Concurrency, Bounds: i.Bounds, Refetch: i.Refetch, NoAttestations: i.NoAttestations,
+		Known: s.known, Memo: i.Memo(),
 		Sizes: &i.sizes, Now: i.now(), Trace: traces(i.Trace, s.Trace),
 	}
 	if i.Secrets != nil {
 		ring, err := i.Secrets(ctx, s.key.Namespace)
 		if err != nil {
-			return fmt.Errorf("read the secrets of namespace %s: %w", s.key.Namespace, err)
+			return fmt.Errorf("read the pull secrets of namespace %s: %w", s.key.Namespace, err)
 		}
 		opts.Keyring = ring
 	}
@@ -89,14 +91,15 @@ func (s *Session) Fetch(ctx context.Context) error {
 	return nil
 }
 
-// isWrongPassword reports whether credentials were there, and were wrong: without them the image may be public.
+// isWrongPassword reports whether the credentials for an image are wrong. Without them the image may be public.
 func isWrongPassword(a Answer) bool {
 	var failure *RegistryError
-	return errors.As(a.Err, &failure) && failure.WrongPassword && StatusOf(a.Err).Reason == imagestream.ReasonUnauthorized
+	return errors.As(a.Err, &failure) && failure.WrongPassword &&
+		StatusOf(a.Err).Reason == imagestream.ReasonUnauthorized
 }
 
-// Write stores the images and the stream, and returns the import with its answer. A look, which does not
-// import, writes nothing.
+// Write stores the images and the stream, and returns the import with its answer. If the import's spec.import is
+// false, it writes nothing. Errors are those of [Importer.Import].
 func (s *Session) Write(ctx context.Context) (*imagestream.ImageStreamImport, error) {
 	done := s.imp.Clone()
 	if s.imp.Spec.Import {
@@ -117,8 +120,8 @@ func (s *Session) Write(ctx context.Context) (*imagestream.ImageStreamImport, er
 	return done, nil
 }
 
-// writeStream applies the answers to the stream, and again if somebody else writes meanwhile. If the stream then has
-// more than its limits allow, the tags that are new are told so.
+// writeStream applies the answers to the stream, and again if somebody else writes meanwhile. If the stream exceeds
+// its limits, each new tag gets a condition that says so.
 func (s *Session) writeStream(ctx context.Context) (*imagestream.ImageStream, error) {
 	engine := s.importer.Engine
 	change := func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
@@ -160,17 +163,17 @@ func wrapSources(err error) error {
 	return &wrapped
 }
 
-// checkUID compares the stream to write with the one that the import began with. What was fetched for a stream
-// that is deleted belongs to no other one.
+// checkUID compares the stream to write with the one that the import began with: what was fetched for one stream
+// must not be written to another one.
 func (s *Session) checkUID(old *imagestream.ImageStream) error {
 	if s.began == nil || old != nil && old.Metadata.UID == s.began.Metadata.UID {
 		return nil
 	}
 	return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, s.key,
-		"it was deleted while its images were fetched")
+		"the image stream was deleted while its images were fetched")
 }
 
-// checkPreconditions compares uid and resource version of an import with the stream. See conformance case import-124.
+// checkPreconditions compares uid and resource version of an import with the stream. See conformance case import-85.
 func checkPreconditions(stream *imagestream.ImageStream, imp *imagestream.ImageStreamImport) error {
 	m := &imp.Metadata
 	key := imagestream.Key{Namespace: m.Namespace, Name: m.Name}
@@ -180,9 +183,10 @@ func checkPreconditions(stream *imagestream.ImageStream, imp *imagestream.ImageS
 	case stream == nil:
 	case m.ResourceVersion != "" && m.ResourceVersion != stream.Metadata.ResourceVersion:
 		return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key,
-			"the import is for another version of it: get it and ask again")
+			"the import is for another resource version: get the image stream and import again")
 	case m.UID != "" && m.UID != stream.Metadata.UID:
-		return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key, "the one with the uid "+m.UID+" is gone")
+		return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key,
+			"the image stream with uid "+m.UID+" was deleted")
 	}
 	return nil
 }

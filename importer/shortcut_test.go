@@ -29,7 +29,8 @@ func child(c fakes.Contents, path string, d digest.Digest, os, architecture stri
 
 // pushIndex puts an index of children into a repository.
 func pushIndex(c fakes.Contents, path string, children []manifest.Child, tags ...string) digest.Digest {
-	raw, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": manifest.MediaTypeOCIIndex, "manifests": children})
+	raw, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": manifest.MediaTypeOCIIndex,
+		"manifests": children})
 	if err != nil {
 		panic(err)
 	}
@@ -41,19 +42,23 @@ func pushIndex(c fakes.Contents, path string, children []manifest.Child, tags ..
 	return d
 }
 
-// shelf fills quay.io with what shortcuts could confuse: images, a list and parts of it, a list of lists, an empty list, in org/app whole and in
-// org/torn without some children and configurations. It returns all digests.
+// shelf fills quay.io with what shortcuts could confuse: images, a list and parts of it, a list of lists, an empty
+// list, in org/app whole and in org/torn without some children and configurations. It returns all digests.
 func shelf(c fakes.Contents) []digest.Digest {
 	const path = "org/app"
 	amd := c.Push(path, fakes.Image{Layer: "amd"}, "amd")
 	arm := c.Push(path, fakes.Image{Layer: "arm", Architecture: "arm64"}, "arm")
-	both := pushIndex(c, path, []manifest.Child{child(c, path, amd, "linux", "amd64"), child(c, path, arm, "linux", "arm64")}, "both", "latest")
+	both := pushIndex(c, path, []manifest.Child{child(c, path, amd, "linux", "amd64"),
+		child(c, path, arm, "linux", "arm64")}, "both", "latest")
 	bare := pushIndex(c, path, []manifest.Child{child(c, path, arm, "", "")}, "bare")
-	nested := pushIndex(c, path, []manifest.Child{child(c, path, both, "linux", "amd64"), child(c, path, arm, "linux", "arm64")}, "nested")
+	nested := pushIndex(c, path, []manifest.Child{child(c, path, both, "linux", "amd64"),
+		child(c, path, arm, "linux", "arm64")}, "nested")
 	empty := pushIndex(c, path, []manifest.Child{}, "empty")
 	note := child(c, path, arm, "unknown", "unknown")
-	noted := pushIndex(c, path, []manifest.Child{note, child(c, path, arm, "", ""), child(c, path, arm, "linux", "arm64")}, "noted")
-	torn := &fakes.Repository{Tags: map[string]digest.Digest{}, Manifests: map[digest.Digest]fakes.StoredManifest{}, Blobs: map[digest.Digest]string{}}
+	noted := pushIndex(c, path, []manifest.Child{note, child(c, path, arm, "", ""),
+		child(c, path, arm, "linux", "arm64")}, "noted")
+	torn := &fakes.Repository{Tags: map[string]digest.Digest{}, Manifests: map[digest.Digest]fakes.StoredManifest{},
+		Blobs: map[digest.Digest]string{}}
 	for tag, d := range c[path].Tags {
 		torn.Tags[tag] = d
 	}
@@ -64,8 +69,9 @@ func shelf(c fakes.Contents) []digest.Digest {
 	return []digest.Digest{amd, arm, both, bare, nested, empty, noted}
 }
 
-// TestShortcutsAnswerAsRefetch imports into two worlds with one registry: one asks for everything each time, the other takes what it knows. With any
-// history, mode, platform and source, by tag, by digest and of a whole repository, both give the same answers, streams and images.
+// TestShortcutsAnswerAsRefetch imports into two worlds with one registry: one asks for everything each time, the
+// other takes what it knows. With any history, mode, platform and source, by tag, by digest and of a whole
+// repository, both give the same answers, streams and images.
 func TestShortcutsAnswerAsRefetch(t *testing.T) { rapid.Check(t, shortcutsAnswerAsRefetch) }
 
 func shortcutsAnswerAsRefetch(t *rapid.T) {
@@ -83,7 +89,8 @@ func shortcutsAnswerAsRefetch(t *rapid.T) {
 		}
 		stream := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 		for _, name := range []string{"wants-arm", "plain"} {
-			tag := imagestream.TagReference{Name: name, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:both"}}
+			tag := imagestream.TagReference{Name: name,
+				From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app:both"}}
 			preferring(&tag)
 			stream.Spec.Tags = append(stream.Spec.Tags, tag)
 		}
@@ -105,7 +112,8 @@ func shortcutsAnswerAsRefetch(t *rapid.T) {
 			w.now = w.now.Add(time.Minute)
 			done, err := w.importer.Import(context.Background(), imp)
 			if err != nil {
-				done = &imagestream.ImageStreamImport{Status: imagestream.ImageStreamImportStatus{Images: []imagestream.ImageImportStatus{{Tag: err.Error()}}}}
+				done = &imagestream.ImageStreamImport{}
+				done.Status.Images = []imagestream.ImageImportStatus{{Tag: err.Error()}}
 			}
 			dones = append(dones, done)
 		}
@@ -127,11 +135,14 @@ func shortcutsAnswerAsRefetch(t *rapid.T) {
 }
 
 // drawImport draws an import of tags, digests, and now and then the whole repository.
-func drawImport(t *rapid.T, key imagestream.Key, tags []string, digests []digest.Digest) *imagestream.ImageStreamImport {
+func drawImport(
+	t *rapid.T, key imagestream.Key, tags []string, digests []digest.Digest,
+) *imagestream.ImageStreamImport {
 	imp := &imagestream.ImageStreamImport{Metadata: imagestream.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 	imp.Spec.Import = rapid.IntRange(0, 4).Draw(t, "look") > 0
 	mode := func() imagestream.TagImportPolicy {
-		return imagestream.TagImportPolicy{ImportMode: rapid.SampledFrom([]imagestream.ImportModeType{"", imagestream.ImportModePreserveOriginal}).Draw(t, "mode")}
+		return imagestream.TagImportPolicy{ImportMode: rapid.SampledFrom([]imagestream.ImportModeType{"",
+			imagestream.ImportModePreserveOriginal}).Draw(t, "mode")}
 	}
 	for range rapid.IntRange(1, 4).Draw(t, "images") {
 		from := "quay.io/org/" + rapid.SampledFrom([]string{"app", "app", "torn"}).Draw(t, "repository")
@@ -151,7 +162,8 @@ func drawImport(t *rapid.T, key imagestream.Key, tags []string, digests []digest
 	}
 	if rapid.IntRange(0, 3).Draw(t, "repository") == 0 {
 		imp.Spec.Repository = &imagestream.RepositoryImportSpec{
-			From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/app"}, ImportPolicy: mode(),
+			From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage,
+				Name: "quay.io/org/app"}, ImportPolicy: mode(),
 			IncludeManifest: rapid.Bool().Draw(t, "texts"),
 		}
 	}
@@ -179,8 +191,10 @@ func TestModesDoNotAnswerEachOther(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld()
 			w.registry.Edit("quay.io", func(c fakes.Contents) {
-				amd, arm = c.Push("org/app", fakes.Image{Layer: "amd"}), c.Push("org/app", fakes.Image{Architecture: "arm64", Layer: "arm"})
-				list = c.PushList("org/app", []fakes.Image{{Layer: "amd"}, {Architecture: "arm64", Layer: "arm"}}, "v1", "v2")
+				amd, arm = c.Push("org/app", fakes.Image{Layer: "amd"}), c.Push("org/app",
+					fakes.Image{Architecture: "arm64", Layer: "arm"})
+				list = c.PushList("org/app", []fakes.Image{{Layer: "amd"}, {Architecture: "arm64", Layer: "arm"}},
+					"v1", "v2")
 			})
 			w.create(t, func(tag *imagestream.TagReference) {
 				tag.Annotations = map[string]string{importer.PreferArchAnnotation: "arm64"}
@@ -212,7 +226,8 @@ func TestModesDoNotAnswerEachOther(t *testing.T) {
 	}
 }
 
-// TestWhatIsKnownSavesRequests repeats imports in each mode: what is known of the mode and the repository is asked by HEAD alone.
+// TestWhatIsKnownSavesRequests repeats imports in each mode: what is known of the mode and the repository is asked by
+// HEAD alone.
 func TestWhatIsKnownSavesRequests(t *testing.T) {
 	w := newWorld()
 	w.registry.Edit("quay.io", func(c fakes.Contents) { shelf(c) })
@@ -229,7 +244,8 @@ func TestWhatIsKnownSavesRequests(t *testing.T) {
 		return counts
 	}
 	count(importOf("", "amd", "both"))
-	if c := count(importOf("", "amd", "both")); c[importer.OperationHead] != 2 || c[importer.OperationManifest]+c[importer.OperationBlob] != 0 {
+	if c := count(importOf("", "amd", "both")); c[importer.OperationHead] != 2 ||
+		c[importer.OperationManifest]+c[importer.OperationBlob] != 0 {
 		t.Errorf("the same again asks %v", c)
 	}
 	look := importOf("", "amd")

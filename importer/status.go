@@ -7,9 +7,9 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 )
 
-// StatusOf returns what the API reports for an image that could not be imported because of err: NotFound,
-// Unauthorized, Forbidden or InternalError, with the error's own words. It depends on err alone. Source: op
-// import.run.
+// StatusOf returns the status of an image that could not be imported because of err: its reason is NotFound,
+// Unauthorized, Forbidden, InternalError, or that of an [imagestream.StatusError]; its message is that of err. See
+// conformance case import-106.
 func StatusOf(err error) imagestream.Status {
 	reason := imagestream.ReasonInternalError
 	var failure *RegistryError
@@ -28,14 +28,15 @@ func StatusOf(err error) imagestream.Status {
 	case errors.As(err, &refused):
 		reason = refused.Reason
 	}
-	s := imagestream.Status{Status: imagestream.StatusFailure, Reason: reason, Code: reason.Code(), Message: err.Error()}
+	s := imagestream.Status{Status: imagestream.StatusFailure, Reason: reason, Code: reason.Code(),
+		Message: err.Error()}
 	if failure != nil {
 		s.Details = detailsOf(failure)
 	}
 	return s
 }
 
-// statusOfList is StatusOf for a list of tags: who asks for a token in vain is not said to be unauthorized.
+// statusOfList is StatusOf for a list of tags, for which a refused token is an internal error.
 func statusOfList(err error) imagestream.Status {
 	s := StatusOf(err)
 	var failure *RegistryError
@@ -61,7 +62,7 @@ func reasonOf(e *RegistryError) imagestream.StatusReason {
 			return imagestream.ReasonNotFound
 		}
 		if e.Challenge == "basic" && len(e.Codes) == 0 {
-			return imagestream.ReasonInternalError // nobody said who asks
+			return imagestream.ReasonInternalError // no credentials were sent
 		}
 	default:
 		if e.Operation == OperationBlob && e.StatusCode == 404 {

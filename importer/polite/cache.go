@@ -12,11 +12,12 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Cache keeps manifests and blobs that were asked for by digest, which can never be others, the most recently used ones in so
-// many bytes. What was read with some credentials is not shown to those who come with others. It is safe for concurrent use.
+// Cache keeps manifests and blobs that are read by digest, the most recently used ones up to MaxBytes. What was read
+// with some credentials is not returned for others. It is safe for concurrent use, and its fields must not change
+// while it is used.
 type Cache struct {
 	Registry importer.Registry
-	// MaxBytes is how much is kept; 0 is 64 MiB.
+	// MaxBytes is how many bytes are kept; 0 is 64 MiB.
 	MaxBytes int64
 
 	mu    sync.Mutex
@@ -38,11 +39,13 @@ type cacheKey struct {
 
 type cacheItem struct {
 	key      cacheKey
-	manifest importer.SentManifest // of a blob the bytes
+	manifest importer.SentManifest // a blob has only the bytes
 }
 
 // Repository implements [importer.Registry].
-func (c *Cache) Repository(ctx context.Context, name reference.Named, access importer.Access) (importer.Repository, error) {
+func (c *Cache) Repository(
+	ctx context.Context, name reference.Named, access importer.Access,
+) (importer.Repository, error) {
 	repository, err := c.Registry.Repository(ctx, name, access)
 	if err != nil {
 		return nil, err
@@ -64,7 +67,8 @@ func (r *cached) Manifest(ctx context.Context, ref importer.Ref) (importer.SentM
 	if ref.Digest == "" {
 		return r.Repository.Manifest(ctx, ref)
 	}
-	return r.through(importer.OperationManifest, ref.Digest, func() (importer.SentManifest, error) { return r.Repository.Manifest(ctx, ref) })
+	return r.through(importer.OperationManifest, ref.Digest,
+		func() (importer.SentManifest, error) { return r.Repository.Manifest(ctx, ref) })
 }
 
 func (r *cached) Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {
@@ -73,13 +77,15 @@ func (r *cached) Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte
 		return importer.SentManifest{Bytes: blob}, err
 	})
 	if err == nil && int64(len(m.Bytes)) > limit {
-		return r.Repository.Blob(ctx, d, limit) // which says so
+		return r.Repository.Blob(ctx, d, limit) // it returns the right error
 	}
 	return m.Bytes, err
 }
 
-// through returns what is kept, or asks for it and keeps it.
-func (r *cached) through(op importer.Operation, d digest.Digest, ask func() (importer.SentManifest, error)) (importer.SentManifest, error) {
+// through returns what is kept, or reads and keeps it.
+func (r *cached) through(
+	op importer.Operation, d digest.Digest, ask func() (importer.SentManifest, error),
+) (importer.SentManifest, error) {
 	key := r.key
 	key.operation, key.digest = op, d
 	if m, ok := r.cache.get(key); ok {

@@ -12,20 +12,20 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Limit makes so many requests to a host at a time, and so many a second. When a host asks to be left alone for a time, by a
-// Retry-After, nobody asks it before that: a request waits, or fails at once if the time is long. It is safe for concurrent use,
-// and its fields must not change while it is used.
+// Limit bounds the requests to each host, at a time and a second. It obeys Retry-After: before that time no request
+// is made; it waits, or fails at once if the time is long. It is safe for concurrent use, and its fields must not
+// change while it is used.
 type Limit struct {
 	Registry importer.Registry
 	// PerHost is how many requests are made to a host at a time; 0 is 8.
 	PerHost int
-	// PerSecond is how many requests are made to a host in a second, after a first Burst of them; 0 is any number.
+	// PerSecond is how many requests are made to a host in a second, after a first Burst of them; 0 is no limit.
 	PerSecond float64
 	Burst     int
-	// MaxWait is the longest that a request waits for a host that asks to be left alone; 0 is a minute. If the time is longer,
-	// the request is not made, and the failure is the host's own, with the time that is left.
+	// MaxWait is how long a request may wait for Retry-After; 0 is a minute. A request that would wait longer is not
+	// made. It fails as the one with Retry-After did, with the time that is left.
 	MaxWait time.Duration
-	// Now is the clock; nil is time.Now. Wait waits by it; nil waits until the context ends.
+	// Now is the clock; nil is time.Now. Wait waits for a time or until the context ends; nil waits by time.Now.
 	Now  func() time.Time
 	Wait func(ctx context.Context, d time.Duration) error
 
@@ -38,19 +38,20 @@ const (
 	defaultMaxWait = time.Minute
 )
 
-// host is what is known of a host.
+// host is the state of a host.
 type host struct {
 	slots chan struct{}
 
 	mu sync.Mutex
-	// next is when the next request is due, if they are made at the rate; quiet is until when none is made, and asked the failure
-	// that says so.
+	// next is when the next request is due by PerSecond. No request is made before quiet, because of the failure asked.
 	next, quiet time.Time
 	asked       *importer.RegistryError
 }
 
 // Repository implements [importer.Registry].
-func (l *Limit) Repository(ctx context.Context, name reference.Named, access importer.Access) (importer.Repository, error) {
+func (l *Limit) Repository(
+	ctx context.Context, name reference.Named, access importer.Access,
+) (importer.Repository, error) {
 	repository, err := l.Registry.Repository(ctx, name, access)
 	if err != nil {
 		return nil, err
@@ -100,7 +101,8 @@ func (l *Limit) do(ctx context.Context, r Request, ask func() error) error {
 		}
 		if asked != nil && d > cmp.Or(l.MaxWait, defaultMaxWait) {
 			refused := *asked
-			refused.Operation, refused.Repository, refused.Reference, refused.RetryAfter = r.Operation, r.Repository, r.Reference, d
+			refused.Operation, refused.Repository, refused.Reference = r.Operation, r.Repository, r.Reference
+			refused.RetryAfter = d
 			return &refused
 		}
 		if err := pause(ctx, d); err != nil {
@@ -119,7 +121,7 @@ func (l *Limit) do(ctx context.Context, r Request, ask func() error) error {
 	return err
 }
 
-// turn returns how long to wait, and the failure that asks for it, if one does, or takes the turn.
+// turn returns how long to wait, with the failure that asks for it if there is one. It takes the turn if that is 0.
 func (l *Limit) turn(h *host) (wait time.Duration, asked *importer.RegistryError) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

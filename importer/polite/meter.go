@@ -11,13 +11,14 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// ErrBudget means that a [Meter] had no request left.
+// ErrBudget is the cause of a failure by the budget of a [Meter].
 var ErrBudget = errors.New("the budget of requests is used up")
 
-// Meter counts requests, and refuses those over a budget. It is safe for concurrent use; Budget is not to be changed once it is.
+// Meter counts requests and refuses those over a budget. It is safe for concurrent use, and its fields must not
+// change while it is used.
 type Meter struct {
 	Registry importer.Registry
-	// Budget is how many requests may be made to each host until [Meter.Reset]; 0 is any number.
+	// Budget is how many requests may be made to each host until [Meter.Reset]; 0 is no limit.
 	Budget int
 
 	mu    sync.Mutex
@@ -25,7 +26,9 @@ type Meter struct {
 }
 
 // Repository implements [importer.Registry].
-func (m *Meter) Repository(ctx context.Context, name reference.Named, access importer.Access) (importer.Repository, error) {
+func (m *Meter) Repository(
+	ctx context.Context, name reference.Named, access importer.Access,
+) (importer.Repository, error) {
 	repository, err := m.Registry.Repository(ctx, name, access)
 	if err != nil {
 		return nil, err
@@ -36,13 +39,14 @@ func (m *Meter) Repository(ctx context.Context, name reference.Named, access imp
 func (m *Meter) do(_ context.Context, r Request, ask func() error) error {
 	if !m.count(r) {
 		return &importer.RegistryError{
-			Operation: r.Operation, Class: importer.ClassTooManyRequests, Repository: r.Repository, Reference: r.Reference, Err: ErrBudget,
+			Operation: r.Operation, Class: importer.ClassTooManyRequests, Repository: r.Repository,
+			Reference: r.Reference, Err: ErrBudget,
 		}
 	}
 	return ask()
 }
 
-// count counts a request, if there is any left.
+// count counts a request, and reports whether it is within the budget.
 func (m *Meter) count(r Request) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -78,7 +82,7 @@ func (m *Meter) Counts() map[string]map[importer.Operation]int {
 	return counts
 }
 
-// Reset begins to count anew.
+// Reset sets all counts to 0.
 func (m *Meter) Reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

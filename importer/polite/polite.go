@@ -1,14 +1,13 @@
-// Package polite has wrappers of registries that spare them, and bear with them: each is small, and can be used alone.
+// Package polite has wrappers of registries. Each wraps any [importer.Registry] and can be used alone.
 //
-//	Limit     so many requests at a time to a host, and so many a second; all wait when it asks to be left alone
-//	Retry     asks again what is worth it, when it is worth it
-//	Cache     keeps what has a digest, in so many bytes
-//	Meter     counts requests, and ends them at a budget
-//	Recorder  writes down a session, which Replay repeats in tests
+//	Limit     bounds the requests to a host, at a time and a second, and obeys Retry-After
+//	Retry     repeats requests that may succeed later
+//	Cache     keeps what has a digest, up to a number of bytes
+//	Meter     counts requests and enforces a budget
+//	Recorder  records a session, which Replay repeats in tests
 //
-// Wrapped in this order, Cache around Retry around Meter around Limit, a cached answer costs nothing and every retry waits its
-// turn. They wrap any [importer.Registry]; what one of them is asked for is a request, the list of a repository's tags with all
-// its pages one.
+// In the order Cache around Retry around Meter around Limit, a cached answer costs nothing and every retry waits its
+// turn. A list of tags with all its pages counts as one request.
 package polite
 
 import (
@@ -22,15 +21,15 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Request is what a repository is asked.
+// Request is one request to a repository.
 type Request struct {
 	Host, Repository string
 	Operation        importer.Operation
-	// Reference is a tag or a digest; "" for a list of tags.
+	// Reference is a tag or a digest, or "" for a list of tags.
 	Reference string
 }
 
-// around wraps a repository: do asks, or not, or several times.
+// around wraps a repository: do calls ask once, several times or not at all.
 type around struct {
 	importer.Repository
 	name reference.Named
@@ -41,7 +40,7 @@ func (a *around) request(op importer.Operation, ref string) Request {
 	return Request{reference.Domain(a.name), a.name.Name(), op, ref}
 }
 
-// Tags goes on, when it is asked again, behind what was sent.
+// Tags skips what was yielded already when do asks again.
 func (a *around) Tags(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		sent, stopped := 0, false
@@ -68,22 +67,28 @@ func (a *around) Tags(ctx context.Context) iter.Seq2[string, error] {
 }
 
 func (a *around) Head(ctx context.Context, ref importer.Ref) (importer.ManifestHead, error) {
-	return asked(ctx, a, importer.OperationHead, ref.String(), func() (importer.ManifestHead, error) { return a.Repository.Head(ctx, ref) })
+	return asked(ctx, a, importer.OperationHead, ref.String(),
+		func() (importer.ManifestHead, error) { return a.Repository.Head(ctx, ref) })
 }
 
 func (a *around) Manifest(ctx context.Context, ref importer.Ref) (importer.SentManifest, error) {
-	return asked(ctx, a, importer.OperationManifest, ref.String(), func() (importer.SentManifest, error) { return a.Repository.Manifest(ctx, ref) })
+	return asked(ctx, a, importer.OperationManifest, ref.String(),
+		func() (importer.SentManifest, error) { return a.Repository.Manifest(ctx, ref) })
 }
 
 func (a *around) Blob(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {
-	return asked(ctx, a, importer.OperationBlob, d.String(), func() ([]byte, error) { return a.Repository.Blob(ctx, d, limit) })
+	return asked(ctx, a, importer.OperationBlob, d.String(),
+		func() ([]byte, error) { return a.Repository.Blob(ctx, d, limit) })
 }
 
 func (a *around) BlobSize(ctx context.Context, d digest.Digest) (int64, error) {
-	return asked(ctx, a, importer.OperationBlobSize, d.String(), func() (int64, error) { return a.Repository.BlobSize(ctx, d) })
+	return asked(ctx, a, importer.OperationBlobSize, d.String(),
+		func() (int64, error) { return a.Repository.BlobSize(ctx, d) })
 }
 
-func asked[T any](ctx context.Context, a *around, op importer.Operation, ref string, ask func() (T, error)) (value T, err error) {
+func asked[T any](
+	ctx context.Context, a *around, op importer.Operation, ref string, ask func() (T, error),
+) (value T, err error) {
 	err = a.do(ctx, a.request(op, ref), func() (err error) {
 		value, err = ask()
 		return err
@@ -91,7 +96,7 @@ func asked[T any](ctx context.Context, a *around, op importer.Operation, ref str
 	return value, err
 }
 
-// wait waits by the clock, until ctx ends.
+// wait waits until d has passed or ctx ends.
 func wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

@@ -55,7 +55,8 @@ func TestWrappersAreRegistries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			registrytest.Run(t, func(_ *testing.T, contents fakes.Contents) registrytest.Subject {
 				r := &fakes.Registry{}
-				r.EditHost("registry.example.com", func(h *fakes.Host) { h.Repositories, h.TagsPageSize = contents, 50 })
+				r.EditHost("registry.example.com",
+					func(h *fakes.Host) { h.Repositories, h.TagsPageSize = contents, 50 })
 				return registrytest.Subject{Registry: wrappers(r)[name], Host: "registry.example.com"}
 			})
 		})
@@ -79,8 +80,10 @@ func ExampleRetry() {
 
 func ExamplePatient() {
 	_, again := polite.Patient(1, &importer.RegistryError{Class: importer.ClassNotFound})
-	d, later := polite.Patient(1, &importer.RegistryError{Class: importer.ClassTooManyRequests, RetryAfter: 20 * time.Second})
-	_, muchLater := polite.Patient(1, &importer.RegistryError{Class: importer.ClassTooManyRequests, RetryAfter: time.Hour})
+	d, later := polite.Patient(1, &importer.RegistryError{Class: importer.ClassTooManyRequests,
+		RetryAfter: 20 * time.Second})
+	_, muchLater := polite.Patient(1, &importer.RegistryError{Class: importer.ClassTooManyRequests,
+		RetryAfter: time.Hour})
 	fmt.Println(again, d, later, muchLater)
 	// Output: false 20s true false
 }
@@ -137,7 +140,7 @@ func ExampleReplay() {
 	// Output:
 	// true <nil>
 	// manifest of quay.io/org/app:v2: not found: HTTP 404: MANIFEST_UNKNOWN
-	// manifest of quay.io/org/app:v1: unsupported: the recorded session did not ask for it
+	// manifest of quay.io/org/app:v1: unsupported: the recorded session does not have this request
 }
 
 func ExampleLimit() {
@@ -186,7 +189,8 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := registry()
 		r.EditHost("ghcr.io", func(h *fakes.Host) { h.Repositories.Push("x/y", fakes.Image{}, "v1") })
-		r.SetFaults(fakes.Fault{Host: host, Kind: "manifest", Status: 429, Body: "slow down", Header: http.Header{"Retry-After": {"30"}}, Times: 1})
+		r.SetFaults(fakes.Fault{Host: host, Kind: "manifest", Status: 429, Body: "slow down",
+			Header: http.Header{"Retry-After": {"30"}}, Times: 1})
 		var asked []time.Duration
 		begin := time.Now()
 		var mu sync.Mutex
@@ -245,7 +249,8 @@ func TestListGoesOn(t *testing.T) {
 		return nil
 	}
 	var tags string
-	for tag, err := range open(polite.Retry{Registry: r, Wait: func(context.Context, time.Duration) error { return nil }}).Tags(t.Context()) {
+	for tag, err := range open(polite.Retry{Registry: r,
+		Wait: func(context.Context, time.Duration) error { return nil }}).Tags(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,7 +261,8 @@ func TestListGoesOn(t *testing.T) {
 	}
 }
 
-// TestCacheBounds holds the bytes, forgets what was not used for longest, and keeps what was read with credentials to them.
+// TestCacheBounds holds the bytes, forgets what was not used for longest, and keeps what was read with credentials to
+// them.
 func TestCacheBounds(t *testing.T) {
 	r := &fakes.Registry{}
 	var digests []digest.Digest
@@ -307,12 +313,13 @@ func TestCacheBounds(t *testing.T) {
 	}
 }
 
-// TestALongWaitFailsAtOnce asks a host that wants to be left alone for an hour: no request is made and nobody waits, and each request is told what the
-// host said and how long is left.
+// TestALongWaitFailsAtOnce asks a host that wants to be left alone for an hour: no request is made and nobody waits,
+// and each request is told what the host said and how long is left.
 func TestALongWaitFailsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := registry()
-		r.SetFaults(fakes.Fault{Host: host, Kind: "manifest", Status: 429, Body: "slow down", Header: http.Header{"Retry-After": {"3600"}}, Times: 1})
+		r.SetFaults(fakes.Fault{Host: host, Kind: "manifest", Status: 429, Body: "slow down",
+			Header: http.Header{"Retry-After": {"3600"}}, Times: 1})
 		limit := &polite.Limit{Registry: r}
 		begin := time.Now()
 		_, first := open(limit).Manifest(t.Context(), v1)

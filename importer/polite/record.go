@@ -13,7 +13,7 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Recorded is what a repository answered, as JSON can keep it. No credentials are in it.
+// Recorded is an answer of a repository, in a form that JSON can keep. It has no credentials.
 type Recorded struct {
 	Request
 	Tags     []string               `json:",omitempty"`
@@ -21,7 +21,7 @@ type Recorded struct {
 	Manifest *importer.SentManifest `json:",omitempty"`
 	Blob     []byte                 `json:",omitempty"`
 	Size     int64                  `json:",omitempty"`
-	// Failure is the registry's refusal, without its cause, of which Cause has the words.
+	// Failure is the failure without its cause, and Cause the text of the cause.
 	Failure *importer.RegistryError `json:",omitempty"`
 	Cause   string                  `json:",omitempty"`
 }
@@ -50,7 +50,7 @@ func (a *Recorded) err() error {
 	return &f
 }
 
-// Recorder writes down what a registry answers. It is safe for concurrent use.
+// Recorder records the answers of a registry. It is safe for concurrent use.
 type Recorder struct {
 	Registry importer.Registry
 
@@ -58,7 +58,7 @@ type Recorder struct {
 	answers []Recorded
 }
 
-// Answers returns what was answered so far, in order.
+// Answers returns the answers so far, in order.
 func (r *Recorder) Answers() []Recorded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,7 +67,7 @@ func (r *Recorder) Answers() []Recorded {
 
 func (r *Recorder) note(a Recorded, err error) {
 	if err != nil && !a.fail(err) {
-		return // that of a context is nobody's answer
+		return // a context that ended is not an answer
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,7 +75,9 @@ func (r *Recorder) note(a Recorded, err error) {
 }
 
 // Repository implements [importer.Registry].
-func (r *Recorder) Repository(ctx context.Context, name reference.Named, access importer.Access) (importer.Repository, error) {
+func (r *Recorder) Repository(
+	ctx context.Context, name reference.Named, access importer.Access,
+) (importer.Repository, error) {
 	repository, err := r.Registry.Repository(ctx, name, access)
 	if err != nil {
 		return nil, err
@@ -142,8 +144,9 @@ func (r *recorded) BlobSize(ctx context.Context, d digest.Digest) (int64, error)
 	return size, err
 }
 
-// Replay returns a registry that answers as was recorded: a question that was asked several times as it was each time, and the
-// last time ever after. What was not asked is a failure that says so. It is safe for concurrent use.
+// Replay returns a registry that repeats recorded answers. If a request was recorded several times, its answers come
+// in that order, and the last one from then on. A request that was not recorded fails with class ClassUnsupported.
+// The registry is safe for concurrent use.
 func Replay(answers []Recorded) importer.Registry {
 	p := &replay{answers: map[Request][]Recorded{}}
 	for _, a := range answers {
@@ -166,7 +169,7 @@ type replayed struct {
 	name   reference.Named
 }
 
-// next returns the next answer to a question.
+// next returns the next answer to a request.
 func (r *replayed) next(ctx context.Context, op importer.Operation, ref string) (Recorded, error) {
 	if err := ctx.Err(); err != nil {
 		return Recorded{}, err
@@ -177,7 +180,8 @@ func (r *replayed) next(ctx context.Context, op importer.Operation, ref string) 
 	list := r.replay.answers[request]
 	if len(list) == 0 {
 		return Recorded{}, &importer.RegistryError{
-			Operation: op, Class: importer.ClassUnsupported, Repository: r.name.Name(), Reference: ref, Err: fmt.Errorf("the recorded session did not ask for it"),
+			Operation: op, Class: importer.ClassUnsupported, Repository: r.name.Name(), Reference: ref,
+			Err: fmt.Errorf("the recorded session does not have this request"),
 		}
 	}
 	if len(list) > 1 {
@@ -220,7 +224,8 @@ func (r *replayed) Blob(ctx context.Context, d digest.Digest, limit int64) ([]by
 	a, err := r.next(ctx, importer.OperationBlob, d.String())
 	if err == nil && int64(len(a.Blob)) > limit {
 		err = &importer.RegistryError{
-			Operation: importer.OperationBlob, Class: importer.ClassInvalid, Repository: r.name.Name(), Reference: d.String(), Err: fmt.Errorf("it has more than %d bytes", limit),
+			Operation: importer.OperationBlob, Class: importer.ClassInvalid, Repository: r.name.Name(),
+			Reference: d.String(), Err: fmt.Errorf("the blob has more than %d bytes", limit),
 		}
 	}
 	return a.Blob, err

@@ -11,13 +11,13 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Retry asks again where that is worth it.
+// Retry repeats requests that fail.
 type Retry struct {
 	Registry importer.Registry
-	// Again says how long to wait before asking again after a failure, the attempt'th, which counts from 1, and whether to. Nil
-	// is [Patient].
+	// Again returns how long to wait after a failed attempt, counted from 1, and whether to ask again at all. Nil is
+	// [Patient].
 	Again func(attempt int, failure *importer.RegistryError) (time.Duration, bool)
-	// Wait waits; nil is by the clock, until the context ends.
+	// Wait waits for a time or until the context ends; nil waits by time.Now.
 	Wait func(ctx context.Context, d time.Duration) error
 }
 
@@ -25,13 +25,13 @@ type Retry struct {
 const (
 	patientAttempts = 4
 	patientFirst    = 500 * time.Millisecond
-	// maxRetryAfter is the longest that a registry is waited for. One that asks for more is given up.
+	// maxRetryAfter is the longest Retry-After that is obeyed; a longer one ends the attempts.
 	maxRetryAfter = time.Minute
 )
 
-// Patient asks up to four times what failed because the registry had too many requests or did not answer: after half a second,
-// then twice as long each time, and up to half as long again by chance; or when the registry says. If it asks for more than a
-// minute, it is not asked again.
+// Patient makes up to four attempts if a failure is temporary. It waits half a second, then twice as long each time,
+// and by chance up to half of that more; or for Retry-After if that is longer. If Retry-After is more than a minute,
+// it gives up.
 func Patient(attempt int, failure *importer.RegistryError) (time.Duration, bool) {
 	if !failure.IsTemporary() || attempt >= patientAttempts || failure.RetryAfter > maxRetryAfter {
 		return 0, false
@@ -41,7 +41,9 @@ func Patient(attempt int, failure *importer.RegistryError) (time.Duration, bool)
 }
 
 // Repository implements [importer.Registry].
-func (r Retry) Repository(ctx context.Context, name reference.Named, access importer.Access) (importer.Repository, error) {
+func (r Retry) Repository(
+	ctx context.Context, name reference.Named, access importer.Access,
+) (importer.Repository, error) {
 	repository, err := r.Registry.Repository(ctx, name, access)
 	if err != nil {
 		return nil, err
@@ -49,7 +51,7 @@ func (r Retry) Repository(ctx context.Context, name reference.Named, access impo
 	return &around{repository, name, r.do}, nil
 }
 
-// do asks until it is answered, or not worth it any more.
+// do asks until a request succeeds, or Again gives up.
 func (r Retry) do(ctx context.Context, _ Request, ask func() error) error {
 	again, pause := r.Again, r.Wait
 	if again == nil {

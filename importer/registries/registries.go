@@ -1,21 +1,22 @@
-// Package registries reads a cluster's configuration of registries: which are mirrored, blocked, insecure, and allowed for
-// imports.
+// Package registries reads a cluster's configuration of registries: which are mirrored, blocked, insecure, and
+// allowed for imports.
 //
-// The configuration is that of ImageDigestMirrorSet, ImageContentSourcePolicy, ImageTagMirrorSet and image.config.openshift.io;
-// what becomes of it are the entries of a registries.conf, and so are the rules:
+// The configuration is that of ImageDigestMirrorSet, ImageContentSourcePolicy, ImageTagMirrorSet and
+// image.config.openshift.io. It becomes the entries of a registries.conf, by these rules:
 //
-//   - Several lists of mirrors for one source become one, in an order that keeps that of each list.
-//   - For a reference the entry counts whose location is the longest that is the reference's repository, or a path above it.
-//     Its mirrors are tried first, those for digests if the reference has one, those for tags if not; then the source.
-//   - Insecure and blocked scopes hold for the entries in them. An entry without mirrors that lies in a mirrored scope takes
-//     over the mirrors of the first one, outer scopes first.
-//   - A host is blocked or insecure if an entry of just that location is; a blocked one with mirrors is not.
+//   - Several lists of mirrors for one source become one list, which keeps the order of each.
+//   - The entry for a reference is the one with the longest location that is the repository of the reference or a path
+//     above it. Its mirrors are tried first, those for digests or those for tags; then the source is tried.
+//   - Insecure and blocked scopes hold for the entries in them. An entry without mirrors in a mirrored scope has the
+//     mirrors of the first such scope, outer scopes first.
+//   - A host is blocked or insecure if an entry with exactly that location is. A blocked host with mirrors is not
+//     blocked.
 //
-// Everything here is pure. Rules: ops import.sources, import.allowed.
+// Everything here is pure. See conformance case import-102 for mirrors.
 //
 // # Differences from OpenShift
 //
-// None that an import could see. mirrorSourcePolicy is read and has no effect, as in the real importer.
+// An import cannot see any. The field mirrorSourcePolicy is read and has no effect, as in the real importer.
 package registries
 
 import (
@@ -30,37 +31,38 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
-// Rule says where else the images of a source are: an entry of a mirror set.
+// Rule is an entry of a mirror set: where else the images of a source are.
 type Rule struct {
 	// Source is a registry, or a repository or path in one.
 	Source string `json:"source"`
-	// Mirrors are such, too, in the order in which they are tried.
+	// Mirrors are registries, repositories or paths in the order in which they are tried.
 	Mirrors []string `json:"mirrors"`
-	// MirrorSourcePolicy has no effect; see the package.
+	// MirrorSourcePolicy has no effect.
 	MirrorSourcePolicy string `json:"mirrorSourcePolicy,omitempty"`
 }
 
 // Configuration is what a cluster says of its registries.
 type Configuration struct {
-	// ICSP and IDMS are for references with a digest: rules of ImageContentSourcePolicies and ImageDigestMirrorSets.
+	// ICSP and IDMS are the rules for references with a digest, of ImageContentSourcePolicies and
+	// ImageDigestMirrorSets.
 	ICSP []Rule `json:"icsp"`
 	IDMS []Rule `json:"idms"`
-	// ITMS are for references with a tag: rules of ImageTagMirrorSets.
+	// ITMS are the rules for references with a tag, of ImageTagMirrorSets.
 	ITMS []Rule `json:"itms"`
 	// InsecureRegistries and BlockedRegistries are scopes: hosts, paths in them, or "*.example.com".
 	InsecureRegistries []string `json:"insecureRegistries"`
 	BlockedRegistries  []string `json:"blockedRegistries"`
-	// AllowedRegistries are where imports may come from. None is anywhere.
+	// AllowedRegistries are the registries that imports are allowed from. An empty list allows all.
 	AllowedRegistries []imagestream.RegistryLocation `json:"allowedRegistries"`
 }
 
-// Registries is a configuration that was read. The zero Registries has no rules. It is safe for concurrent use.
+// Registries answers questions about a [Configuration]. The zero value has no rules. It is safe for concurrent use.
 type Registries struct {
 	entries []*entry
 	allowed []imagestream.RegistryLocation
 }
 
-// entry is one of a registries.conf.
+// entry is an entry of a registries.conf.
 type entry struct {
 	location          string // "" for a wildcard
 	prefix            string
@@ -73,7 +75,7 @@ type mirror struct {
 	byDigest bool // for references with a digest; else for those without
 }
 
-// New reads a configuration.
+// New returns the Registries of a configuration.
 func New(c Configuration) *Registries {
 	r := &Registries{allowed: c.AllowedRegistries}
 	var mirrored []*entry // in the order in which their mirrors are inherited
@@ -111,7 +113,7 @@ func New(c Configuration) *Registries {
 	return r
 }
 
-// entry returns the entry of a scope, a new one if there is none.
+// entry returns the entry of a scope, and adds it if there is none.
 func (r *Registries) entry(scope string) *entry {
 	for _, e := range r.entries {
 		if e.prefix == scope {
@@ -126,7 +128,7 @@ func (r *Registries) entry(scope string) *entry {
 	return e
 }
 
-// isIn reports whether a scope is another one, or lies in it.
+// isIn reports whether a scope equals another one or lies in it.
 func isIn(scope, outer string) bool {
 	if domain, ok := strings.CutPrefix(outer, "*"); ok && strings.HasPrefix(domain, ".") {
 		host, _, _ := strings.Cut(scope, "/")
@@ -137,7 +139,7 @@ func isIn(scope, outer string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// merge makes one rule for each source, sorted by source.
+// merge returns one rule for each source, sorted by source.
 func merge(rules []Rule) []Rule {
 	lists := map[string][][]string{}
 	for _, rule := range rules {
@@ -150,7 +152,7 @@ func merge(rules []Rule) []Rule {
 	for source, mirrors := range lists {
 		order := inOrder(mirrors)
 		if last := len(order) - 1; order[last] == source {
-			order = order[:last] // it is tried last in any case
+			order = order[:last] // the source is tried last in any case
 		}
 		merged = append(merged, Rule{Source: source, Mirrors: order})
 	}
@@ -158,9 +160,10 @@ func merge(rules []Rule) []Rule {
 	return merged
 }
 
-// inOrder brings the members of lists into one order that keeps the order of each, where it can. Of those that may come next the first by name does, and where a ring leaves none, the first of all.
+// inOrder returns the members of lists in one order that keeps the order of each list where it can. Of the members
+// that may come next it takes the first by name, and in a cycle the first of all.
 func inOrder(lists [][]string) []string {
-	before := map[string]map[string]bool{} // for each member those that must come before it
+	before := map[string]map[string]bool{} // the members that must come before each one
 	edge := func(from, to string) {
 		for _, name := range []string{from, to} {
 			if before[name] == nil {
@@ -193,13 +196,14 @@ func inOrder(lists [][]string) []string {
 	return order
 }
 
-// Sources returns the repositories in which a reference of repository is looked for, in order; the last is repository itself.
-// Repository has a host, as "docker.io/library/nodejs" has. An error tells of a mirror that makes no valid repository; then
-// only repository itself is tried. Source: op import.sources.
+// Sources returns the repositories to try for a reference to repository, in order. The last one is repository itself,
+// which must have a host, as in "docker.io/library/nodejs". If a mirror gives a repository name that is not valid,
+// Sources returns only repository, and an error.
 func (r *Registries) Sources(repository string, byDigest bool) ([]string, error) {
 	var e *entry
 	for _, candidate := range r.entries {
-		if candidate.location != "" && isIn(repository, candidate.location) && (e == nil || len(candidate.location) > len(e.location)) {
+		if candidate.location != "" && isIn(repository, candidate.location) &&
+			(e == nil || len(candidate.location) > len(e.location)) {
 			e = candidate
 		}
 	}
@@ -213,27 +217,29 @@ func (r *Registries) Sources(repository string, byDigest bool) ([]string, error)
 		}
 		source := m.location + repository[len(e.location):]
 		if _, err := reference.ParseNamed(source); err != nil {
-			return []string{repository}, fmt.Errorf("mirror %s of %s gives %s, which is no repository: %w", m.location, e.location, source, err)
+			return []string{repository}, fmt.Errorf("mirror %s of %s gives %q, which is not a valid repository: %w",
+				m.location, e.location, source, err)
 		}
 		sources = append(sources, source)
 	}
 	return append(sources, repository), nil
 }
 
-// IsBlocked reports whether nothing may be imported from the registry of a reference, as the reference spells it. Source: op
-// import.sources.
+// IsBlocked reports whether the registry of a reference, as the reference spells it, is blocked.
 func (r *Registries) IsBlocked(ref pullspec.Reference) bool {
 	host := cmp.Or(ref.Registry, "docker.io")
-	return slices.ContainsFunc(r.entries, func(e *entry) bool { return e.location == host && e.blocked && len(e.mirrors) == 0 })
+	return slices.ContainsFunc(r.entries, func(e *entry) bool {
+		return e.location == host && e.blocked &&
+			len(e.mirrors) == 0
+	})
 }
 
-// IsInsecure reports whether a registry may be spoken to without a valid certificate, and without TLS. Host is the one that
-// is spoken to. Source: op import.sources.
+// IsInsecure reports whether a host may be asked without a valid certificate and without TLS.
 func (r *Registries) IsInsecure(host string) bool {
 	return slices.ContainsFunc(r.entries, func(e *entry) bool { return e.location == host && e.insecure })
 }
 
-// Allowlist returns what the configuration allows; the internal registry always is.
+// Allowlist returns the registries that imports are allowed from. The internal registry is always one of them.
 func (r *Registries) Allowlist(internalRegistry string) imagestream.Allowlist {
 	return imagestream.NewAllowlist(r.allowed, internalRegistry)
 }

@@ -13,7 +13,8 @@ import (
 )
 
 var config = registries.Configuration{
-	IDMS:               []registries.Rule{{Source: "quay.io/org", Mirrors: []string{"mirror.example.com/quay", "backup.example.com/quay"}}},
+	IDMS: []registries.Rule{{Source: "quay.io/org",
+		Mirrors: []string{"mirror.example.com/quay", "backup.example.com/quay"}}},
 	ITMS:               []registries.Rule{{Source: "quay.io", Mirrors: []string{"mirror.example.com/tags"}}},
 	InsecureRegistries: []string{"registry.local:5000"},
 	BlockedRegistries:  []string{"docker.io"},
@@ -24,12 +25,13 @@ func ExampleRegistries_Sources() {
 	r := registries.New(config)
 	fmt.Println(r.Sources("quay.io/org/app", true))
 	fmt.Println(r.Sources("quay.io/other/app", false))
-	bad := registries.New(registries.Configuration{ITMS: []registries.Rule{{Source: "quay.io/org/app", Mirrors: []string{"mirror.example.com"}}}})
+	bad := registries.New(registries.Configuration{ITMS: []registries.Rule{{Source: "quay.io/org/app",
+		Mirrors: []string{"mirror.example.com"}}}})
 	fmt.Println(bad.Sources("quay.io/org/app", false))
 	// Output:
 	// [mirror.example.com/quay/app backup.example.com/quay/app quay.io/org/app] <nil>
 	// [mirror.example.com/tags/other/app quay.io/other/app] <nil>
-	// [quay.io/org/app] mirror mirror.example.com of quay.io/org/app gives mirror.example.com, which is no repository: repository name must be canonical
+	// [quay.io/org/app] mirror mirror.example.com of quay.io/org/app gives "mirror.example.com", which is not a valid repository: repository name must be canonical
 }
 
 func ExampleRegistries_IsBlocked() {
@@ -48,7 +50,9 @@ func ExampleRegistries_IsInsecure() {
 
 func ExampleRegistries_Allowlist() {
 	list := registries.New(config).Allowlist("registry.svc:5000")
-	fmt.Println(list.Allows("quay.io/org/app", imagestream.TransportSecure), list.Allows("ghcr.io/org/app", imagestream.TransportSecure), list.Allows("registry.svc:5000/shop/app", imagestream.TransportSecure))
+	fmt.Println(list.Allows("quay.io/org/app", imagestream.TransportSecure),
+		list.Allows("ghcr.io/org/app", imagestream.TransportSecure), list.Allows("registry.svc:5000/shop/app",
+			imagestream.TransportSecure))
 	// Output: true false true
 }
 

@@ -20,7 +20,8 @@ func crowd(tags, hosts int) *Scheduler {
 		stream := &imagestream.ImageStream{}
 		stream.Metadata.Namespace, stream.Metadata.Name = "shop", fmt.Sprint("app-", i)
 		stream.Spec.Tags = []imagestream.TagReference{{
-			Name: "v1", From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: fmt.Sprintf("registry-%d.io/org/app:%d", i%hosts, i)},
+			Name: "v1", From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage,
+				Name: fmt.Sprintf("registry-%d.io/org/app:%d", i%hosts, i)},
 			ImportPolicy: imagestream.TagImportPolicy{Scheduled: true}, Generation: &generation,
 		}}
 		s.Set(stream, now)
@@ -43,7 +44,8 @@ func step(s *Scheduler, err error) bool {
 // TestATurnCostsTheLogarithm counts the comparisons of a turn, of which one in ten fails and makes its host wait.
 func TestATurnCostsTheLogarithm(t *testing.T) {
 	busy := &importer.RegistryError{Class: importer.ClassTooManyRequests, RetryAfter: time.Minute}
-	for _, size := range []struct{ tags, hosts int }{{1000, 1}, {1000, 100}, {16_000, 1}, {16_000, 16}, {16_000, 16_000}} {
+	for _, size := range []struct{ tags, hosts int }{{1000, 1}, {1000, 100}, {16_000, 1}, {16_000, 16},
+		{16_000, 16_000}} {
 		s := crowd(size.tags, size.hosts)
 		s.compared = 0
 		const turns = 5000
@@ -58,12 +60,14 @@ func TestATurnCostsTheLogarithm(t *testing.T) {
 		}
 		most := 12 * math.Log2(float64(size.tags))
 		if each := float64(s.compared) / turns; each > most {
-			t.Errorf("%d tags at %d hosts: %.0f comparisons a turn, want at most %.0f", size.tags, size.hosts, each, most)
+			t.Errorf("%d tags at %d hosts: %.0f comparisons a turn, want at most %.0f", size.tags, size.hosts, each,
+				most)
 		}
 	}
 }
 
-// TestAHostThatIsGoneIsForgotten lets hosts come and go: one that asked to be left alone is remembered for that time, and none longer.
+// TestAHostThatIsGoneIsForgotten lets hosts come and go: one that asked to be left alone is remembered for that time,
+// and none longer.
 func TestAHostThatIsGoneIsForgotten(t *testing.T) {
 	s := crowd(100, 100)
 	for range 100 {

@@ -20,10 +20,10 @@ type entry struct {
 	source   string
 	host     *host
 	interval time.Duration
-	// scheduled tags have turns for ever; others until nothing is left to be done for them.
+	// scheduled tags are due again and again; others only until they are imported.
 	scheduled bool
-	// behind tells that the stream waits for the tag's import. It does so for a generation of the tag, and asked is the one that
-	// was handed out last: what came of that shows in the stream only later.
+	// behind reports whether the stream waits for the import of generation. asked is the generation that was handed
+	// out last; the stream shows its outcome only later.
 	behind            bool
 	generation, asked int64
 	due               time.Time
@@ -33,13 +33,13 @@ type entry struct {
 	place             int // in the heap of its host, or out or parked
 }
 
-// Places of a tag that does not wait for its time.
+// Places of a tag that does not wait.
 const (
 	out    = -1 // it is being imported
-	parked = -2 // nothing is to be done until it changes
+	parked = -2 // it is not due until it changes
 )
 
-// whole is the tag of all that a stream needs.
+// whole is the tag that stands for all that a stream needs.
 const whole = ""
 
 // noGeneration is the generation of a tag that has none, and neverAsked that of one that was never handed out.
@@ -48,16 +48,17 @@ const (
 	neverAsked   = -2
 )
 
-// isNew reports whether the stream waits for an import of the tag that was not handed out yet.
+// isNew reports whether the stream waits for a generation of the tag that was not handed out yet.
 func (e *entry) isNew() bool { return e.behind && e.generation != e.asked }
 
-// wanted returns the tags of a stream that are to be imported now, or some time.
+// wanted returns the tags of a stream that must be imported, now or later.
 func (s *Scheduler) wanted(stream *imagestream.ImageStream) []entry {
 	var all []entry
 	behind := map[string]bool{}
 	if s.opts.Needs {
 		if imp := importer.NeedsImport(stream).Import; imp != nil && imp.Spec.Repository != nil {
-			all = append(all, entry{tag: whole, source: imp.Spec.Repository.From.Name, interval: s.opts.Interval, behind: true, generation: noGeneration})
+			all = append(all, entry{tag: whole, source: imp.Spec.Repository.From.Name, interval: s.opts.Interval,
+				behind: true, generation: noGeneration})
 		} else if imp != nil {
 			for _, image := range imp.Spec.Images {
 				behind[image.To.Name] = true
@@ -78,7 +79,8 @@ func (s *Scheduler) wanted(stream *imagestream.ImageStream) []entry {
 		if !scheduled && !behind[tag.Name] && !(s.opts.Needs && !s.opts.NoRetry && hasFailed(h)) {
 			continue
 		}
-		e := entry{tag: tag.Name, source: tag.From.Name, interval: s.opts.Interval, scheduled: scheduled, behind: behind[tag.Name], generation: noGeneration}
+		e := entry{tag: tag.Name, source: tag.From.Name, interval: s.opts.Interval, scheduled: scheduled,
+			behind: behind[tag.Name], generation: noGeneration}
 		if s.opts.TagInterval != nil {
 			e.interval = cmp.Or(s.opts.TagInterval(stream.Key(), tag), e.interval)
 		}
@@ -93,15 +95,16 @@ func (s *Scheduler) wanted(stream *imagestream.ImageStream) []entry {
 	return all
 }
 
-// hasFailed reports whether the last import of a tag failed so that another one may not. What kind of failure it was, only the
-// importer knew: to the API it is an internal error.
+// hasFailed reports whether the last import of a tag may have failed for a time only. The API calls all such failures
+// internal errors; their class is not in the stream.
 func hasFailed(h tagevent.History) bool {
 	return slices.ContainsFunc(h.Conditions, func(c tagevent.Condition) bool {
-		return c.Type == tagevent.ImportSuccess && c.Status == tagevent.ConditionFalse && c.Reason == string(imagestream.ReasonInternalError)
+		return c.Type == tagevent.ImportSuccess && c.Status == tagevent.ConditionFalse &&
+			c.Reason == string(imagestream.ReasonInternalError)
 	})
 }
 
-// isTemporary reports whether an import that failed is worth another try without a change of the stream.
+// isTemporary reports whether an import that failed may succeed without a change of the stream.
 func isTemporary(err error) bool {
 	var failure *importer.RegistryError
 	if errors.As(err, &failure) {
@@ -116,7 +119,7 @@ func isTemporary(err error) bool {
 	return !errors.As(err, &tag)
 }
 
-// backoff counts a failure, and returns how long the tag waits.
+// backoff counts a failure, and returns how long the tag must wait.
 func (s *Scheduler) backoff(e *entry, err error, now time.Time) time.Duration {
 	first := 2 * e.interval
 	var failure *importer.RegistryError
@@ -151,7 +154,7 @@ func (e *entry) chance() float64 {
 		h.Write([]byte{0})
 	}
 	x := h.Sum64()
-	x ^= x >> 33 // the lower bits of neighbours differ, the upper ones hardly
+	x ^= x >> 33 // the upper bits of similar names hardly differ
 	x *= 0xff51afd7ed558ccd
 	x ^= x >> 33
 	return float64(x>>11) / (1 << 53)

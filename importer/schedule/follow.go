@@ -9,18 +9,18 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 )
 
-// change is a stream that was written, or all that there are.
+// change is a changed stream, or the list of all streams.
 type change struct {
 	key    imagestream.Key
 	stream *imagestream.ImageStream // nil if it is gone
 	all    map[imagestream.Key]*imagestream.ImageStream
 }
 
-// betweenLists is the least time from one list to the next.
+// betweenLists is the shortest time between two lists.
 const betweenLists = time.Second
 
-// follow tells all changes: first all that there is, and again when the watch was too slow. A watch that fails otherwise goes on
-// from where it was, after a pause.
+// follow sends all changes: a list first, then those of a watch, and another list if the watch ends with ErrGone.
+// After another failure the watch goes on from the version that it reached, after a pause.
 func (r *running) follow(ctx context.Context) error {
 	version, err := r.list(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (r *running) follow(ctx context.Context) error {
 		if !isGone || failures > 0 {
 			wait = max(wait, failures.next())
 		} else {
-			failures++ // only the first time in a row is at once
+			failures++ // only the first one in a row is listed at once
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return err
@@ -59,7 +59,7 @@ func (r *running) follow(ctx context.Context) error {
 	}
 }
 
-// listAgain lists until it succeeds. The error is that of ctx.
+// listAgain lists until that succeeds. Its error is that of ctx.
 func (r *running) listAgain(ctx context.Context) (version string, err error) {
 	var failures backoff
 	for {
@@ -74,7 +74,7 @@ func (r *running) listAgain(ctx context.Context) (version string, err error) {
 	}
 }
 
-// watch tells what happens after a version until the watch ends, and returns the version that it reached.
+// watch sends the changes after a version until the watch ends, and returns the version that it reached.
 func (r *running) watch(ctx context.Context, version string) (reached string, err error) {
 	opts := imagestream.WatchOptions{Namespace: r.Namespace, ResourceVersion: version}
 	for c, err := range r.Importer.Engine.Store.WatchImageStreams(ctx, opts) {

@@ -8,16 +8,16 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
-// host is a registry, with its tags by when they are due.
+// host is a registry with its tags, the next one that is due first.
 type host struct {
 	scheduler *Scheduler
 	name      string
 	tags      []*entry
-	quiet     time.Time // until when it wants to be left alone
+	quiet     time.Time // it must not be asked before
 	size      int       // of all its tags
 	busy      int       // turns that are out
-	// place is that in the queue of hosts, -1 if it is not there; next and previous are its neighbours in the ring of those that
-	// are ready, nil if it is not there.
+	// place is the place in the queue of waiting hosts, or -1. next and previous are the neighbours in the ring of
+	// hosts that are ready, or nil.
 	place          int
 	next, previous *host
 }
@@ -43,7 +43,7 @@ func (h *host) Pop() any {
 	return last
 }
 
-// when returns when the host is to be looked at: when its first tag is due and it may be asked.
+// when returns when the first tag is due and the host may be asked.
 func (h *host) when() time.Time {
 	if len(h.tags) == 0 || h.quiet.After(h.tags[0].due) {
 		return h.quiet
@@ -51,7 +51,7 @@ func (h *host) when() time.Time {
 	return h.tags[0].due
 }
 
-// hostQueue is a heap of hosts, by when they are to be looked at.
+// hostQueue is a heap of hosts by their times.
 type hostQueue []*host
 
 func (q hostQueue) Len() int { return len(q) }
@@ -76,10 +76,10 @@ func (q *hostQueue) Pop() any {
 	return last
 }
 
-// ring is the hosts that have their turn one after the other.
+// ring has the hosts that take turns.
 type ring struct{ first *host }
 
-// add puts a host behind all others.
+// add adds a host as the last one.
 func (r *ring) add(h *host) {
 	if r.first == nil {
 		r.first, h.next, h.previous = h, h, h
@@ -121,7 +121,7 @@ func hostOf(source string) string {
 	return r.DockerClientDefaults().Registry
 }
 
-// first returns the host whose turn it is, nil if nothing is due.
+// first returns the host that has the next turn, or nil if nothing is due.
 func (s *Scheduler) first(now time.Time) *host {
 	s.now = now
 	for len(s.waiting) > 0 && !s.waiting[0].when().After(now) {
@@ -134,15 +134,14 @@ func (s *Scheduler) first(now time.Time) *host {
 	return s.ready.first
 }
 
-// had lets the next host have its turn.
+// had ends the turn of a host.
 func (s *Scheduler) had(h *host) {
 	s.ready.remove(h)
 	s.settle(h)
 }
 
-// settle puts a host, of which something changed, into the place that is right for it: behind those that are ready, if it is not
-// among them, among those that wait, or nowhere while its share is used up. One without tags is kept until it may be asked again,
-// and then forgotten.
+// settle moves a host that changed to its place: into the ring if it is ready, else into the queue, or nowhere while
+// its share is used up. A host without tags is kept until it may be asked again, and then removed.
 func (s *Scheduler) settle(h *host) {
 	isQuiet := h.quiet.After(s.now)
 	isFull := s.share > 0 && h.busy >= s.share

@@ -14,31 +14,31 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Loop keeps the streams of a store imported, as a cluster's controllers do: what a stream waits for at once, when it is created
-// or changes, and its scheduled tags by a [Scheduler]. Only Importer must be set.
+// Loop keeps the streams of a store imported, as the controllers of a cluster do. It imports at once what a stream
+// needs when it is created or changes, and scheduled tags by a [Scheduler]. Only Importer must be set.
 type Loop struct {
 	// Importer imports into the streams of its Engine's Store.
 	Importer *importer.Importer
-	// Options are those of the Scheduler, with Needs.
+	// Options are the options of the Scheduler. Needs is always set.
 	Options Options
-	// Namespace is that of the streams; "" is all.
+	// Namespace is the namespace of the streams; "" is all.
 	Namespace string
-	// PerHost is how many streams are imported from a registry at a time; 0 is 4. A registry that hangs keeps so many imports
-	// waiting; it takes none from the others. Each import makes as many requests at a time as the Importer says; a
-	// polite.Limit around its Registry bounds what all of them make.
+	// PerHost is how many streams are imported from one registry at a time; 0 is 4. Registries do not share this
+	// number, so that one that hangs takes nothing from the others. Each import makes [importer.Importer.Concurrency]
+	// requests at a time; a polite.Limit around the Importer's Registry bounds them all.
 	PerHost int
-	// Imported, if not nil, is called after each import: done is its answer, nil if err is not. A panic is an
+	// Imported, if not nil, is called after each import with its answer, or with an error. The error of a panic is an
 	// [*importer.Panic].
 	Imported func(stream imagestream.Key, done *imagestream.ImageStreamImport, err error)
-	// Failed, if not nil, is called with each failure of the store that belongs to no import: of a list, a watch, or of the
-	// reads and writes of an import, which is tried again. Imported and Failed are called one at a time.
+	// Failed, if not nil, is called with each failure of the store: of a list, of a watch, and of an import's reads and
+	// writes, which are tried again. Imported and Failed are called one at a time.
 	Failed func(err error)
 }
 
 const defaultPerHost = 4
 
-// Run goes on until ctx ends, whose error it returns, or the store fails to list its streams for the first time. Nothing of it is
-// left then. What fails later is told to [Loop.Failed] and tried again.
+// Run runs until ctx ends and returns its error. If the first list of streams fails, Run returns that error; it
+// reports later failures to Failed and goes on. When it returns, none of its goroutines is left.
 func (l *Loop) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	options := l.Options
@@ -71,8 +71,8 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// running is a loop that runs. All but follow and work is done by one goroutine. Its times are those of time.Now, which go on
-// evenly whatever the clock on the wall does.
+// running is a Loop that runs. One goroutine does everything but follow and work. Times are those of time.Now, whose
+// monotonic part makes them independent of the wall clock.
 type running struct {
 	*Loop
 	all       sync.WaitGroup
@@ -83,28 +83,28 @@ type running struct {
 	reports   chan error
 
 	store   storeState
-	pending []*job // that were fetched and could not be written, by when they are tried again
+	pending []*job // fetched but not written, by the time of the next attempt
 }
 
 // job is the import of a turn.
 type job struct {
 	turn    Turn
-	waits   bool // it waits for the store, and holds its registry's share no more
+	waits   bool // it waits for the store, and no longer counts against the share of its registry
 	stream  *imagestream.ImageStream
 	session *importer.Session // once it is fetched
 	fetched time.Time
 	stalls  backoff
-	until   time.Time // not before that it is tried again
-	// probes tells that it shows how a failing store is, fresh that it was let through for that with nothing fetched.
+	until   time.Time // the next attempt
+	// probes means that a failing store is tried with it, and fresh that it also has to be fetched for that.
 	probes, fresh bool
 }
 
-// result is what came of a job.
+// result is the outcome of a job.
 type result struct {
 	*job
 	done *imagestream.ImageStreamImport
 	err  error
-	// store tells that err is the store's, and no fault of the stream.
+	// store reports whether err is a failure of the store.
 	store bool
 }
 
@@ -129,7 +129,7 @@ func (r *running) changed(c change) {
 	}
 }
 
-// set takes in what a stream is now, nil if it is gone.
+// set updates a stream, or removes it if stream is nil.
 func (r *running) set(key imagestream.Key, stream *imagestream.ImageStream) {
 	if stream == nil {
 		delete(r.streams, key)
@@ -150,7 +150,7 @@ func (r *running) set(key imagestream.Key, stream *imagestream.ImageStream) {
 	}
 }
 
-// guard calls do and returns a panic of it as an error.
+// guard calls do, and returns a panic as an error.
 func guard(do func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -164,7 +164,7 @@ func guard(do func() error) (err error) {
 	return do()
 }
 
-// start begins what may begin.
+// start starts all jobs that may begin.
 func (r *running) start(ctx context.Context) {
 	for {
 		j := r.next(time.Now())
@@ -181,7 +181,7 @@ func (r *running) start(ctx context.Context) {
 	}
 }
 
-// next returns a job that may begin, nil if there is none. What waits only for the store comes first.
+// next returns a job that may begin, or nil. Jobs that only have to be written come first.
 func (r *running) next(now time.Time) *job {
 	failing := r.store.failures > 0
 	if failing && r.store.until.After(now) {
@@ -208,7 +208,7 @@ func (r *running) next(now time.Time) *job {
 	return &job{turn: turn, stream: r.streams[turn.Stream], fresh: failing}
 }
 
-// work imports, from where the job stands.
+// work does what is left to do of a job.
 func (r *running) work(ctx context.Context, j *job) (res result) {
 	res.job = j
 	res.err = guard(func() error {
@@ -238,9 +238,10 @@ func (r *running) work(ctx context.Context, j *job) (res result) {
 	return res
 }
 
-// isStores reports whether an error of reading or writing a stream is the store's, and not of that stream.
+// isStores reports whether an error of reading or writing a stream is a failure of the store, and not about the stream.
 func isStores(err error) bool {
-	for _, class := range []error{imagestream.ErrInvalid, imagestream.ErrNotFound, imagestream.ErrConflict, imagestream.ErrTooLarge} {
+	for _, class := range []error{imagestream.ErrInvalid, imagestream.ErrNotFound, imagestream.ErrConflict,
+		imagestream.ErrTooLarge} {
 		if errors.Is(err, class) {
 			return false
 		}
@@ -248,7 +249,7 @@ func isStores(err error) bool {
 	return true
 }
 
-// finished takes in what came of a job.
+// finished handles the outcome of a job.
 func (r *running) finished(res result) {
 	now := time.Now()
 	if res.probes {
@@ -282,7 +283,8 @@ func (r *running) finished(res result) {
 	}
 }
 
-// stalled takes in that the store failed a job. What was fetched is kept for an interval, so that only the write is tried again.
+// stalled handles a job that failed because of the store. What was fetched is kept for an interval, and only written
+// again.
 func (r *running) stalled(res result, now time.Time) {
 	r.store.failed(res.turn.Stream, res.probes || res.fresh, now)
 	res.probes, res.fresh = false, false
@@ -293,11 +295,12 @@ func (r *running) stalled(res result, now time.Time) {
 	}
 	j := res.job
 	j.until, j.waits = now.Add(j.stalls.next()), true
-	at, _ := slices.BinarySearchFunc(r.pending, j.until, func(p *job, until time.Time) int { return p.until.Compare(until) })
+	at, _ := slices.BinarySearchFunc(r.pending, j.until,
+		func(p *job, until time.Time) int { return p.until.Compare(until) })
 	r.pending = slices.Insert(r.pending, at, j)
 }
 
-// pause returns how long nothing is to be done.
+// pause returns how long there is nothing to do.
 func (r *running) pause() time.Duration {
 	const longest = time.Hour
 	now := time.Now()

@@ -24,14 +24,16 @@ func ExampleLoop() {
 	registry, store := &fakes.Registry{}, &fakes.Store{}
 	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "one"}, "v1") })
 	writer := &write.Engine{Store: store}
-	if _, err := writer.Create(context.Background(), streamOf("app", map[string]string{"v1": "quay.io/org/app:v1"})); err != nil {
+	if _, err := writer.Create(context.Background(),
+		streamOf("app", map[string]string{"v1": "quay.io/org/app:v1"})); err != nil {
 		fmt.Println(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	loop := schedule.Loop{Importer: &importer.Importer{Registry: registry, Engine: writer}, Imported: func(stream imagestream.Key, _ *imagestream.ImageStreamImport, err error) {
-		fmt.Println(stream, err)
-		stop() // a program would let it run
-	}}
+	loop := schedule.Loop{Importer: &importer.Importer{Registry: registry, Engine: writer},
+		Imported: func(stream imagestream.Key, _ *imagestream.ImageStreamImport, err error) {
+			fmt.Println(stream, err)
+			stop() // a program would let it run
+		}}
 	fmt.Println(loop.Run(ctx))
 	// Output:
 	// shop/app <nil>
@@ -50,11 +52,13 @@ type loopWorld struct {
 }
 
 func newLoopWorld(t *testing.T, interval time.Duration) *loopWorld {
-	w := &loopWorld{t: t, registry: &fakes.Registry{}, writer: &write.Engine{Store: &fakes.Store{}}, ended: make(chan error, 1)}
+	w := &loopWorld{t: t, registry: &fakes.Registry{}, writer: &write.Engine{Store: &fakes.Store{}},
+		ended: make(chan error, 1)}
 	ctx, stop := context.WithCancel(t.Context())
 	w.stop = stop
 	loop := &schedule.Loop{
-		Importer: &importer.Importer{Registry: w.registry, Engine: w.writer}, Options: schedule.Options{Interval: interval}, Namespace: "shop",
+		Importer: &importer.Importer{Registry: w.registry,
+			Engine: w.writer}, Options: schedule.Options{Interval: interval}, Namespace: "shop",
 		Imported: func(_ imagestream.Key, _ *imagestream.ImageStreamImport, err error) {
 			w.imports.Add(1)
 			if err != nil {
@@ -68,7 +72,10 @@ func newLoopWorld(t *testing.T, interval time.Duration) *loopWorld {
 
 func (w *loopWorld) push(layer string, tags ...string) string {
 	digest := ""
-	w.registry.Edit("quay.io", func(c fakes.Contents) { digest = c.Push("org/app", fakes.Image{Layer: layer}, tags...).String() })
+	w.registry.Edit("quay.io", func(c fakes.Contents) {
+		digest = c.Push("org/app", fakes.Image{Layer: layer},
+			tags...).String()
+	})
 	return digest
 }
 
@@ -108,8 +115,8 @@ func (w *loopWorld) end() {
 	}
 }
 
-// TestLoopKeepsStreamsImported creates, moves, breaks, changes and deletes, and looks at what the loop makes of it. When it ends,
-// synctest finds what it left.
+// TestLoopKeepsStreamsImported creates, moves, breaks, changes and deletes, and looks at what the loop makes of it.
+// When it ends, synctest finds what it left.
 func TestLoopKeepsStreamsImported(t *testing.T) {
 	const interval = 10 * time.Minute
 	synctest.Test(t, func(t *testing.T) {
@@ -131,11 +138,13 @@ func TestLoopKeepsStreamsImported(t *testing.T) {
 		time.Sleep(interval * 11 / 10)
 		check("moved, and due", "app", "v1", "", two, one)
 
-		if _, err := w.writer.Update(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"}, func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-			next := old.Clone()
-			next.Spec.Tags = append(next.Spec.Tags, streamOf("app", map[string]string{"v2": "quay.io/org/app:v2"}).Spec.Tags...)
-			return next, nil
-		}); err != nil {
+		if _, err := w.writer.Update(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"},
+			func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+				next := old.Clone()
+				next.Spec.Tags = append(next.Spec.Tags,
+					streamOf("app", map[string]string{"v2": "quay.io/org/app:v2"}).Spec.Tags...)
+				return next, nil
+			}); err != nil {
 			t.Fatal(err)
 		}
 		check("a tag more", "app", "v2", "", two)
@@ -149,7 +158,8 @@ func TestLoopKeepsStreamsImported(t *testing.T) {
 		check("in order again", "app", "v1", "", three, two, one)
 
 		before := w.imports.Load()
-		if err := w.writer.Store.DeleteImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"}, imagestream.Preconditions{}); err != nil {
+		if err := w.writer.Store.DeleteImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"},
+			imagestream.Preconditions{}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * interval)
@@ -183,7 +193,8 @@ func TestLoopIsPolite(t *testing.T) {
 			counts[r.Operation]++
 		}
 		// The fake pings once for each import.
-		if n := counts[importer.OperationHead]; n < 9*streams*tags || n > 11*streams*tags || counts[importer.OperationManifest]+counts[importer.OperationBlob] > 0 {
+		if n := counts[importer.OperationHead]; n < 9*streams*tags || n > 11*streams*tags ||
+			counts[importer.OperationManifest]+counts[importer.OperationBlob] > 0 {
 			t.Errorf("%v, want about %d HEAD", counts, 10*streams*tags)
 		}
 	})
@@ -196,14 +207,18 @@ type brokenStore struct {
 	watch int // how many changes a watch has before it is too slow
 }
 
-func (s *brokenStore) ListImageStreams(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
+func (s *brokenStore) ListImageStreams(
+	ctx context.Context, opts imagestream.ListOptions,
+) (*imagestream.ImageStreamList, error) {
 	if s.list != nil {
 		return nil, s.list
 	}
 	return s.Store.ListImageStreams(ctx, opts)
 }
 
-func (s *brokenStore) WatchImageStreams(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+func (s *brokenStore) WatchImageStreams(
+	ctx context.Context, opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
 	return func(yield func(imagestream.Change[imagestream.ImageStream], error) bool) {
 		n := 0
 		for c, err := range s.Store.WatchImageStreams(ctx, opts) {
@@ -220,7 +235,8 @@ func (s *brokenStore) WatchImageStreams(ctx context.Context, opts imagestream.Wa
 
 func TestLoopEndsWithItsStore(t *testing.T) {
 	broken := errors.New("broken")
-	loop := schedule.Loop{Importer: &importer.Importer{Registry: &fakes.Registry{}, Engine: &write.Engine{Store: &brokenStore{Store: &fakes.Store{}, list: broken}}}}
+	loop := schedule.Loop{Importer: &importer.Importer{Registry: &fakes.Registry{},
+		Engine: &write.Engine{Store: &brokenStore{Store: &fakes.Store{}, list: broken}}}}
 	if err := loop.Run(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
@@ -259,7 +275,8 @@ func TestLoopListsAgain(t *testing.T) {
 		if first := seen(); len(first) != 5 {
 			t.Errorf("imported were %v", first)
 		}
-		if err := w.writer.Store.DeleteImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "app-0"}, imagestream.Preconditions{}); err != nil {
+		if err := w.writer.Store.DeleteImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "app-0"},
+			imagestream.Preconditions{}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)

@@ -1,23 +1,23 @@
-// Package schedule says when tags are imported, and imports them.
+// Package schedule decides when tags are imported, and imports them.
 //
-// A [Scheduler] keeps when each tag is due. A stream that changes often is imported all the same, a tag that has
-// to wait keeps its turn, what fails is asked for less often, by what the failure was, and no registry waits
-// for another one. It takes the time as an argument and does nothing by itself:
+// A [Scheduler] knows when each tag is due. Changes of a stream do not delay its tags, a tag that fails is due later
+// by the class of its failure, and registries do not wait for each other. It takes the time as an argument and does
+// no I/O:
 //
-//	s.Set(stream, now)                    when a stream is created or changes
+//	s.Set(stream, now)                    a stream was created or changed
 //	for _, turn := range s.Due(now, 10)   what to import now
-//	s.Done(turn.Stream, tag, err, now)    what came of a tag
-//	s.Next()                              when to ask again
+//	s.Done(turn.Stream, tag, err, now)    a tag was imported, or failed
+//	s.Next()                              when to call Due again
 //
-// A [Loop] does it all, with an importer and a store: it watches streams and imports what they wait for and what
-// is due. Each registry has a share of its own, so that one that hangs or asks to be left alone delays nothing
-// but its own tags. A store that fails is asked again after a pause, and costs no registry a request.
+// A [Loop] uses it with an importer: it watches the streams of a store, and imports what they need and what is due.
+// Each registry has its own share of imports, so that one that hangs or asks to wait delays its own tags only. If the
+// store fails, the loop pauses, and writes later what it has fetched.
 //
 // # Differences from OpenShift
 //
-// The real controller keeps streams in a wheel of slots: a stream that changes at least once in an interval is
-// never imported, and one that is skipped waits for a whole round. It tries a tag that is not scheduled once,
-// whatever the failure is; [Options.NoRetry] does the same.
+// The real controller has a ring of slots. A stream that changes at least once in an interval is never imported, and a
+// stream that is skipped waits for a whole round. A tag that is not scheduled is tried once, whatever its failure
+// is, as with [Options.NoRetry].
 package schedule
 
 import (
@@ -30,21 +30,21 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// Options are the settings of a [Scheduler]. The zero value is fine.
+// Options are the options of a [Scheduler]. The zero value is valid.
 type Options struct {
 	// Interval is how long after an import a tag is due again; 0 is 15 minutes, as in the real system.
 	Interval time.Duration
 	// TagInterval, if not nil, returns the interval of a tag; 0 is Interval.
 	TagInterval func(stream imagestream.Key, tag imagestream.TagReference) time.Duration
-	// Jitter is the part of an interval by which turns are spread; 0 is a tenth, less than 0 none. It goes by names and
-	// turns, not by chance.
+	// Jitter is the part of an interval by which turns are spread; 0 is a tenth, and less than 0 is none. It depends on
+	// names and turns, and is not random.
 	Jitter float64
-	// MaxBackoff is the longest that a tag waits that fails; 0 is 6 hours.
+	// MaxBackoff is the longest time until a tag that failed is due again; 0 is 6 hours.
 	MaxBackoff time.Duration
-	// Needs also hands out what streams wait for by [importer.NeedsImport], before anything that is scheduled, and
-	// the tags that are not scheduled and whose registry did not answer, with back-off. A [Loop] sets it.
+	// Needs includes tags that are not scheduled: those that a stream waits for by [importer.NeedsImport], which come
+	// first, and those whose registry did not answer, with back-off. A [Loop] sets it.
 	Needs bool
-	// NoRetry does not hand out a tag again that is not scheduled and failed, as in the real system.
+	// NoRetry leaves a tag that is not scheduled alone after a failure, as the real system does.
 	NoRetry bool
 }
 
@@ -52,23 +52,23 @@ const (
 	defaultInterval   = 15 * time.Minute
 	defaultJitter     = 0.1
 	defaultMaxBackoff = 6 * time.Hour
-	// firstRetry is how long a tag waits whose registry did not answer.
+	// firstRetry is the first back-off of a tag whose registry did not answer.
 	firstRetry = time.Minute
 )
 
-// Turn is what is due of a stream at one registry.
+// Turn has the tags of one stream that are due at one registry.
 type Turn struct {
 	Stream imagestream.Key
 	Host   string
-	// Tags are due, in the order of their names; Due is when the first of them was. What a stream waits for is due an
-	// interval before it is asked for.
+	// Tags are sorted by name. Due is when the first of them was due. A tag that the stream waits for is due an
+	// interval before the change, so that it comes first.
 	Tags []string
 	Due  time.Time
-	// Whole is the turn of all that a stream needs, its repository too. Its only tag is "".
+	// Whole means that the stream needs all its tags and its repository. Tags is then [""].
 	Whole bool
 }
 
-// Import returns what to import, nil if the stream has none of the tags any more. It is for any version of the stream.
+// Import returns the import for any resource version of the stream, or nil if the stream no longer has the tags.
 func (t Turn) Import(stream *imagestream.ImageStream) *imagestream.ImageStreamImport {
 	if !t.Whole {
 		return importer.ImportOf(stream, t.Tags...)
@@ -80,19 +80,19 @@ func (t Turn) Import(stream *imagestream.ImageStream) *imagestream.ImageStreamIm
 	return imp
 }
 
-// Scheduler keeps when the tags of streams are due. It is not for concurrent use. Each call takes time that grows with the tags
-// that it is about, and with the logarithm of all.
+// Scheduler knows when the tags of streams are due. It is not for concurrent use. The cost of a call grows with the
+// number of tags that it concerns, and with the logarithm of the number of all tags.
 type Scheduler struct {
 	opts    Options
-	share   int // how many turns of a host may be out at a time; 0 is any number
+	share   int // how many turns of a host may be out at a time; 0 is no limit
 	streams map[imagestream.Key]map[string]*entry
 	hosts   map[string]*host
-	// waiting has the hosts by when something of them is due, ready those of which something is: the first of them has the
-	// next turn.
+	// waiting has the hosts by the time when one of their tags is due. ready has those with a tag that is due; the
+	// first of them has the next turn.
 	waiting hostQueue
 	ready   ring
 	now     time.Time // of the last turn
-	// compared counts the comparisons of tags and hosts, by which a test holds what a turn costs.
+	// compared counts comparisons of tags and hosts. A test bounds the cost of a turn by it.
 	compared uint64
 }
 
@@ -110,11 +110,11 @@ func New(opts Options) *Scheduler {
 	return &Scheduler{opts: opts, streams: map[imagestream.Key]map[string]*entry{}, hosts: map[string]*host{}}
 }
 
-// Set takes a stream in, as it is now. Tags that are scheduled already keep their time; new ones, and those with another source,
-// are due within an interval, spread over it; those that are not scheduled any more are gone.
+// Set adds or updates a stream. Tags that are scheduled already keep their time. New ones, and those with another
+// source, are due within an interval, spread over it. Tags that are no longer scheduled are removed.
 func (s *Scheduler) Set(stream *imagestream.ImageStream, now time.Time) {
 	key := stream.Key()
-	wanted := s.wanted(stream) // all that can panic, before anything changes
+	wanted := s.wanted(stream) // before anything changes, because it may panic
 	have, next := s.streams[key], map[string]*entry{}
 	for _, w := range wanted {
 		e := have[w.tag]
@@ -136,7 +136,7 @@ func (s *Scheduler) Set(stream *imagestream.ImageStream, now time.Time) {
 	}
 }
 
-// Remove forgets a stream.
+// Remove removes a stream.
 func (s *Scheduler) Remove(stream imagestream.Key) {
 	for _, e := range s.streams[stream] {
 		s.remove(e)
@@ -155,7 +155,7 @@ func (s *Scheduler) add(e *entry, now time.Time) *entry {
 	return e
 }
 
-// change takes in what a tag has become.
+// change updates a tag.
 func (s *Scheduler) change(e, w *entry, now time.Time) {
 	e.interval, e.scheduled, e.behind, e.generation = w.interval, w.scheduled, w.behind, w.generation
 	switch {
@@ -176,8 +176,8 @@ func (s *Scheduler) remove(e *entry) {
 	s.settle(e.host)
 }
 
-// Due hands out what is due, at most so many tags, 0 for all: one registry after the other has a turn, so that none waits for
-// another. What is handed out comes again once it is [Scheduler.Done]; what is not keeps its place.
+// Due returns the tags that are due, at most so many; 0 is all. Registries take turns, so that none waits for
+// another. A tag that is returned is due again only after [Scheduler.Done].
 func (s *Scheduler) Due(now time.Time, most int) []Turn {
 	var turns []Turn
 	type group struct {
@@ -209,7 +209,8 @@ func (s *Scheduler) Due(now time.Time, most int) []Turn {
 	return turns
 }
 
-// turn hands out all that is due of one stream at one registry, which has one turn of its share less until it is given back.
+// turn returns all tags of one stream that are due at one registry. The turn counts against the share of the registry
+// until giveBack.
 func (s *Scheduler) turn(now time.Time) (Turn, bool) {
 	h := s.first(now)
 	if h == nil {
@@ -230,14 +231,14 @@ func (s *Scheduler) turn(now time.Time) (Turn, bool) {
 	return t, true
 }
 
-// giveBack ends a turn.
+// giveBack ends a turn for its registry.
 func (s *Scheduler) giveBack(t Turn) {
 	h := s.hosts[t.Host]
 	h.busy--
 	s.settle(h)
 }
 
-// stalled puts the tags of a turn back of which nothing came because of the store.
+// stalled makes the tags of a turn due again with back-off, because the store failed.
 func (s *Scheduler) stalled(t Turn, now time.Time) {
 	for _, tag := range t.Tags {
 		if e := s.streams[t.Stream][tag]; e != nil && e.place == out {
@@ -247,10 +248,10 @@ func (s *Scheduler) stalled(t Turn, now time.Time) {
 	}
 }
 
-// Done says what came of a tag that was handed out: nil, or why it could not be imported. It is due again after its interval; if
-// the registry did not answer, after a minute, and twice as long each time; if it has no such image, or will not show it,
-// after twice the interval each time. When a registry asks to be left alone, all its tags wait. A tag that is not scheduled is
-// due again only if the registry did not answer.
+// Done reports the outcome of a tag that was handed out: nil, or why it could not be imported. A scheduled tag is due
+// again after its interval. If the registry did not answer, the tag is due after a minute, and twice that after each
+// further failure; after any other failure, after twice the interval, doubled each time. All tags of a registry wait
+// for its RetryAfter. A tag that is not scheduled is due again only if the registry did not answer.
 func (s *Scheduler) Done(stream imagestream.Key, tag string, err error, now time.Time) {
 	e := s.streams[stream][tag]
 	if e == nil || e.place != out {
@@ -279,8 +280,7 @@ func (s *Scheduler) Done(stream imagestream.Key, tag string, err error, now time
 	s.push(e)
 }
 
-// Next returns when something is due that is not being imported, and whether there is anything. A time that has passed means at
-// once.
+// Next returns when the next tag is due, and whether there is one. A time in the past means at once.
 func (s *Scheduler) Next() (time.Time, bool) {
 	if h := s.first(s.now); h != nil {
 		return h.when(), true
@@ -291,7 +291,7 @@ func (s *Scheduler) Next() (time.Time, bool) {
 	return s.waiting[0].when(), true
 }
 
-// Upcoming yields each tag with when it is due, the next first, as things are now.
+// Upcoming yields a turn for each tag that waits, the next one first.
 func (s *Scheduler) Upcoming() iter.Seq[Turn] {
 	return func(yield func(Turn) bool) {
 		var all []*entry
@@ -305,15 +305,16 @@ func (s *Scheduler) Upcoming() iter.Seq[Turn] {
 			return 1
 		})
 		for _, e := range all {
-			if !yield(Turn{Stream: e.stream, Host: e.host.name, Tags: []string{e.tag}, Due: e.due, Whole: e.tag == whole}) {
+			if !yield(Turn{Stream: e.stream, Host: e.host.name, Tags: []string{e.tag}, Due: e.due,
+				Whole: e.tag == whole}) {
 				return
 			}
 		}
 	}
 }
 
-// Cost returns how many tags are asked for in an hour, by registry, while nothing fails: so many HEAD requests if nothing
-// changes either.
+// Cost returns the number of scheduled imports of tags in an hour by registry, if nothing fails. If nothing changes,
+// each is one HEAD request.
 func (s *Scheduler) Cost() map[string]float64 {
 	cost := map[string]float64{}
 	for _, tags := range s.streams {
@@ -326,13 +327,13 @@ func (s *Scheduler) Cost() map[string]float64 {
 	return cost
 }
 
-// push puts a tag among those that wait for their time.
+// push adds a tag to those that wait.
 func (s *Scheduler) push(e *entry) {
 	heap.Push(e.host, e)
 	s.settle(e.host)
 }
 
-// pull takes a tag out of those that wait.
+// pull removes a tag from those that wait.
 func (s *Scheduler) pull(e *entry) {
 	if e.place >= 0 {
 		heap.Remove(e.host, e.place)

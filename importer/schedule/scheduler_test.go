@@ -24,7 +24,8 @@ func streamOf(name string, tags map[string]string) *imagestream.ImageStream {
 	s.Metadata.Namespace, s.Metadata.Name = "shop", name
 	for _, tag := range slices.Sorted(maps.Keys(tags)) {
 		s.Spec.Tags = append(s.Spec.Tags, imagestream.TagReference{
-			Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: tags[tag]}, ImportPolicy: imagestream.TagImportPolicy{Scheduled: true},
+			Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage,
+				Name: tags[tag]}, ImportPolicy: imagestream.TagImportPolicy{Scheduled: true},
 		})
 	}
 	return s
@@ -53,13 +54,15 @@ func Example() {
 }
 
 func ExampleScheduler_Cost() {
-	s := schedule.New(schedule.Options{TagInterval: func(_ imagestream.Key, tag imagestream.TagReference) time.Duration {
+	s := schedule.New(schedule.Options{TagInterval: func(_ imagestream.Key,
+		tag imagestream.TagReference) time.Duration {
 		if tag.Name == "v1" {
 			return 24 * time.Hour
 		}
 		return 0
 	}})
-	s.Set(streamOf("app", map[string]string{"v1": "quay.io/org/app:v1", "latest": "quay.io/org/app:latest", "base": "ghcr.io/org/base:1"}), start)
+	s.Set(streamOf("app", map[string]string{"v1": "quay.io/org/app:v1", "latest": "quay.io/org/app:latest",
+		"base": "ghcr.io/org/base:1"}), start)
 	cost := s.Cost()
 	fmt.Printf("%.1f %.1f an hour\n", cost["quay.io"], cost["ghcr.io"])
 	// Output: 4.0 4.0 an hour
@@ -85,7 +88,8 @@ func ExampleScheduler_Done() {
 	s.Set(streamOf("app", map[string]string{"v1": "quay.io/org/app:v1"}), start)
 	now := start.Add(15 * time.Minute)
 	for _, err := range []error{
-		&importer.RegistryError{Class: importer.ClassUnavailable}, &importer.RegistryError{Class: importer.ClassUnavailable},
+		&importer.RegistryError{Class: importer.ClassUnavailable},
+		&importer.RegistryError{Class: importer.ClassUnavailable},
 		&importer.RegistryError{Class: importer.ClassTooManyRequests, RetryAfter: time.Hour}, nil,
 		&importer.RegistryError{Class: importer.ClassNotFound}, &importer.RegistryError{Class: importer.ClassNotFound},
 	} {
@@ -104,9 +108,9 @@ func ExampleScheduler_Done() {
 	// 1h0m0s
 }
 
-// TestNobodyIsForgotten drives a scheduler through hours in which streams come, change, go and fail, a minute at a time. No tag is
-// handed out before it is due or twice at a time; each that does not fail has its turn at least every interval and a quarter;
-// changes of a stream move nothing.
+// TestNobodyIsForgotten drives a scheduler through hours in which streams come, change, go and fail, a minute at a time.
+// No tag is handed out before it is due or twice at a time; each that does not fail has its turn at least every interval
+// and a quarter; changes of a stream move nothing.
 func TestNobodyIsForgotten(t *testing.T) {
 	const interval = 30 * time.Minute
 	rapid.Check(t, func(t *rapid.T) {
@@ -171,7 +175,8 @@ func TestNobodyIsForgotten(t *testing.T) {
 					out[of], last[of] = true, now
 				}
 			}
-			for _, of := range slices.SortedFunc(maps.Keys(out), func(a, b tag) int { return cmp.Or(a.stream.Compare(b.stream), cmp.Compare(a.name, b.name)) }) {
+			for _, of := range slices.SortedFunc(maps.Keys(out),
+				func(a, b tag) int { return cmp.Or(a.stream.Compare(b.stream), cmp.Compare(a.name, b.name)) }) {
 				if rapid.IntRange(0, 3).Draw(t, "done") > 0 {
 					var err error
 					if failing[of] = rapid.IntRange(0, 9).Draw(t, "fails") == 0; failing[of] {
@@ -238,7 +243,8 @@ func TestQuietRegistry(t *testing.T) {
 	now := start.Add(10 * time.Minute)
 	app := imagestream.Key{Namespace: "shop", Name: "app"}
 	s.Due(now, 0)
-	s.Done(app, "1", fmt.Errorf("import: %w", &importer.RegistryError{Class: importer.ClassTooManyRequests, RetryAfter: time.Hour}), now)
+	s.Done(app, "1", fmt.Errorf("import: %w", &importer.RegistryError{Class: importer.ClassTooManyRequests,
+		RetryAfter: time.Hour}), now)
 	s.Done(app, "2", nil, now)
 	s.Done(app, "3", errors.New("something else"), now)
 	for minutes := range 60 {

@@ -6,30 +6,30 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 )
 
-// betweenFresh is how long a failing store is left alone by imports that are not fetched yet, so that they cost no registry a
-// request in vain. Now and then one is let through, in case that only what was fetched cannot be stored.
+// betweenFresh is the time between two imports that are fetched while writes to the store fail. They would cost
+// registries requests in vain, but one may succeed where those that wait cannot.
 const betweenFresh = 10 * time.Minute
 
-// storeState is how the store fares. While it fails nothing begins before until, and then one import after the other, until one
-// succeeds.
+// storeState is the state of the store. While it fails nothing begins before until, and then one import at a time
+// until one succeeds.
 type storeState struct {
 	failures backoff
 	until    time.Time
-	probed   bool      // a write is under way that shows how the store is
-	fresh    time.Time // when an import was let through last that was not fetched
+	probed   bool      // a write that tries the store is under way
+	fresh    time.Time // when an import was fetched last to try the store
 	// successes counts imports; suspects has the streams that failed.
 	successes int
 	suspects  map[imagestream.Key]suspect
 }
 
-// suspect is a stream that the store failed. If it does so again after others succeeded, the stream is what is wrong, and not the
-// store, until it succeeds.
+// suspect is a stream whose import the store failed. If it fails again after others succeeded, the failure is the
+// stream's and not the store's, until it succeeds.
 type suspect struct {
 	successes int // of others, when it failed
 	isWrong   bool
 }
 
-// failed takes in a failure for a stream, which says nothing new if it is one of many that were under way, and not a probe.
+// failed handles a failure. One of many that were under way at the same time counts only if it is a probe.
 func (s *storeState) failed(stream imagestream.Key, probe bool, now time.Time) {
 	if s.suspects == nil {
 		s.suspects = map[imagestream.Key]suspect{}
@@ -52,7 +52,7 @@ func (s *storeState) answered(stream imagestream.Key) {
 // backoff counts failures in a row.
 type backoff int
 
-// next counts a failure, and returns how long to wait: a second, and twice as long each time, up to two minutes.
+// next counts a failure and returns how long to wait: a second, doubled each time up to two minutes.
 func (b *backoff) next() time.Duration {
 	*b++
 	return b.wait()

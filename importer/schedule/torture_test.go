@@ -24,8 +24,9 @@ func number(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// TestGoodStreamsKeepTheirSchedule runs a loop for hours over streams of which half are at hosts that hang, ask to be left alone, fail, refuse, and
-// change between these and good days. No stream of a good host waits longer for its turn than its interval and a minute.
+// TestGoodStreamsKeepTheirSchedule runs a loop for hours over streams of which half are at hosts that hang, ask to be
+// left alone, fail, refuse, and change between these and good days. No stream of a good host waits longer for its
+// turn than its interval and a minute.
 func TestGoodStreamsKeepTheirSchedule(t *testing.T) {
 	streams, hours := number(t, "LOOP_STREAMS", 200), number(t, "LOOP_HOURS", 6)
 	rng := rand.New(rand.NewPCG(uint64(number(t, "SEED", 1)), 7))
@@ -57,7 +58,8 @@ func TestGoodStreamsKeepTheirSchedule(t *testing.T) {
 				case 1:
 					faults = append(faults, busy(host, fmt.Sprint(1+rng.IntN(7200)), 0))
 				case 2:
-					faults = append(faults, fakes.Fault{Host: host, Kind: "manifest", Status: 503, Body: "out of order"})
+					faults = append(faults, fakes.Fault{Host: host, Kind: "manifest", Status: 503,
+						Body: "out of order"})
 				case 3:
 					faults = append(faults, fakes.Fault{Host: host, Refuse: true})
 				case 4:
@@ -86,7 +88,8 @@ func TestGoodStreamsKeepTheirSchedule(t *testing.T) {
 			}
 		}
 		if good != streams/2 || longest > 16*time.Minute || len(u.errs)+len(u.failed) > 0 {
-			t.Errorf("%d of %d good streams are imported, the longest wait is %v, failures %q %q", good, streams/2, longest, u.errs, u.failed)
+			t.Errorf("%d of %d good streams are imported, the longest wait is %v, failures %q %q", good, streams/2,
+				longest, u.errs, u.failed)
 		}
 		t.Logf("%d streams in %d hours: %d imports of good ones, the longest wait %v", streams, hours, imports, longest)
 	})

@@ -48,7 +48,9 @@ type watching struct {
 	*unlucky
 }
 
-func (w watching) WatchImageStreams(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+func (w watching) WatchImageStreams(
+	ctx context.Context, opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
 	w.watches.Add(1)
 	if err := w.watchFails.Load(); err != nil {
 		return func(yield func(imagestream.Change[imagestream.ImageStream], error) bool) {
@@ -71,7 +73,8 @@ func newUnlucky(t *testing.T) *unlucky {
 	}
 	u.engine.Store = watching{&u.store, u}
 	u.loop = schedule.Loop{
-		Importer: &importer.Importer{Registry: &u.registry, Engine: &u.engine}, Options: schedule.Options{Interval: 15 * time.Minute, Jitter: -1},
+		Importer: &importer.Importer{Registry: &u.registry,
+			Engine: &u.engine}, Options: schedule.Options{Interval: 15 * time.Minute, Jitter: -1},
 		Imported: func(stream imagestream.Key, done *imagestream.ImageStreamImport, err error) {
 			u.mu.Lock()
 			defer u.mu.Unlock()
@@ -165,7 +168,8 @@ func failWrites(op string, _ imagestream.Key) error {
 
 // busy answers 429 with a Retry-After.
 func busy(host, seconds string, times int) fakes.Fault {
-	return fakes.Fault{Host: host, Kind: "manifest", Status: 429, Body: "slow down", Header: http.Header{"Retry-After": {seconds}}, Times: times}
+	return fakes.Fault{Host: host, Kind: "manifest", Status: 429, Body: "slow down",
+		Header: http.Header{"Retry-After": {seconds}}, Times: times}
 }
 
 // TestRetryAfterOfAFirstImportIsObeyed lets the first import of a tag, scheduled or not, be refused for ten minutes.
@@ -192,8 +196,8 @@ func TestRetryAfterOfAFirstImportIsObeyed(t *testing.T) {
 	}
 }
 
-// TestAFailedTagIsTriedAgainByClass has tags that are not scheduled: one whose registry is out of order for half an hour is imported afterwards, one
-// that is not there is asked for once. With NoRetry both are, as in the real system.
+// TestAFailedTagIsTriedAgainByClass has tags that are not scheduled: one whose registry is out of order for half an
+// hour is imported afterwards, one that is not there is asked for once. With NoRetry both are, as in the real system.
 func TestAFailedTagIsTriedAgainByClass(t *testing.T) {
 	for _, noRetry := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -201,7 +205,8 @@ func TestAFailedTagIsTriedAgainByClass(t *testing.T) {
 			u.loop.Options.NoRetry = noRetry
 			u.push("down.example.com", "v1")
 			u.push("gone.example.com", "other")
-			u.registry.SetFaults(fakes.Fault{Host: "down.example.com", Kind: "manifest", Status: 503, Body: "out of order"})
+			u.registry.SetFaults(fakes.Fault{Host: "down.example.com", Kind: "manifest", Status: 503,
+				Body: "out of order"})
 			u.create("down", "down.example.com", false)
 			u.create("gone", "gone.example.com", false)
 			u.run()
@@ -216,7 +221,8 @@ func TestAFailedTagIsTriedAgainByClass(t *testing.T) {
 			case noRetry && (n != 1 || len(imported) > 0):
 				t.Errorf("NoRetry: asked %d times, imported at %v", n, imported)
 			case !noRetry && (n != 5 || len(imported) != 1 || imported[0] != 31*time.Minute):
-				t.Errorf("asked %d times in half an hour, imported at %v", n, imported) // after 0, 1, 3, 7, 15 and 31 minutes
+				t.Errorf("asked %d times in half an hour, imported at %v", n,
+					imported) // after 0, 1, 3, 7, 15 and 31 minutes
 			}
 			if gone > 0 {
 				t.Errorf("a tag that is not there is asked for %d times more", gone)
@@ -244,75 +250,8 @@ func TestAFailedTagIsTriedAgainAfterARestart(t *testing.T) {
 	})
 }
 
-// TestOnlyGoneListsAtOnce has watches that fail for an hour: each is reported and costs no list, and a version that is too old costs one.
-func TestOnlyGoneListsAtOnce(t *testing.T) {
-	for name, tc := range map[string]struct {
-		err                error
-		lists, watches     int64 // at most
-		reports, recovered bool
-	}{
-		"broken": {err: errors.New("broken"), lists: 1, watches: 40, reports: true},
-		"gone":   {err: imagestream.ErrGone, lists: 40, watches: 40},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				u := newUnlucky(t)
-				u.push("quay.io", "v1")
-				u.watchFails.Store(&tc.err)
-				u.run()
-				defer u.stop()
-				u.create("app", "quay.io", false)
-				time.Sleep(time.Hour)
-				synctest.Wait()
-				if l, w := u.lists.Load(), u.watches.Load(); l > tc.lists || w > tc.watches {
-					t.Errorf("%d lists and %d watches in an hour, want at most %d and %d", l, w, tc.lists, tc.watches)
-				}
-				reports := u.reports()
-				if tc.reports != (len(reports) > 0) || tc.reports && !strings.Contains(reports[0], "watch image streams: broken") {
-					t.Errorf("reported %q", reports)
-				}
-				u.watchFails.Store(nil)
-				time.Sleep(2 * time.Minute)
-				if n := len(u.times("app")); n != 1 {
-					t.Errorf("what was created meanwhile is imported %d times", n)
-				}
-			})
-		})
-	}
-}
-
-// TestAListThatFailsIsTriedAgain lets a watch be too slow and then the store unable to list for a while: Run goes on.
-func TestAListThatFailsIsTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		u := newUnlucky(t)
-		u.push("quay.io", "v1")
-		gone := imagestream.ErrGone
-		u.watchFails.Store(&gone)
-		u.run()
-		defer u.stop()
-		u.fail(func(op string, _ imagestream.Key) error {
-			if op == "ListImageStreams" {
-				return errors.New("no list today")
-			}
-			return nil
-		})
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		if reports := u.reports(); len(reports) < 5 || len(reports) > 15 || !strings.Contains(reports[0], "list image streams: no list today") {
-			t.Errorf("reported %q", reports)
-		}
-		u.watchFails.Store(nil)
-		u.fail(nil)
-		u.create("app", "quay.io", false)
-		time.Sleep(2 * time.Minute)
-		if n := len(u.times("app")); n != 1 {
-			t.Errorf("imported %d times", n)
-		}
-	})
-}
-
-// TestAHostThatWaitsOrHangsDelaysNobody has good streams beside those of k hosts that hang, or ask to be left alone for an hour through polite.Limit: the
-// good ones keep their schedule to the second, whatever k is.
+// TestAHostThatWaitsOrHangsDelaysNobody has good streams beside those of k hosts that hang, or ask to be left alone
+// for an hour through polite.Limit: the good ones keep their schedule to the second, whatever k is.
 func TestAHostThatWaitsOrHangsDelaysNobody(t *testing.T) {
 	for _, trouble := range []string{"hangs", "waits"} {
 		for _, bad := range []int{0, 1, 10, 100} {
@@ -404,86 +343,6 @@ func TestAStreamOfSeveralHostsIsNotHeldUpByOne(t *testing.T) {
 	})
 }
 
-// TestAStoreThatFailsCostsNoRegistry lets writes or reads of the store fail for ten hours: registries are asked less than usual, the store is asked
-// ever more seldom, and each failure is reported. Afterwards all is imported soon.
-func TestAStoreThatFailsCostsNoRegistry(t *testing.T) {
-	const streams, hours = 10, 10
-	for name, fail := range map[string]func(op string, key imagestream.Key) error{
-		"writes": failWrites,
-		"reads": func(op string, _ imagestream.Key) error {
-			if op == "GetImageStream" {
-				return errors.New("the disk is gone")
-			}
-			return nil
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				u := newUnlucky(t)
-				u.push("quay.io", "v1")
-				for n := range streams {
-					u.create(fmt.Sprint("app-", n), "quay.io", true)
-				}
-				u.fail(fail)
-				u.run()
-				defer u.stop()
-				time.Sleep(hours * time.Hour)
-				asked, reports := u.asked("quay.io"), len(u.reports())
-				if usual := streams * hours * 4; asked > usual/2 {
-					t.Errorf("%d requests in %d hours, want at most half of the usual %d", asked, hours, usual)
-				}
-				if reports < hours || reports > hours*60 {
-					t.Errorf("%d failures reported in %d hours", reports, hours)
-				}
-				t.Logf("%d requests, %d failures reported in %d hours", asked, reports, hours)
-				u.fail(nil)
-				time.Sleep(3 * time.Minute)
-				for n := range streams {
-					if len(u.times(fmt.Sprint("app-", n))) != 1 {
-						t.Errorf("app-%d is not imported after three minutes", n)
-					}
-				}
-			})
-		})
-	}
-}
-
-// TestAStreamThatCannotBeWrittenStopsNoOther has a store that fails for two streams alone, as one with damaged records does.
-func TestAStreamThatCannotBeWrittenStopsNoOther(t *testing.T) {
-	for _, damaged := range []string{"GetImageStream", "UpdateImageStream"} {
-		synctest.Test(t, func(t *testing.T) {
-			u := newUnlucky(t)
-			u.push("quay.io", "v1")
-			for _, name := range []string{"bad-1", "bad-2", "good"} {
-				u.create(name, "quay.io", true)
-			}
-			u.fail(func(op string, key imagestream.Key) error {
-				if op == damaged && strings.HasPrefix(key.Name, "bad") {
-					return errors.New("the record is damaged")
-				}
-				return nil
-			})
-			u.run()
-			defer u.stop()
-			time.Sleep(3 * time.Hour)
-			u.times("good")
-			u.asked("quay.io")
-			time.Sleep(10 * time.Hour)
-			u.create("new", "quay.io", true)
-			time.Sleep(time.Minute)
-			if n := len(u.times("good")); n < 39 {
-				t.Errorf("%s: the good stream is imported %d times in 10 hours, want 40", damaged, n)
-			}
-			if n := len(u.times("new")); n != 1 {
-				t.Errorf("%s: a new stream is imported %d times in a minute", damaged, n)
-			}
-			if n := u.asked("quay.io"); n > 40*(1+2*2)+10 { // the bad ones are fetched whole
-				t.Errorf("%s: %d requests in 10 hours", damaged, n)
-			}
-		})
-	}
-}
-
 // TestAPanicIsOneStreamsFailure has a registry that panics over one stream, and an interval that panics over another.
 func TestAPanicIsOneStreamsFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -517,7 +376,8 @@ func TestAPanicIsOneStreamsFailure(t *testing.T) {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		text := strings.Join(u.errs, "\n")
-		if !strings.Contains(text, "poison: panic: what is this") || !strings.Contains(text, "odd: panic: no such interval") || len(u.errs) > 10 {
+		if !strings.Contains(text, "poison: panic: what is this") ||
+			!strings.Contains(text, "odd: panic: no such interval") || len(u.errs) > 10 {
 			t.Errorf("reported:\n%s", text)
 		}
 	})

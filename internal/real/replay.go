@@ -31,11 +31,14 @@ type ScheduledImport struct {
 	Streams []string
 }
 
-// Replay says what the real controller imports until a time, and which streams it has then. Streams whose import fails stay,
-// but those that drops says are dropped. Events must be in order. Source: op schedule.timeline.
-func Replay(c ScheduleConfig, events []Event, until time.Duration, drops func(stream string) bool) (imports []ScheduledImport, left []string) {
+// Replay says what the real controller imports until a time, and which streams it has then. Streams whose import
+// fails stay, but those that drops says are dropped. Events must be in order. Source: op schedule.timeline.
+func Replay(
+	c ScheduleConfig, events []Event, until time.Duration, drops func(stream string) bool,
+) (imports []ScheduledImport, left []string) {
 	s := c.Settings()
-	p := player{ring: NewRing[string](s.Buckets), settings: s, tokens: float64(s.Burst), unscheduled: map[string]bool{}, drops: drops}
+	p := player{ring: NewRing[string](s.Buckets), settings: s, tokens: float64(s.Burst),
+		unscheduled: map[string]bool{}, drops: drops}
 	if s.SlotTime == 0 {
 		return nil, nil // it goes round without an end, and imports nothing in time
 	}

@@ -8,12 +8,14 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// RetryRegistry is when the real importer asks a registry again, for a polite.Retry: manifests and tags up to three times, two
-// seconds apart, if the registry says, not in its own JSON, that there were too many requests. See conformance case import-73.
+// RetryRegistry is when the real importer asks a registry again, for a polite.Retry: manifests and tags up to three
+// times, two seconds apart, if the registry says, not in its own JSON, that there were too many requests. See
+// conformance case import-73.
 func RetryRegistry(attempt int, failure *importer.RegistryError) (time.Duration, bool) {
 	switch failure.Operation {
 	case importer.OperationManifest, importer.OperationHead, importer.OperationTags:
-		return 2 * time.Second, failure.StatusCode == http.StatusTooManyRequests && len(failure.Codes) == 0 && attempt <= 2
+		return 2 * time.Second, failure.StatusCode == http.StatusTooManyRequests && len(failure.Codes) == 0 &&
+			attempt <= 2
 	}
 	return 0, false
 }

@@ -13,8 +13,8 @@ type Item[V comparable] struct {
 	Value V      `json:"value"`
 }
 
-// Ring is a wheel of slots. What is in the current slot is handed out, and goes to the end of the wheel again. The zero Ring
-// has one slot. It is not for concurrent use.
+// Ring is a wheel of slots. What is in the current slot is handed out, and goes to the end of the wheel again. The
+// zero Ring has one slot. It is not for concurrent use.
 type Ring[V comparable] struct {
 	slots    []map[string]V
 	position int
@@ -40,8 +40,8 @@ func (r *Ring[V]) put(slot int, key string, value V) {
 	r.slots[slot][key] = value
 }
 
-// Add puts a key into an empty slot, the last of the wheel if it can be, never the current one; if there is none, into the one
-// with the fewest items. Where the key was, it is gone.
+// Add puts a key into an empty slot, the last of the wheel if it can be, never the current one; if there is none,
+// into the one with the fewest items. Where the key was, it is gone.
 func (r *Ring[V]) Add(key string, value V) {
 	best := r.at(-1)
 	r.Remove(key)
@@ -89,8 +89,8 @@ func (r *Ring[V]) Delay(key string) {
 	}
 }
 
-// Next hands out an item of the current slot, the first by key, which moves to the end of the wheel. If there is none, the
-// wheel turns, and the caller is to wait for one slot's time.
+// Next hands out an item of the current slot, the first by key, which moves to the end of the wheel. If there is
+// none, the wheel turns, and the caller is to wait for one slot's time.
 func (r *Ring[V]) Next() (Item[V], bool) {
 	current := r.at(0)
 	if len(r.slots[current]) == 0 {
@@ -167,15 +167,16 @@ type ScheduleConfig struct {
 type ScheduleSettings struct {
 	// Buckets is how many slots the wheel goes on in an interval; it has one more.
 	Buckets int
-	// SlotTime is how long a slot is current, to the millisecond; 0 if there are no buckets, or the interval is under a second.
+	// SlotTime is how long a slot is current, to the millisecond; 0 if there are no buckets, or the interval is under
+	// a second.
 	SlotTime time.Duration
 	// PerSecond and Burst limit how many streams are imported; both are 0 if nothing does.
 	PerSecond float64
 	Burst     int
 }
 
-// ScheduleSettings returns what the real controller makes of c: twice the buckets for intervals over an hour, half of them under ten
-// minutes. Source: op schedule.options.
+// ScheduleSettings returns what the real controller makes of c: twice the buckets for intervals over an hour, half of
+// them under ten minutes. Source: op schedule.options.
 func (c ScheduleConfig) Settings() ScheduleSettings {
 	s := ScheduleSettings{Buckets: c.BucketSize}
 	switch {

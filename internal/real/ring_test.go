@@ -52,11 +52,13 @@ func TestSlotTime(t *testing.T) {
 		{time.Minute, 1, 0},
 		{time.Minute, -2, 0},
 	} {
-		if got := (real.ScheduleConfig{Interval: tc.interval, BucketSize: tc.size}).Settings().SlotTime; got != tc.want {
+		if got := (real.ScheduleConfig{Interval: tc.interval,
+			BucketSize: tc.size}).Settings().SlotTime; got != tc.want {
 			t.Errorf("%v in %d: slots of %v, want %v", tc.interval, tc.size, got, tc.want)
 		}
 	}
-	if imports, left := real.Replay(real.ScheduleConfig{Interval: time.Millisecond, BucketSize: 4}, []real.Event{{Op: real.Set, Stream: "shop/app"}}, time.Hour, nil); imports != nil || left != nil {
+	if imports, left := real.Replay(real.ScheduleConfig{Interval: time.Millisecond, BucketSize: 4},
+		[]real.Event{{Op: real.Set, Stream: "shop/app"}}, time.Hour, nil); imports != nil || left != nil {
 		t.Errorf("an interval under a second gives %v, %v", imports, left)
 	}
 }
@@ -79,13 +81,14 @@ func ExampleRing() {
 	// {b 2} true
 }
 
-// TestRingLosesNothing compares a ring with a map: what is in it is in one slot, and each of them comes once in a round.
+// TestRingLosesNothing compares a ring with a map: each item is in one slot, and comes once in a round.
 func TestRingLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		buckets := rapid.IntRange(0, 6).Draw(t, "buckets")
 		ring, model := real.NewRing[int](buckets), map[string]int{}
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			key, value := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "key"), rapid.IntRange(0, 2).Draw(t, "value")
+			key, value := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "key"), rapid.IntRange(0, 2).Draw(t,
+				"value")
 			switch rapid.IntRange(0, 5).Draw(t, "op") {
 			case 0, 1:
 				ring.Add(key, value)

@@ -19,7 +19,8 @@ type TriggerCache struct {
 }
 
 // Event takes in that an object was added (old is nil), updated, or deleted (next is nil), and reports whether the
-// real controller then plans for it. A trigger list that cannot be read, new or old, is an error that leaves the cache as it was.
+// real controller then plans for it. A trigger list that cannot be read, new or old, is an error that leaves the
+// cache as it was.
 func (c *TriggerCache) Event(old, next map[string]any) (queued bool, err error) {
 	var before, after []trigger.Trigger
 	if old != nil {
