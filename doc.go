@@ -39,6 +39,7 @@
 //	examples/streams      streams in a file, in the words of oc
 //	examples/rewrite      exact images into manifests, for pipelines
 //	examples/webhook      exact images at admission
+//	examples/migrate      everything from one store to another, or to JSON and back
 //	examples/prune        what nobody needs any more, removed from a store and a registry
 //	examples/trigger      a controller that keeps objects at what their tags say
 //
