@@ -17,7 +17,7 @@
 //  4. Neither equal: the pushed event goes in front.
 //
 // Every change drops all conditions. Older events are never looked at, so A, B, A gives three events, and
-// nothing limits the length. Source: op tagevent.add of the conformance vectors.
+// nothing limits the length. See conformance cases tagevent-0003 to tagevent-0007.
 //
 // # Differences from OpenShift
 //
@@ -137,7 +137,7 @@ func (h History) Condition(t ConditionType) (Condition, bool) {
 
 // ObservedGeneration returns the highest spec tag generation that h accounts for, be it by its newest event
 // or by a first ImportSuccess condition of any status; 0 if there is neither. A spec tag with a higher
-// generation waits for its import. Source: op needsimport.
+// generation waits for its import. See conformance case needsimport-3.
 func (h History) ObservedGeneration() int64 {
 	latest, _ := h.Latest()
 	condition, _ := h.Condition(ImportSuccess)
@@ -157,7 +157,7 @@ func Find(histories []History, tag string) (History, bool) {
 
 // ByAge returns the tags of histories, the one whose newest event is the newest first. Tags of equal age
 // stand in name order; tags without events come last. Of several histories of one tag the last counts.
-// Source: op tagevent.sortTags.
+// See conformance case tagevent-0017.
 func ByAge(histories []History) []string {
 	created := make(map[string]Time, len(histories))
 	for _, h := range histories {
