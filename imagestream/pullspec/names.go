@@ -5,8 +5,8 @@ import (
 )
 
 // IsDigest reports whether s is a digest as the API reads it: sha256, sha384 or sha512, a colon, and exactly
-// 64, 96 or 128 hexadecimal digits in either case. (go-digest refuses upper case.) Source: op
-// reference.digest.
+// 64, 96 or 128 hexadecimal digits in either case. (go-digest refuses upper case.) See conformance case
+// reference-2780.
 func IsDigest(s string) bool {
 	const algorithm = len("sha256:")
 	if len(s) < algorithm {
@@ -49,8 +49,8 @@ func isHex(s string) bool {
 }
 
 // MatchImageID reports whether id names image: id is a prefix of image, or image is a digest and id is a
-// prefix of its hexadecimal part. Case counts. The empty id matches every image. Source: op
-// names.matchImageID.
+// prefix of its hexadecimal part. Case counts. The empty id matches every image. See conformance case
+// names-0808.
 func MatchImageID(image, id string) bool {
 	if strings.HasPrefix(image, id) {
 		return true
@@ -115,8 +115,8 @@ func IsPathSegment(name string) bool {
 }
 
 // IsStreamName reports whether name can be the name of an image stream: runs of a-z and 0-9, joined by single
-// ".", "_" or "-". There is no limit of its own; namespace, "/" and name have 255 bytes together. Source: op
-// names.validateName.
+// ".", "_" or "-". There is no limit of its own; namespace, "/" and name have 255 bytes together. See
+// conformance case names-2112.
 func IsStreamName(name string) bool {
 	separated := true
 	for i := range len(name) {

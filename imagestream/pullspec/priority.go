@@ -18,7 +18,7 @@ import (
 // Within 2 and 3 the higher version comes first, by the rules of semantic versions, where build metadata does
 // not count; of equal versions the one without "v". What looks like a version and is none (leading zeros, an
 // underscore, a number of more than 64 bits) falls to 4. Repeated tags are kept, ties keep their order, tags
-// is not changed. Source: op names.prioritizeTags.
+// is not changed. See conformance cases names-2115 to names-2117.
 func PrioritizeTags(tags []string) []string {
 	ranked := make([]rankedTag, len(tags))
 	for i, tag := range tags {

@@ -26,7 +26,7 @@
 //  3. Of what remains, the part before the first "/" is the Namespace and the rest is the Name, which may
 //     contain slashes. Without a slash all of it is the Name.
 //
-// Source: ops reference.parse and names.parseReference.
+// See conformance cases reference-1 to reference-6 and names-2118 to names-2121.
 //
 // # Names
 //
@@ -202,7 +202,7 @@ func (r Reference) RegistryURL() string {
 
 // RegistryHostPort returns host and port of the registry that serves r, by default port 443, or 80 if
 // insecure. The empty registry is docker.io, while docker.io itself is registry-1.docker.io. A registry with
-// more than one colon gives two empty strings. Source: op reference.forms.
+// more than one colon gives two empty strings. See conformance case reference-1753.
 func (r Reference) RegistryHostPort(insecure bool) (host, port string) {
 	registry := r.AsV2().Registry
 	switch {
