@@ -46,8 +46,8 @@ type raw struct {
 // stays as it is, but for its layers' order. Image is not changed. Now is the creation time of a manifest
 // list.
 //
-// A text that cannot be read is an error; the image that comes with it has what was found before. Source: op
-// image.metadata.
+// A text that cannot be read is an error; the image that comes with it has what was found before. See
+// conformance cases image.metadata-v1 to image.metadata-v10.
 func Complete(image *imagestream.Image, now imagestream.Time) (*imagestream.Image, error) {
 	c := *image
 	metadata := storedMetadata(image)
@@ -228,7 +228,7 @@ func addSizes(sum, size int64) int64 {
 }
 
 // SubManifests returns the images of the list that an image's own text is, and whether it is one. Their
-// digests are as they stand there. Source: op image.create.
+// digests are as they stand there. See conformance cases image.create-v1 to image.create-v3.
 func SubManifests(image *imagestream.Image) ([]imagestream.ImageManifest, bool) {
 	m, err := read(image.DockerImageManifestMediaType, []byte(image.DockerImageManifest))
 	if err != nil || !m.IsList() {
@@ -250,7 +250,8 @@ func subManifests(m *Manifest) []imagestream.ImageManifest {
 
 // Digest returns what the text of a manifest of a media type is called: its digest, or for schema 1, which an
 // empty media type is too, that of its payload without signatures. It is not ok for lists, for other media
-// types, and for a text that does not fit. Signatures are not verified. Source: op image.update.
+// types, and for a text that does not fit. Signatures are not verified. See conformance cases image.update-v1
+// and image.update-v2.
 func Digest(mediaType, text string) (_ digest.Digest, ok bool) {
 	switch mediaType {
 	case MediaTypeDockerManifest, MediaTypeOCIManifest:

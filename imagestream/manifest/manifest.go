@@ -6,8 +6,8 @@
 // The Content-Type of a manifest, without parameters, decides how it is read; the mediaType inside must fit.
 // Docker manifests and lists must state theirs, OCI ones may leave it out. An OCI manifest that has
 // "manifests", and an index that has "config" or "layers", is refused: it could be read as the other. What comes
-// as anything else is read as Docker schema 1, which must be signed; signatures are not verified. Source: op
-// import.run.
+// as anything else is read as Docker schema 1, which must be signed; signatures are not verified. See
+// conformance cases import-32 and import-83.
 //
 // # Hostile texts
 //
@@ -26,7 +26,7 @@
 // [Image] fills an image from its manifest and configuration: layers in the order of the manifest, the
 // configuration as a DockerImage, whose Id is the digest of the configuration, and whose Size is that of the
 // configuration and of each different layer. Creation times are kept to the second. What a DockerImage has no
-// member for is not kept. Source: op image.metadata.
+// member for is not kept. See conformance cases image.metadata-v1 to image.metadata-v10.
 package manifest
 
 import (

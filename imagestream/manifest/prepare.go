@@ -24,7 +24,8 @@ const (
 )
 
 // PrepareImageCreate returns image as it is stored when it is created: completed from its texts, with the
-// images of a manifest list. Texts that cannot be read are no errors; layers that cannot be are. Source: op image.create.
+// images of a manifest list. Texts that cannot be read are no errors; layers that cannot be are. See
+// conformance cases image.create-v1 to image.create-v3.
 func PrepareImageCreate(image *imagestream.Image, env imagestream.Env) (*imagestream.Image, imagestream.ErrorList) {
 	// Complete goes as far as it can.
 	c, _ := Complete(image, tagevent.TimeOf(env.Now))
@@ -66,7 +67,7 @@ func strip(image *imagestream.Image) {
 // PrepareImageUpdate returns next as it is stored when it replaces old. Metadata of the image and layers stay
 // the old ones. A new manifest must be the one that the image is named by, a new configuration the one that
 // the manifest names; others are left out, the old ones kept. Names, uid and resource version are compared by
-// [imagestream.CheckImageUpdate]. Source: op image.update.
+// [imagestream.CheckImageUpdate]. See conformance cases image.update-v1 and image.update-v2.
 func PrepareImageUpdate(old, next *imagestream.Image, env imagestream.Env) (*imagestream.Image, imagestream.ErrorList) {
 	c := *next
 	c.Metadata = imagestream.CarryMetadata(&old.Metadata, &next.Metadata)
