@@ -12,7 +12,7 @@
 // import failed, and its history, newest first.
 //
 // A spec tag that follows other spec tags of the same stream to an end has no block of its own; it stands in
-// parentheses behind the last tag of that chain. Source: op describe.imagestream.
+// parentheses behind the last tag of that chain. See conformance case describe-v0001.
 //
 // # An image
 //

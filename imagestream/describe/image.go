@@ -27,8 +27,8 @@ func ImageStreamImage(w io.Writer, i *imagestream.ImageStreamImage, now time.Tim
 
 // Image writes what there is to say about an image at the time now. The title, such as "app:latest", is the
 // first line; empty leaves the line out. An image whose dockerImageMetadata is missing or cannot be read is an
-// error, that of [manifest.Metadata], and nothing is written then. Any other error is that of w. Source: ops
-// describe.image, describe.istag, describe.isimage.
+// error, that of [manifest.Metadata], and nothing is written then. Any other error is that of w. See
+// conformance case describe-v0601.
 func Image(w io.Writer, image *imagestream.Image, title string, now time.Time) error {
 	docker, err := manifest.Metadata(image)
 	if err != nil {

@@ -46,7 +46,8 @@ func table[T any](items []T, row func(*T) []any, columns ...Column) Table {
 
 // ImageStreams is the table of streams at the time now: name, repository, the newest tags, and the age of the
 // newest event. The repository is the public one, else that of the spec, else the internal one. The tags are
-// those with the newest events, as many as go into 40 characters; of several histories of one tag the last counts. Source: ops table.imagestream, print.table.
+// those with the newest events, as many as go into 40 characters; of several histories of one tag the last counts.
+// See conformance cases table-v0002 and print.table-v4.
 func ImageStreams(streams []imagestream.ImageStream, now time.Time) Table {
 	return table(streams, func(s *imagestream.ImageStream) []any {
 		repository := s.Status.PublicDockerImageRepository
@@ -67,7 +68,7 @@ func ImageStreams(streams []imagestream.ImageStream, now time.Time) Table {
 }
 
 // ImageStreamTags is the table of image stream tags at the time now: name, pull spec, age, and the image's
-// name in a wide table. Source: ops table.imagestreamtag, print.table.
+// name in a wide table. See conformance case table-v0201.
 func ImageStreamTags(tags []imagestream.ImageStreamTag, now time.Time) Table {
 	return table(tags, func(t *imagestream.ImageStreamTag) []any {
 		return []any{t.Metadata.Name, t.Image.DockerImageReference, ageCell(t.Metadata.CreationTimestamp, now), t.Image.Metadata.Name}
@@ -75,14 +76,14 @@ func ImageStreamTags(tags []imagestream.ImageStreamTag, now time.Time) Table {
 }
 
 // ImageStreamImages is the table of image stream images at the time now: name and age; pull spec and the
-// image's name in a wide table. Source: ops table.imagestreamimage, print.table.
+// image's name in a wide table. See conformance case table-v0251.
 func ImageStreamImages(images []imagestream.ImageStreamImage, now time.Time) Table {
 	return table(images, func(i *imagestream.ImageStreamImage) []any {
 		return []any{i.Metadata.Name, ageCell(i.Metadata.CreationTimestamp, now), i.Image.DockerImageReference, i.Image.Metadata.Name}
 	}, nameColumn, textColumn("Updated"), wideColumn("Image Reference"), wideColumn("Image Name"))
 }
 
-// Images is the table of images: name and pull spec. Source: ops table.image, print.table.
+// Images is the table of images: name and pull spec. See conformance case table-v0276.
 func Images(images []imagestream.Image) Table {
 	return table(images, func(i *imagestream.Image) []any {
 		return []any{i.Metadata.Name, i.DockerImageReference}
@@ -90,8 +91,8 @@ func Images(images []imagestream.Image) Table {
 }
 
 // ImageTags is the table of image tags at the time now: name, how the spec gets its image, what the tag is or
-// why it is not, the number of events, and the age of the newest event or condition. Source: ops
-// table.imagetag, print.table.
+// why it is not, the number of events, and the age of the newest event or condition. See conformance case
+// table-v0296.
 func ImageTags(tags []imagestream.ImageTag, now time.Time) Table {
 	return table(tags, func(t *imagestream.ImageTag) []any {
 		var history tagevent.History
