@@ -90,7 +90,7 @@ func repositoryOf(r pullspec.Reference) string {
 }
 
 // Allows reports whether an image may come from where spec says. What is no pull spec is allowed nowhere,
-// unless everything is. Source: op names.admitRegistry.
+// unless everything is. See conformance case names-1707.
 func (a Allowlist) Allows(spec string, transport Transport) bool {
 	if !a.restricted {
 		return pullspec.IsValid(spec)

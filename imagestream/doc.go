@@ -31,9 +31,9 @@
 //
 // # What a transition does, in order
 //
-// In parentheses stand conformance vectors that show it, of internal/vectors/check/testdata.
+// In parentheses stand conformance cases that show it: "go run ./internal/vectors/check -show stream-0072" prints one.
 //
-//  1. Metadata that only servers set comes from the old stream (vectors stream-0072 to stream-0077).
+//  1. Metadata that only servers set comes from the old stream (stream-0072 to stream-0077).
 //  2. The repositories of the status are computed: [Repositories] (stream-0002, stream-0003).
 //  3. Generations move: the stream's when the spec differs, a tag's when it is new or [TagChanged], or asks
 //     for it with generation 0 (stream-0056 to stream-0065).

@@ -57,7 +57,7 @@ func (d *draft) tag(i int) *TagReference {
 }
 
 // finish returns the stream as the API server would write it. The repositories of spec and status lose a tag
-// or a digest there. Source: vectors stream-0005 and stream-0009.
+// or a digest there. See conformance cases stream-0005 and stream-0009.
 func (d *draft) finish() *ImageStream {
 	s := d.stream
 	s.Status.Tags = d.status.all()

@@ -9,8 +9,8 @@ import (
 )
 
 // withinLimits reports whether the new stream may be stored: it uses nothing that the old one did not, or it
-// is within both limits. Growth of one resource so trips over the limit of the other, too. Source: vectors
-// stream-0049 to stream-0052.
+// is within both limits. Growth of one resource so trips over the limit of the other, too. See conformance
+// cases stream-0049 to stream-0052.
 func (t *transition) withinLimits() bool {
 	if t.env.Limits == (Limits{}) {
 		return true

@@ -92,7 +92,7 @@ func pathSegmentRule(name string) bool { return pullspec.IsPathSegment(name) }
 const streamNameDetail = "an image stream's name is lower-case letters and digits, joined by single dots, dashes or underscores"
 
 // validateMetadata applies the rules for all objects. What is wrong with a key of a map or an entry of a list
-// is reported at the map or the list. Source: vectors stream-0020 to stream-0037.
+// is reported at the map or the list. See conformance cases stream-0020 to stream-0037.
 func validateMetadata(m *ObjectMeta, rule nameRule, namespaced bool) (errs ErrorList) {
 	if m.GenerateName != "" && !rule(m.GenerateName) {
 		errs.add(FieldInvalid, "metadata.generateName", m.GenerateName, streamNameDetail)

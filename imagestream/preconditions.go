@@ -6,7 +6,7 @@ import (
 )
 
 // CheckCreate reports whether a request to create stream in a namespace can be meant so: the stream names no
-// other namespace. Otherwise it is a failure with [ReasonBadRequest]. Source: vector stream-0030.
+// other namespace. Otherwise it is a failure with [ReasonBadRequest]. See conformance case stream-0030.
 func CheckCreate(stream *ImageStream, namespace string) error {
 	if ns := stream.Metadata.Namespace; ns != "" && ns != namespace {
 		return NewError(ReasonBadRequest, ResourceImageStreams, stream.Key(),
@@ -16,7 +16,7 @@ func CheckCreate(stream *ImageStream, namespace string) error {
 }
 
 // CheckUnversioned reports whether a stream that is to be created has no resource version. One that has is a
-// failure without a reason. "0" and what is no number pass. Source: vector stream-0038.
+// failure without a reason. "0" and what is no number pass. See conformance case stream-0038.
 func CheckUnversioned(stream *ImageStream) error {
 	if v, err := strconv.ParseUint(stream.Metadata.ResourceVersion, 10, 64); err == nil && v != 0 {
 		return NewError(ReasonUnknown, ResourceImageStreams, stream.Key(),
@@ -28,7 +28,7 @@ func CheckUnversioned(stream *ImageStream) error {
 // CheckUpdate reports whether next can replace old, which is what is stored: same name and namespace
 // ([ReasonBadRequest]), same uid if it has one (class [ErrConflict]), and the stored resource version: none
 // is of class [ErrInvalid], another one of [ErrConflict], and what is no number at all a failure without a
-// reason. Source: vectors stream-0072 to stream-0077.
+// reason. See conformance cases stream-0072 to stream-0077.
 func CheckUpdate(old, next *ImageStream) error {
 	return checkUpdate(ResourceImageStreams, old.Key(), &old.Metadata, &next.Metadata)
 }

@@ -13,7 +13,7 @@ import (
 // TagChanged reports whether a spec tag of a stream in namespace asks for something else than before: another
 // source namespace or name, another reference flag or import mode, or the generation 0 where there was
 // another. The source's kind does not count, and a tag without a source, or with one that has neither kind
-// nor name, never counts as changed. Source: vectors stream-0058 to stream-0064.
+// nor name, never counts as changed. See conformance cases stream-0058 to stream-0064.
 func TagChanged(old, next TagReference, namespace string) bool {
 	return tagChanged(&old, &next, namespace)
 }
@@ -40,7 +40,7 @@ type tagSource struct {
 }
 
 // sourceOf splits the name of a source. One part names a tag or image of the stream of s's name, in whatever
-// namespace the source is. Source: vectors stream-0016, stream-0019 and stream-0053.
+// namespace the source is. See conformance cases stream-0016, stream-0019 and stream-0053.
 func sourceOf(s *ImageStream, from *ObjectReference) (tagSource, string) {
 	separator := ""
 	switch from.Kind {
@@ -112,8 +112,8 @@ func isForeign(s *ImageStream, from *ObjectReference) bool {
 	return from.Namespace != "" && from.Namespace != s.Metadata.Namespace
 }
 
-// verifyTags checks that the caller may let tags come from other namespaces. Source: vectors stream-0010 to
-// stream-0013.
+// verifyTags checks that the caller may let tags come from other namespaces. See conformance cases stream-0010
+// to stream-0013.
 func (t *transition) verifyTags() {
 	s := &t.d.stream
 	t.changedTags(func(tag *TagReference) {
@@ -131,8 +131,8 @@ func (t *transition) verifyTags() {
 	})
 }
 
-// resolveTags finds what tags point at that need no registry: references, and other tags and images. Source:
-// vectors stream-0007 and stream-0014 to stream-0019.
+// resolveTags finds what tags point at that need no registry: references, and other tags and images. See
+// conformance cases stream-0007 and stream-0014 to stream-0019.
 func (t *transition) resolveTags() {
 	t.changedTags(func(tag *TagReference) {
 		generation := t.d.stream.Metadata.Generation
@@ -239,7 +239,7 @@ func canBeRead(key Key) bool { return key.Name != "" && pullspec.IsPathSegment(k
 
 // propagate pushes the newest event of every tag that has a new one to the tags that follow it: one step for
 // each tag, in name order, each compared with the old stream when its turn comes. The real system goes in map
-// order; this is one of its answers. Source: vectors streamstatus-0009 and streamstatus-0010.
+// order; this is one of its answers. See conformance cases streamstatus-0009 and streamstatus-0010.
 //
 // If chains are followed, sources come before what follows them, so that one pass reaches everything.
 func (t *transition) propagate() {

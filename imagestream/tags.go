@@ -28,15 +28,15 @@ func (s *ImageStream) History(tag string) (tagevent.History, bool) {
 }
 
 // LatestEvent returns what tag points at now, and whether it points at anything. An empty tag is "latest".
-// Source: op tagevent.latest.
+// See conformance case tagevent-0009.
 func (s *ImageStream) LatestEvent(tag string) (tagevent.Event, bool) {
 	h, _ := s.History(cmp.Or(tag, pullspec.DefaultTag))
 	return h.Latest()
 }
 
 // LocalTag returns the tag of the own stream that t comes from, and whether it comes from one. Unlike
-// tracking, it takes no "latest" for an empty tag, and knows no tag with a colon. Source: op
-// tagevent.localTag.
+// tracking, it takes no "latest" for an empty tag, and knows no tag with a colon. See conformance case
+// tagevent-1740.
 func (s *ImageStream) LocalTag(t TagReference) (string, bool) {
 	if !s.isLocalTagSource(t.From) {
 		return "", false
@@ -50,7 +50,7 @@ func (s *ImageStream) LocalTag(t TagReference) (string, bool) {
 
 // TrackedTag returns the tag of the own stream that t follows, and whether it follows one: its source is an
 // ImageStreamTag of the own namespace, named "tag" or "<stream>:tag". "<stream>:" follows latest; everything
-// behind the first colon is the tag. Source: op tagevent.track.
+// behind the first colon is the tag. See conformance case tagevent-0340.
 func (s *ImageStream) TrackedTag(t TagReference) (string, bool) {
 	if !s.isLocalTagSource(t.From) {
 		return "", false
@@ -72,8 +72,8 @@ func (s *ImageStream) isLocalTagSource(from *ObjectReference) bool {
 // [ErrConflict]. The empty id names every image.
 //
 // An image seen under several pull specs has, within a tag, that of its oldest event, and across tags that of
-// the last tag in name order. Source: op tagevent.resolveImageID, which leaves the choice among tags to
-// chance.
+// the last tag in name order; the real system leaves that to chance. See conformance cases tagevent-0013 to
+// tagevent-0015.
 func (s *ImageStream) FindImage(id string, now Time) (tagevent.Event, error) {
 	histories := sortedHistories(s.Status.Tags)
 	return findImage(s.Key(), id, now, func(yield func(tagevent.History) bool) {
@@ -112,7 +112,8 @@ func findImage(key Key, id string, now Time, histories func(func(tagevent.Histor
 
 // Push returns s with event pushed on the history of tag, and whether that changed anything. It shares with s
 // what did not change. The tag's name is taken as it is: "" is no other name for latest. The histories of the
-// result are in name order. The rules are those of [tagevent.History.Push]; source: op tagevent.add.
+// result are in name order. The rules are those of [tagevent.History.Push]; see conformance cases
+// tagevent-0003 to tagevent-0007.
 func Push(s *ImageStream, tag string, event tagevent.Event) (*ImageStream, bool) {
 	d := newDraft(s)
 	changed := d.status.push(tag, event)
@@ -120,8 +121,8 @@ func Push(s *ImageStream, tag string, event tagevent.Event) (*ImageStream, bool)
 }
 
 // PushToTrackers returns s with event pushed on the history of every tag that follows tag directly, and how
-// many of these it changed. The tag itself is left alone, unless it follows itself. Source: op
-// tagevent.track.
+// many of these it changed. The tag itself is left alone, unless it follows itself. See conformance case
+// tagevent-0340.
 func PushToTrackers(s *ImageStream, tag string, event tagevent.Event) (*ImageStream, int) {
 	d := newDraft(s)
 	changed := 0

@@ -96,7 +96,7 @@ func (h *histories) dropEmpty() {
 }
 
 // newUpdate begins an update with what all of them have in common: what a client cannot change comes from
-// old. Source: vectors stream-0062 and stream-0075.
+// old. See conformance cases stream-0062 and stream-0075.
 func newUpdate(old, next *ImageStream, env Env) *transition {
 	t := &transition{env: env, old: WithDefaults(old), d: newDraft(next)}
 	t.d.stream.Metadata = CarryMetadata(&old.Metadata, &next.Metadata)
@@ -130,7 +130,7 @@ func (t *transition) update() (*ImageStream, ErrorList) {
 	})
 }
 
-// setGenerations moves the generations of the stream and of its tags. Source: vectors stream-0056 to
+// setGenerations moves the generations of the stream and of its tags. See conformance cases stream-0056 to
 // stream-0065.
 func (t *transition) setGenerations() {
 	s, ns := &t.d.stream, t.d.stream.Metadata.Namespace
@@ -163,7 +163,7 @@ func (t *transition) setGeneration(i int, generation int64) {
 
 func isGeneration(p *int64, want int64) bool { return p != nil && *p == want }
 
-// setRepositories computes the repositories of the status. Source: vectors stream-0002 and stream-0003.
+// setRepositories computes the repositories of the status. See conformance cases stream-0002 and stream-0003.
 func (t *transition) setRepositories() {
 	s := &t.d.stream
 	s.Status.DockerImageRepository, s.Status.PublicDockerImageRepository = Repositories(s, t.env)
@@ -214,7 +214,7 @@ func PrepareStatusUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorLi
 	return t.d.finish(), nil
 }
 
-// stampNewest gives newest events without a generation one. Source: vectors streamstatus-0002 to
+// stampNewest gives newest events without a generation one. See conformance cases streamstatus-0002 to
 // streamstatus-0007.
 func (t *transition) stampNewest() {
 	s := &t.d.stream

@@ -21,7 +21,7 @@ func ValidateMetadata(m *ObjectMeta, namespaced bool) ErrorList {
 	return validateMetadata(m, pathSegmentRule, namespaced)
 }
 
-// ValidateMetadataUpdate returns what an update changes that it may not. Source: vector stream-0085.
+// ValidateMetadataUpdate returns what an update changes that it may not. See conformance case stream-0085.
 func ValidateMetadataUpdate(old, next *ObjectMeta) (errs ErrorList) {
 	immutable := func(field string, same bool, value any) {
 		if !same {
@@ -47,7 +47,7 @@ func ValidateMetadataUpdate(old, next *ObjectMeta) (errs ErrorList) {
 	return errs
 }
 
-// validate applies the rules for a whole stream, but for its metadata. Source: vectors stream-0020 to
+// validate applies the rules for a whole stream, but for its metadata. See conformance cases stream-0020 to
 // stream-0037.
 func (t *transition) validate() {
 	s := &t.d.stream
@@ -104,8 +104,8 @@ func (v *validator) admits(r pullspec.Reference, transport Transport) bool {
 	return v.allowed.allows(r, transport)
 }
 
-// oldPullSpecs lists everything that the old stream refers to. Source: vectors stream-0039 to stream-0046 and
-// stream-0083.
+// oldPullSpecs lists everything that the old stream refers to. See conformance cases stream-0039 to
+// stream-0046 and stream-0083.
 func (v *validator) oldPullSpecs() []string {
 	specs := []string{v.old.Spec.DockerImageRepository}
 	for _, tag := range v.old.Spec.Tags {
@@ -191,7 +191,7 @@ func (v *validator) source(tag *TagReference, at tagPath) {
 				return
 			}
 		}
-		// Upstream quirk (op stream.create): an empty name is looked up in the list like docker.io.
+		// Upstream quirk: an empty name is looked up in the list like docker.io.
 		if !v.admits(r, v.transport(tag.ImportPolicy.Insecure)) {
 			v.errs.add(FieldForbidden, at.field("from.name"), name, notAllowedDetail)
 		}
@@ -242,7 +242,7 @@ func eventPath(tag string, i int) string {
 	return fmt.Sprintf("status.tags[%s].items[%d].dockerImageReference", tag, i)
 }
 
-// validateNewReferences checks the pull specs that a status update brings in. Source: vectors
+// validateNewReferences checks the pull specs that a status update brings in. See conformance cases
 // streamstatus-0002 to streamstatus-0007.
 func (t *transition) validateNewReferences() {
 	v := t.newValidator()

@@ -77,7 +77,7 @@ var (
 )
 
 // PullSpec returns what to pull for a tag of s. An empty tag is latest. An error is [ErrNoRepository] or
-// [ErrNotImported]. See conformance cases tagevent.pullSpec-v1 and tagevent.resolve-v1.
+// [ErrNotImported]. See conformance cases tagevent-0018 and tagevent-0011.
 func PullSpec(s *imagestream.ImageStream, tag string, opts PullSpecOptions) (TagPullSpec, error) {
 	tag = cmp.Or(tag, pullspec.DefaultTag)
 	spec, history := partsOf(s, tag, opts.StandIn != "")

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -65,5 +67,46 @@ func TestAreas(t *testing.T) {
 		if _, err := os.Stat("../../../" + a.dir); runners[c.Op] != nil && err != nil {
 			t.Errorf("the package with the rules of %s: %v", c.Op, err)
 		}
+	}
+}
+
+// caseReference is the beginning of a comment's words that name cases.
+var (
+	caseReference = regexp.MustCompile(`[Cc]onformance cases? ((?:[a-zA-Z.]+-v?\d+(?:,? (?:and|to) |, )?)+)`)
+	caseID        = regexp.MustCompile(`[a-zA-Z.]+-v?\d+`)
+)
+
+// TestCasesThatCommentsName: "See conformance case ID" names a case that there is, in every Go file of the repository.
+func TestCasesThatCommentsName(t *testing.T) {
+	ids := map[string]bool{}
+	for c, err := range vectors.All(committed()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[c.ID] = true
+	}
+	named := 0
+	root := os.DirFS("../../..")
+	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		text, err := fs.ReadFile(root, path)
+		if err != nil {
+			return err
+		}
+		flat := regexp.MustCompile(`\s*\n\s*//\s*`).ReplaceAllString(string(text), " ")
+		for _, reference := range caseReference.FindAllStringSubmatch(flat, -1) {
+			for _, id := range caseID.FindAllString(reference[1], -1) {
+				named++
+				if !ids[id] {
+					t.Errorf("%s names the case %s, which is not there", path, id)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil || named < 50 {
+		t.Errorf("%d cases are named, %v", named, err)
 	}
 }
