@@ -3,6 +3,7 @@ package imagestreams_test
 import (
 	"bytes"
 	"errors"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -66,6 +67,77 @@ var graph = map[string][]string{
 	"internal/fill":          {},
 	"internal/vectors":       {},
 	"internal/vectors/check": nil, // anything of the module
+}
+
+// impure are the packages, and the files of pure ones, that may know contexts, clocks, randomness or locks, and of
+// which kind. "context" alone is a port's or a report's.
+var impure = map[string][]string{
+	"imagestream/store.go":     {"context"}, // the ports
+	"imagestream/prune/run.go": {"context"}, // carries a decision out, step by step
+	"imagestream/write":        {"context", "sync", "math/rand/v2", "time.Now"},
+	"imagestream/rest":         {"context", "math/rand/v2"}, // generated names
+	"imagestream/client":       {"context", "time.Now"},
+	"imagestream/oc":           {"context", "time.Now"},
+	"imagestream/cache":        {"context", "sync", "math/rand/v2", "time.Now"},
+	"importer":                 {"context", "sync", "sync/atomic", "time.Now"},
+	"importer/polite":          {"context", "sync", "math/rand/v2", "time.Now"},
+	"importer/schedule":        {"context", "sync", "math/rand/v2", "time.Now"},
+	"lookup/resolver.go":       {"context", "sync", "time.Now"},
+	"fakes":                    {"context", "sync", "sync/atomic", "time.Now"},
+	"fakes/storetest":          {"context", "sync"},
+	"fakes/registrytest":       {"context", "sync"},
+	"fakes/resttest":           {"context", "sync"},
+}
+
+// TestPurity holds everything else to values: no context, clock, randomness or lock.
+func TestPurity(t *testing.T) {
+	used := map[string]bool{}
+	for dir, files := range goFiles(t) {
+		if strings.HasPrefix(dir, "internal/") {
+			continue
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			allowed := slices.Concat(impure[dir], impure[filepath.ToSlash(file)])
+			used[dir], used[filepath.ToSlash(file)] = true, true
+			for _, what := range impurities(t, file) {
+				if !slices.Contains(allowed, what) {
+					t.Errorf("%s uses %s", file, what)
+				}
+			}
+		}
+	}
+	for place := range impure {
+		if !used[place] {
+			t.Errorf("%s is listed as impure, and is not there", place)
+		}
+	}
+}
+
+// impurities lists which of the things that are no values a file uses.
+func impurities(t *testing.T, file string) (found []string) {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range parsed.Imports {
+		switch path := strings.Trim(spec.Path.Value, `"`); path {
+		case "context", "sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand":
+			found = append(found, path)
+		}
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		if call, ok := n.(*ast.SelectorExpr); ok {
+			if pkg, ok := call.X.(*ast.Ident); ok && pkg.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "Sleep"}, call.Sel.Name) {
+				found = append(found, "time.Now")
+			}
+		}
+		return true
+	})
+	return found
 }
 
 // runtime and test dependencies of the root module; nothing else may stand in its go.mod.
