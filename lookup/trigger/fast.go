@@ -2,8 +2,9 @@ package trigger
 
 import "strings"
 
-// parseFast reads a list of triggers as oc and the documentation write it, many times faster than encoding/json: members
-// by their exact names, strings without other escapes than \" and \\. It gives up on anything else, right or wrong.
+// parseFast reads a list of triggers as oc and the documentation write it, many times faster than encoding/json:
+// members by their exact names, strings without other escapes than \" and \\. It gives up on anything else, right or
+// wrong.
 func parseFast(text string) ([]Trigger, bool) {
 	s := scanner{text: text}
 	if !s.take('[') {

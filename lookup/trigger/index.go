@@ -29,8 +29,8 @@ func (id ID) Compare(o ID) int {
 	return cmp.Or(cmp.Compare(id.Namespace, o.Namespace), cmp.Compare(id.Kind, o.Kind), cmp.Compare(id.Name, o.Name), cmp.Compare(id.Group, o.Group))
 }
 
-// Index knows which objects follow which tags: those that a [Planner] plans for when a tag moves. The zero Index is empty. It keeps the objects that it is given, which
-// must not be changed any more, and is not for concurrent use.
+// Index knows which objects follow which tags: those that a [Planner] plans for when a tag moves. The zero Index is
+// empty. It keeps the objects that it is given, which must not be changed any more, and is not for concurrent use.
 type Index struct {
 	objects map[ID]*entry
 	streams map[imagestream.Key]*streamTags
@@ -83,7 +83,8 @@ type follower struct {
 	n      int
 }
 
-// Set takes in an object as it is now. If its triggers cannot be read, it follows nothing, and the error is that of [Of].
+// Set takes in an object as it is now. If its triggers cannot be read, it follows nothing, and the error is that of
+// [Of].
 func (x *Index) Set(object map[string]any) error {
 	e := x.set(object)
 	if e == nil {

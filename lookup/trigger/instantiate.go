@@ -32,8 +32,8 @@ var (
 
 // Instantiate returns status.imageChangeTriggers of a build configuration as they are once a build is instantiated:
 // an entry for each trigger of type ImageChange, in order. The trigger that the request comes from gets the request's
-// image and the time, the others the image that they resolve to now, and no time. Of two triggers alike the first one is
-// meant. From and image may be nil: then the request comes from no trigger.
+// image and the time, the others the image that they resolve to now, and no time. Of two triggers alike the first one
+// is meant. From and image may be nil: then the request comes from no trigger.
 //
 // Errors are [ErrInstantiated], [ErrUnresolved] for a trigger without a from of its own, and [ErrNoFrom].
 func Instantiate(object map[string]any, from, image *imagestream.ObjectReference, env imagestream.Env) ([]BuildTrigger, error) {
