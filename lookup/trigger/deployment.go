@@ -107,7 +107,8 @@ func deploymentTriggers(object map[string]any, careful bool) []Trigger {
 			name, _ := name.(string)
 			for _, in := range [...]string{podspec.Containers, podspec.InitContainers} {
 				if _, ok := podspec.ContainerNamed(spec, in, name); ok {
-					list = append(list, Trigger{From: t.from, FieldPath: podspec.NamePath(deploymentBase, in, name), Paused: !t.automatic})
+					path := podspec.NamePath(deploymentBase, in, name)
+					list = append(list, Trigger{From: t.from, FieldPath: path, Paused: !t.automatic})
 				}
 			}
 		}

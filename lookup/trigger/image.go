@@ -48,7 +48,8 @@ func (r resolver) resolve(namespace, name string) (Image, bool) {
 		image.Why = lookup.WhyNoStream
 		return image, false
 	case !r.careful && !isNumber(s.Metadata.ResourceVersion):
-		image.Why = lookup.WhyVersion // Upstream quirk: the number is read, and never used. See conformance case trigger-v0015.
+		// Upstream quirk: the number is read, and never used. See conformance case trigger-v0015.
+		image.Why = lookup.WhyVersion
 		return image, false
 	}
 	if image.Event, image.Why = r.newest(s, image.Tag); image.Why != lookup.WhyNewest && image.Why != lookup.WhyPinned {

@@ -26,7 +26,10 @@ func (id ID) String() string { return id.Kind + " " + id.Namespace + "/" + id.Na
 
 // Compare orders IDs by namespace, kind, name and group, in byte order.
 func (id ID) Compare(o ID) int {
-	return cmp.Or(cmp.Compare(id.Namespace, o.Namespace), cmp.Compare(id.Kind, o.Kind), cmp.Compare(id.Name, o.Name), cmp.Compare(id.Group, o.Group))
+	return cmp.Or(
+		cmp.Compare(id.Namespace, o.Namespace), cmp.Compare(id.Kind, o.Kind), cmp.Compare(id.Name, o.Name),
+		cmp.Compare(id.Group, o.Group),
+	)
 }
 
 // Index knows which objects follow which tags: those that a [Planner] plans for when a tag moves. The zero Index is

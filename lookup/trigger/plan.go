@@ -71,7 +71,8 @@ func planAnnotation(object map[string]any, r resolver) (Plan, error) {
 			continue
 		}
 		if err := p.follow(path, image); err != nil {
-			return Plan{}, fmt.Errorf("%s: annotation %s: trigger %d: fieldPath %q: %w", describe(object), Annotation, i, t.FieldPath, err)
+			return Plan{}, fmt.Errorf(
+				"%s: annotation %s: trigger %d: fieldPath %q: %w", describe(object), Annotation, i, t.FieldPath, err)
 		}
 	}
 	return p.finish(), nil
@@ -153,7 +154,9 @@ func (p *planner) set(path, from string, image Image) {
 }
 
 func changeOf(path, from string, image Image) lookup.Change {
-	return lookup.Change{Path: path, From: from, To: image.PullSpec, Why: image.Why, Stream: image.Stream, Tag: image.Tag, Event: image.Event}
+	return lookup.Change{
+		Path: path, From: from, To: image.PullSpec, Why: image.Why, Stream: image.Stream, Tag: image.Tag, Event: image.Event,
+	}
 }
 
 // finish returns the plan without the changes that a later trigger undid.

@@ -314,7 +314,8 @@ func (p *Planner) give(now time.Time, round *Round) {
 		}
 		p.busy[e] = true
 		e.flight = &step{at: now, changes: e.plan.Changes, build: e.plan.Build}
-		round.Updates = append(round.Updates, Update{ID: e.id, Object: e.object, Changes: e.plan.Changes, Build: e.plan.Build})
+		u := Update{ID: e.id, Object: e.object, Changes: e.plan.Changes, Build: e.plan.Build}
+		round.Updates = append(round.Updates, u)
 	}
 }
 
@@ -356,7 +357,10 @@ func (p *Planner) room() *room {
 
 // take takes a place for an object of a namespace, if there is one.
 func (r *room) take(namespace string) bool {
-	if r.opts.AtOnce > 0 && r.all >= r.opts.AtOnce || r.opts.AtOncePerNamespace > 0 && r.names[namespace] >= r.opts.AtOncePerNamespace {
+	if most := r.opts.AtOnce; most > 0 && r.all >= most {
+		return false
+	}
+	if most := r.opts.AtOncePerNamespace; most > 0 && r.names[namespace] >= most {
 		return false
 	}
 	r.all++

@@ -28,7 +28,8 @@ func (s *step) same(o *step) bool {
 		return false
 	}
 	return s.build == nil || slices.EqualFunc(s.build.TriggeredBy, o.build.TriggeredBy, func(a, b BuildCause) bool {
-		return a.ImageChangeBuild.ImageID == b.ImageChangeBuild.ImageID && *a.ImageChangeBuild.FromRef == *b.ImageChangeBuild.FromRef
+		one, other := a.ImageChangeBuild, b.ImageChangeBuild
+		return one.ImageID == other.ImageID && *one.FromRef == *other.FromRef
 	})
 }
 
