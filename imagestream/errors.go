@@ -3,7 +3,9 @@ package imagestream
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
+	"time"
 )
 
 // Status is an answer of the API that is no object: as a rule, that something failed.
@@ -111,6 +113,8 @@ type StatusError struct {
 	Message string
 	// Errors are the wrong fields, with ReasonInvalid.
 	Errors ErrorList
+	// RetryAfter is how long to wait before trying again, where that is known; the wire has whole seconds.
+	RetryAfter time.Duration
 	// Err is the cause, if there is one.
 	Err error
 }
@@ -219,10 +223,13 @@ func (e *StatusError) Status() Status {
 		TypeMeta: TypeMeta{Kind: "Status", APIVersion: "v1"},
 		Status:   StatusFailure, Message: e.text(false), Reason: e.Reason, Code: e.Reason.Code(),
 	}
-	if e.Resource == "" && len(e.Errors) == 0 {
+	if e.Resource == "" && len(e.Errors) == 0 && e.RetryAfter <= 0 {
 		return s
 	}
 	s.Details = &StatusDetails{Name: e.Key.Name, Group: groupOf(e.Resource), Kind: e.Resource}
+	if e.RetryAfter > 0 {
+		s.Details.RetryAfterSeconds = int32(min((e.RetryAfter+time.Second-1)/time.Second, math.MaxInt32))
+	}
 	if e.Reason == ReasonInvalid {
 		s.Details.Kind = KindOf(e.Resource)
 	}

@@ -215,7 +215,11 @@ func ExampleStatusError() {
 		s := status.Status()
 		fmt.Println(s.Code, s.Reason, s.Details.Causes[0].Type, s.Details.Causes[0].Field)
 	}
-	// Output: 422 Invalid FieldValueInvalid spec.tags[v1].from.name
+	busy := &imagestream.StatusError{Reason: imagestream.ReasonTooManyRequests, RetryAfter: 1500 * time.Millisecond}
+	fmt.Println(busy.Status().Code, busy.Status().Details.RetryAfterSeconds)
+	// Output:
+	// 422 Invalid FieldValueInvalid spec.tags[v1].from.name
+	// 429 2
 }
 
 func ExampleRepositories() {

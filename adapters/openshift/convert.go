@@ -6,7 +6,8 @@
 // the way there, as those types lose it; so is what newer versions of these types than the ones in go.mod may have. Times
 // have seconds, as in JSON.
 //
-// [Reader] is an [imagestream.Reader] on a clientset; with listers it reads their copies.
+// [Reader] is an [imagestream.Reader] on a clientset; with listers it reads their copies. [Error] makes errors of either
+// side errors of both.
 package openshift
 
 import (

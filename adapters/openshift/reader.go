@@ -217,20 +217,10 @@ func (w watcher[T]) follow(ctx context.Context, events watch.Interface, version 
 	}
 }
 
-// failure turns an error of the cluster's client into one of the library's.
+// failure returns an error of the cluster's client as one of both sides, and that of ctx if it has ended.
 func failure(ctx context.Context, err error, resource string, key imagestream.Key) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var status apierrors.APIStatus
-	var own *imagestream.StatusError
-	switch {
-	case errors.As(err, &own):
-		return err
-	case errors.As(err, &status):
-		f := imagestream.NewError(imagestream.StatusReason(status.Status().Reason), resource, key, "")
-		f.Err = err
-		return f
-	}
-	return err
+	return errorAbout(err, resource, key)
 }
