@@ -147,7 +147,7 @@ func TestSnapshots(t *testing.T) {
 	}
 	store.Restore(snap)
 	list, err := store.ListImageStreams(t.Context(), imagestream.ListOptions{})
-	if err != nil || len(list.Items) != 1 || !imagestream.Equal(&list.Items[0], s) {
+	if err != nil || len(list.Items) != 1 || !list.Items[0].Same(s) {
 		t.Errorf("restored %v, %v, want %v alone", list.Items, err, s.Key())
 	}
 	for _, err = range store.WatchImageStreams(t.Context(), imagestream.WatchOptions{ResourceVersion: s.Metadata.ResourceVersion}) {

@@ -84,7 +84,7 @@ func (s *Store) streamKind() kind[imagestream.ImageStream] {
 	return kind[imagestream.ImageStream]{
 		imagestream.ResourceImageStreams, &s.streams,
 		func(o *imagestream.ImageStream) *imagestream.ObjectMeta { return &o.Metadata },
-		(*imagestream.ImageStream).Clone, imagestream.Equal,
+		(*imagestream.ImageStream).Clone, (*imagestream.ImageStream).Same,
 	}
 }
 
@@ -199,7 +199,7 @@ func get[T any](ctx context.Context, s *Store, k kind[T], op string, key imagest
 
 // CreateImageStream implements [imagestream.Store].
 func (s *Store) CreateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-	if err := imagestream.CheckUnversioned(stream); err != nil {
+	if err := stream.CheckUnversioned(); err != nil {
 		return nil, err
 	}
 	return create(ctx, s, s.streamKind(), "CreateImageStream", stream)

@@ -36,7 +36,7 @@ func TestUpdateCost(t *testing.T) {
 		old := large(n)
 		next := old.Clone()
 		next.Spec.Tags[n/2].From.Name = "registry.example.com/org/app:moved"
-		pushed, _ := imagestream.Push(old, old.Spec.Tags[n/2].Name, at(1))
+		pushed, _ := old.Push(old.Spec.Tags[n/2].Name, at(1))
 		update := func(prepare func(old, next *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList),
 			next *imagestream.ImageStream,
 		) float64 {

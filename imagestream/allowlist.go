@@ -15,16 +15,6 @@ type RegistryLocation struct {
 	Insecure   bool   `json:"insecure,omitempty"`
 }
 
-// Transport is how a registry is going to be spoken to.
-type Transport string
-
-// The transports: TLS alone, plain HTTP alone, or whatever works.
-const (
-	TransportSecure   Transport = "secure"
-	TransportInsecure Transport = "insecure"
-	TransportAny      Transport = "any"
-)
-
 // Allowlist decides from where images may come. The zero Allowlist allows everything.
 type Allowlist struct {
 	rules []hostRule
@@ -35,18 +25,18 @@ type Allowlist struct {
 
 type hostRule struct{ host, port string }
 
-// NewAllowlist returns the list that has locations and, by the rule for secure locations, the internal
-// registry. Without locations it allows everything. A location with more than one colon, which OpenShift
+// Allowlist returns the list that has the allowed registries and, by the rule for secure locations, the internal
+// registry. Without allowed registries it allows everything. A location with more than one colon, which OpenShift
 // refuses as a configuration, allows nothing.
-func NewAllowlist(locations []RegistryLocation, internalRegistry string) Allowlist {
-	if len(locations) == 0 {
+func (s Settings) Allowlist() Allowlist {
+	if len(s.AllowedRegistries) == 0 {
 		return Allowlist{}
 	}
 	a := Allowlist{restricted: true}
-	if internalRegistry != "" {
-		a.rules = append(a.rules, newHostRule(RegistryLocation{DomainName: internalRegistry}))
+	if s.InternalRegistry != "" {
+		a.rules = append(a.rules, newHostRule(RegistryLocation{DomainName: s.InternalRegistry}))
 	}
-	for _, l := range locations {
+	for _, l := range s.AllowedRegistries {
 		if strings.Count(l.DomainName, ":") <= 1 {
 			a.rules = append(a.rules, newHostRule(l))
 		}
@@ -89,21 +79,40 @@ func repositoryOf(r pullspec.Reference) string {
 	return r.DockerClientDefaults().AsRepository().Exact()
 }
 
-// Allows reports whether an image may come from where spec says. What is no pull spec is allowed nowhere,
-// unless everything is. See conformance case names-1707.
-func (a Allowlist) Allows(spec string, transport Transport) bool {
+// Allows reports whether an image may come from where spec says, over whatever transport works. What is no pull
+// spec is allowed nowhere, unless everything is. See conformance case names-1707.
+func (a Allowlist) Allows(spec string) bool { return a.admits(spec, anyTransport) }
+
+// AllowsOver is Allows for one transport: plain HTTP if insecure, and else TLS.
+func (a Allowlist) AllowsOver(spec string, insecure bool) bool {
+	if insecure {
+		return a.admits(spec, plainHTTP)
+	}
+	return a.admits(spec, overTLS)
+}
+
+// transport is how a registry is going to be spoken to.
+type transport int
+
+const (
+	overTLS transport = iota
+	plainHTTP
+	anyTransport
+)
+
+func (a Allowlist) admits(spec string, over transport) bool {
 	if !a.restricted {
 		return pullspec.IsValid(spec)
 	}
 	r, err := pullspec.Parse(spec)
-	return err == nil && a.allows(r, transport)
+	return err == nil && a.allows(r, over)
 }
 
-func (a Allowlist) allows(r pullspec.Reference, transport Transport) bool {
+func (a Allowlist) allows(r pullspec.Reference, over transport) bool {
 	if !a.restricted || a.repositories[repositoryOf(r)] {
 		return true
 	}
-	host, port := hostPort(r, transport)
+	host, port := hostPort(r, over)
 	hosts := []string{host}
 	if host == "index.docker.io" || host == "registry-1.docker.io" {
 		hosts = []string{"docker.io", host}
@@ -120,9 +129,9 @@ func (a Allowlist) allows(r pullspec.Reference, transport Transport) bool {
 
 // hostPort returns host and port under a transport. Any transport has no default port and knows no other name
 // for docker.io.
-func hostPort(r pullspec.Reference, transport Transport) (host, port string) {
-	if transport != TransportAny {
-		return r.RegistryHostPort(transport == TransportInsecure)
+func hostPort(r pullspec.Reference, over transport) (host, port string) {
+	if over != anyTransport {
+		return r.RegistryHostPort(over == plainHTTP)
 	}
 	registry := r.DockerClientDefaults().Registry
 	if strings.Count(registry, ":") == 1 {

@@ -28,7 +28,7 @@ func large(n int) *imagestream.ImageStream {
 		}
 		s.Status.Tags = append(s.Status.Tags, h)
 	}
-	return imagestream.WithDefaults(s)
+	return s.WithDefaults()
 }
 
 var sizes = []int{10, 100, 1000, 10000}
@@ -52,7 +52,7 @@ func BenchmarkUpdateOneTag(b *testing.B) {
 func BenchmarkPushOneTag(b *testing.B) {
 	for _, n := range sizes {
 		old := large(n)
-		next, _ := imagestream.Push(old, old.Spec.Tags[n/2].Name, at(1))
+		next, _ := old.Push(old.Spec.Tags[n/2].Name, at(1))
 		b.Run(fmt.Sprintf("tags=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -7,7 +7,7 @@
 // referred to. Its status.tags is what the tags really pointed at, the newest event first (package tagevent).
 // Both are lists on the outside; the API server keeps them in maps, so of several tags of one name the last
 // one counts, and what it writes is in name order. Each spec tag has import mode Legacy and reference policy
-// Source unless it says otherwise. [WithDefaults] does all that, and every transition does it to its
+// Source unless it says otherwise. [ImageStream.WithDefaults] does all that, and every transition does it to its
 // arguments.
 //
 // Types have the JSON of the API: its names, its omissions, its nulls. Metadata is kept whole, members that
@@ -18,7 +18,7 @@
 // # Transitions
 //
 // A transition is a pure function from a stream, or an old and a next one, and an [Env] to the stream as it
-// is stored, or to the list of its wrong fields. [CreateNeeds] and [UpdateNeeds] say what the Env must hold.
+// is stored, or to the list of its wrong fields. [ImageStream.CreateNeeds] and [ImageStream.UpdateNeeds] say what the Env must hold.
 // Arguments are never changed; results share with them what did not change, so whoever wants to edit in place
 // calls Clone first. Package write reads, computes and writes on a [Store], again and again until nobody else
 // writes meanwhile.
@@ -34,10 +34,10 @@
 // In parentheses stand conformance cases that show it: "go run ./internal/vectors/check -show stream-0072" prints one.
 //
 //  1. Metadata that only servers set comes from the old stream (stream-0072 to stream-0077).
-//  2. The repositories of the status are computed: [Repositories] (stream-0002, stream-0003).
-//  3. Generations move: the stream's when the spec differs, a tag's when it is new or [TagChanged], or asks
+//  2. The repositories of the status are computed: [ImageStream.Repositories] (stream-0002, stream-0003).
+//  3. Generations move: the stream's when the spec differs, a tag's when it is new or [TagReference.Changed], or asks
 //     for it with generation 0 (stream-0056 to stream-0065).
-//  4. Pins that have ended let go, and pinned tags stay where they are: [Pin].
+//  4. Pins that have ended let go, and pinned tags stay where they are: [ImageStream.Pin].
 //  5. Tags that come from another namespace take leave to get imagestreams/layers there (stream-0010 to
 //     stream-0013).
 //  6. Tags that are new or changed are resolved, in name order: a reference to its pull spec, a tag or an
@@ -56,8 +56,8 @@
 // # Errors
 //
 // Wrong fields are an [ErrorList]. Everything else that an API answers is a [StatusError], of a class that
-// errors.Is finds: [ErrNotFound], [ErrConflict] and so on. [CheckCreate], [CheckUnversioned] and
-// [CheckUpdate] are the checks of a request before its transition.
+// errors.Is finds: [ErrNotFound], [ErrConflict] and so on. [CheckCreate], [ImageStream.CheckUnversioned] and
+// [ImageStream.CheckUpdate] are the checks of a request before its transition.
 //
 // # Differences from OpenShift
 //
@@ -80,6 +80,6 @@
 //
 //   - Env.FollowChains: events go along whole chains of tags that follow each other, whatever their names, on
 //     every kind of update; circles end; copies of events do not touch their sources.
-//   - [Pin] and [Unpin]: a roll-back that stays, recorded in [PinsAnnotation]. A stream without pins behaves
+//   - [ImageStream.Pin] and [ImageStream.Unpin]: a roll-back that stays, recorded in [PinsAnnotation]. A stream without pins behaves
 //     as if there were no such thing.
 package imagestream

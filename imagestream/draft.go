@@ -45,7 +45,7 @@ func orDefault[T ~string](v, otherwise T) T {
 // WithDefaults returns s as the API server reads it: spec tags and histories in name order, of several of one
 // name the last, and the defaults Legacy and Source where a spec tag has no import mode or no reference
 // policy. It shares with s what is like that already. Every transition does this to its arguments.
-func WithDefaults(s *ImageStream) *ImageStream { return newDraft(s).finish() }
+func (s *ImageStream) WithDefaults() *ImageStream { return newDraft(s).finish() }
 
 // tag returns the i-th spec tag for writing to its own fields; what these point at is still shared.
 func (d *draft) tag(i int) *TagReference {

@@ -9,13 +9,13 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// Equal reports whether a and b hold the same, nil and empty alike. Two streams that are equal need not be
+// Same reports whether s and o hold the same, nil and empty alike. Two streams that are equal need not be
 // written again.
-func Equal(a, b *ImageStream) bool {
-	return a.TypeMeta == b.TypeMeta && equalMeta(&a.Metadata, &b.Metadata) && equalSpec(&a.Spec, &b.Spec) &&
-		a.Status.DockerImageRepository == b.Status.DockerImageRepository &&
-		a.Status.PublicDockerImageRepository == b.Status.PublicDockerImageRepository &&
-		equalHistories(a.Status.Tags, b.Status.Tags)
+func (s *ImageStream) Same(o *ImageStream) bool {
+	return s.TypeMeta == o.TypeMeta && equalMeta(&s.Metadata, &o.Metadata) && equalSpec(&s.Spec, &o.Spec) &&
+		s.Status.DockerImageRepository == o.Status.DockerImageRepository &&
+		s.Status.PublicDockerImageRepository == o.Status.PublicDockerImageRepository &&
+		equalHistories(s.Status.Tags, o.Status.Tags)
 }
 
 func equalPtr[T comparable](a, b *T) bool {

@@ -47,7 +47,6 @@ type StatusReason string
 
 // The reasons that this library gives, with their HTTP codes.
 const (
-	ReasonUnknown          StatusReason = ""                      // 500
 	ReasonBadRequest       StatusReason = "BadRequest"            // 400
 	ReasonUnauthorized     StatusReason = "Unauthorized"          // 401
 	ReasonForbidden        StatusReason = "Forbidden"             // 403
@@ -124,11 +123,6 @@ func NewError(reason StatusReason, resource string, key Key, message string) *St
 	return &StatusError{Reason: reason, Resource: resource, Key: key, Message: message}
 }
 
-// NewInvalid returns the failure of a request with wrong fields.
-func NewInvalid(resource string, key Key, errs ErrorList) *StatusError {
-	return &StatusError{Reason: ReasonInvalid, Resource: resource, Key: key, Errors: errs}
-}
-
 func (e *StatusError) Error() string { return e.text(true) }
 
 // text words e. The API's own texts leave out the namespace.
@@ -156,7 +150,7 @@ func (e *StatusError) text(namespace bool) string {
 // defaultMessages end the texts of failures that say nothing else, and whose beginning does not stand alone.
 var defaultMessages = map[StatusReason]string{
 	ReasonConflict:    "the object has been modified: get it and apply the change again",
-	ReasonUnknown:     "failed",
+	"":                "failed",
 	ReasonGone:        "no longer available",
 	ReasonExpired:     "no longer available: list again",
 	ReasonTooLarge:    "the object is too large",
@@ -184,7 +178,7 @@ func (e *StatusError) beginning() string {
 	case ReasonForbidden:
 		return name + " is forbidden"
 	case ReasonInvalid:
-		return fmt.Sprintf("%s %q is invalid", qualified(KindOf(e.Resource), e.Resource), e.Key.Name)
+		return fmt.Sprintf("%s %q is invalid", qualified(kindOf(e.Resource), e.Resource), e.Key.Name)
 	case ReasonConflict:
 		return "Operation cannot be fulfilled on " + name
 	case ReasonInternalError:
@@ -205,7 +199,7 @@ func qualified(name, resource string) string {
 		return name
 	}
 	name, _, _ = strings.Cut(name, "/")
-	return name + "." + Group
+	return name + "." + apiGroup
 }
 
 // Is reports whether target is the class of e.
@@ -231,7 +225,7 @@ func (e *StatusError) Status() Status {
 		s.Details.RetryAfterSeconds = int32(min((e.RetryAfter+time.Second-1)/time.Second, math.MaxInt32))
 	}
 	if e.Reason == ReasonInvalid {
-		s.Details.Kind = KindOf(e.Resource)
+		s.Details.Kind = kindOf(e.Resource)
 	}
 	for _, f := range e.Errors {
 		s.Details.Causes = append(s.Details.Causes, StatusCause{Type: f.Type, Message: f.message(), Field: f.Field})
@@ -249,7 +243,7 @@ const (
 	FieldForbidden FieldErrorType = "FieldValueForbidden"
 	FieldNotFound  FieldErrorType = "FieldValueNotFound"
 	FieldDuplicate FieldErrorType = "FieldValueDuplicate"
-	FieldTooLong   FieldErrorType = "FieldValueTooLong"
+	fieldTooLong   FieldErrorType = "FieldValueTooLong"
 	FieldInternal  FieldErrorType = "InternalError"
 )
 
@@ -316,6 +310,11 @@ func (l ErrorList) Wrapped() ErrorList {
 // wrappedField is where the API reports errors that it has wrapped: limits on a create or an update, sources on an
 // import.
 const wrappedField = "[]"
+
+// Of returns the failure of a request with these wrong fields, which concerns the resource of that key.
+func (l ErrorList) Of(resource string, key Key) *StatusError {
+	return &StatusError{Reason: ReasonInvalid, Resource: resource, Key: key, Errors: l}
+}
 
 // String lists the fields with what is wrong with them, separated by semicolons.
 func (l ErrorList) String() string {

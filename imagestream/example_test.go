@@ -74,9 +74,10 @@ func ExamplePrepareUpdateInternal() {
 	env := imagestream.Env{Now: now}
 	old, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), follows("latest", "v1")), env)
 	// An importer found out what v1 is; latest follows.
-	next, _ := imagestream.Push(old, "v1", tagevent.Event{
+	next, _ := old.Push("v1", tagevent.Event{
 		Created: tagevent.TimeOf(now), DockerImageReference: "quay.io/org/app:v1", Image: "sha256:1", Generation: 1,
 	})
+
 	updated, _ := imagestream.PrepareUpdateInternal(old, next, env)
 	latest, ok := updated.LatestEvent("latest")
 	fmt.Println(latest.Image, ok)
@@ -86,59 +87,59 @@ func ExamplePrepareUpdateInternal() {
 func ExamplePrepareStatusUpdate() {
 	env := imagestream.Env{Now: now}
 	old, _ := imagestream.PrepareCreate(app(), env)
-	next, _ := imagestream.Push(old, "pushed", tagevent.Event{DockerImageReference: "quay.io/org/app", Image: "sha256:1"})
+	next, _ := old.Push("pushed", tagevent.Event{DockerImageReference: "quay.io/org/app", Image: "sha256:1"})
 	updated, _ := imagestream.PrepareStatusUpdate(old, next, env)
 	latest, _ := updated.LatestEvent("pushed")
 	fmt.Println(latest.Generation)
 	// Output: 1
 }
 
-func ExampleUpdateNeeds() {
+func ExampleImageStream_UpdateNeeds() {
 	env := imagestream.Env{Now: now}
 	old, _ := imagestream.PrepareCreate(app(), env)
 	next := old.Clone()
 	next.Spec.Tags = []imagestream.TagReference{follows("base", "base:v1"), follows("tools", "tools:v2")}
 	next.Spec.Tags[1].From.Namespace = "platform"
-	needs := imagestream.UpdateNeeds(old, next)
+	needs := old.UpdateNeeds(next)
 	fmt.Println(needs.Streams, needs.Layers)
 	// Output: [platform/tools shop/base] [platform/tools]
 }
 
-func ExampleCreateNeeds() {
-	fmt.Println(imagestream.CreateNeeds(app(follows("a", "b"))).Streams)
-	fmt.Println(imagestream.CreateNeeds(app(follows("a", "other:b"))).Streams)
+func ExampleImageStream_CreateNeeds() {
+	fmt.Println(app(follows("a", "b")).CreateNeeds().Streams)
+	fmt.Println(app(follows("a", "other:b")).CreateNeeds().Streams)
 	// Output:
 	// []
 	// [shop/other]
 }
 
-func ExampleTagChanged() {
+func ExampleTagReference_Changed() {
 	old, next := docker("v1", "quay.io/org/app:v1"), docker("v1", "quay.io/org/app:v1")
 	next.ImportPolicy.Scheduled = true
-	fmt.Println(imagestream.TagChanged(old, next, "shop"))
+	fmt.Println(old.Changed(next, "shop"))
 	next.From.Name = "quay.io/org/app:v2"
-	fmt.Println(imagestream.TagChanged(old, next, "shop"))
+	fmt.Println(old.Changed(next, "shop"))
 	// Output:
 	// false
 	// true
 }
 
-func ExamplePush() {
-	s, changed := imagestream.Push(app(), "v1", tagevent.Event{Image: "sha256:1", DockerImageReference: "quay.io/org/app"})
+func ExampleImageStream_Push() {
+	s, changed := app().Push("v1", tagevent.Event{Image: "sha256:1", DockerImageReference: "quay.io/org/app"})
 	fmt.Println(changed, len(s.Status.Tags))
 	// Output: true 1
 }
 
-func ExamplePushToTrackers() {
+func ExampleImageStream_PushToTrackers() {
 	s := app(docker("v1", "quay.io/org/app:v1"), follows("stable", "app:v1"), follows("latest", "stable"))
-	s, n := imagestream.PushToTrackers(s, "v1", tagevent.Event{Image: "sha256:1", DockerImageReference: "quay.io/org/app"})
+	s, n := s.PushToTrackers("v1", tagevent.Event{Image: "sha256:1", DockerImageReference: "quay.io/org/app"})
 	fmt.Println(n, s.Status.Tags[0].Tag)
 	// Output: 1 stable
 }
 
 func ExampleImageStream_FindImage() {
-	s, _ := imagestream.Push(app(), "v1", tagevent.Event{Image: "sha256:1a", DockerImageReference: "quay.io/org/app:v1"})
-	s, _ = imagestream.Push(s, "v2", tagevent.Event{Image: "sha256:1b", DockerImageReference: "quay.io/org/app:v2"})
+	s, _ := app().Push("v1", tagevent.Event{Image: "sha256:1a", DockerImageReference: "quay.io/org/app:v1"})
+	s, _ = s.Push("v2", tagevent.Event{Image: "sha256:1b", DockerImageReference: "quay.io/org/app:v2"})
 	event, _ := s.FindImage("sha256:1b", tagevent.TimeOf(now))
 	fmt.Println(event.DockerImageReference)
 	_, err := s.FindImage("sha256:1", tagevent.TimeOf(now))
@@ -159,10 +160,10 @@ func ExampleImageStream_TrackedTag() {
 	// v1 false
 }
 
-func ExampleNewAllowlist() {
-	list := imagestream.NewAllowlist([]imagestream.RegistryLocation{{DomainName: "*.example.com"}, {DomainName: "docker.io"}}, "registry.local:5000")
+func ExampleSettings_Allowlist() {
+	list := imagestream.Settings{AllowedRegistries: []imagestream.RegistryLocation{{DomainName: "*.example.com"}, {DomainName: "docker.io"}}, InternalRegistry: "registry.local:5000"}.Allowlist()
 	for _, spec := range []string{"eu.example.com/app", "nodejs:20", "registry.local:5000/shop/app", "quay.io/org/app"} {
-		fmt.Println(spec, list.Allows(spec, imagestream.TransportSecure))
+		fmt.Println(spec, list.AllowsOver(spec, false))
 	}
 	// Output:
 	// eu.example.com/app true
@@ -183,33 +184,30 @@ func ExampleParseSelector() {
 	// label selector "app ~ web": after "app" comes =, ==, !=, in, notin, < or >, not "~ web"
 }
 
-func ExampleCheckUpdate() {
+func ExampleImageStream_CheckUpdate() {
 	old := app()
 	old.Metadata.ResourceVersion = "7"
 	next := old.Clone()
 	next.Metadata.ResourceVersion = "6"
-	err := imagestream.CheckUpdate(old, next)
+	err := old.CheckUpdate(next)
 	fmt.Println(errors.Is(err, imagestream.ErrConflict))
 	next.Metadata.ResourceVersion = ""
-	fmt.Println(imagestream.CheckUpdate(old, next))
+	fmt.Println(old.CheckUpdate(next))
 	// Output:
 	// true
 	// ImageStream.image.openshift.io "app" is invalid in namespace "shop": metadata.resourceVersion: an update says which version it changes: get the object and keep its resourceVersion
 }
 
-func ExampleCheckCreate() {
-	fmt.Println(imagestream.CheckCreate(app(), "other"))
+func ExampleImageStream_CheckUnversioned() {
 	s := app()
 	s.Metadata.ResourceVersion = "7"
-	fmt.Println(imagestream.CheckUnversioned(s) != nil)
-	// Output:
-	// imagestreams.image.openshift.io "app" in namespace "shop": the request is for the namespace "other"
-	// true
+	fmt.Println(s.CheckUnversioned())
+	// Output: imagestreams.image.openshift.io "app" in namespace "shop": a new image stream has no resourceVersion: remove it, or update the image stream that has it
 }
 
 func ExampleStatusError() {
 	_, errs := imagestream.PrepareCreate(app(imagestream.TagReference{Name: "v1", From: &imagestream.ObjectReference{Kind: "Image"}}), imagestream.Env{})
-	var err error = imagestream.NewInvalid(imagestream.ResourceImageStreams, imagestream.Key{Namespace: "shop", Name: "app"}, errs)
+	var err error = errs.Of(imagestream.ResourceImageStreams, imagestream.Key{Namespace: "shop", Name: "app"})
 	var status *imagestream.StatusError
 	if errors.As(err, &status) && errors.Is(err, imagestream.ErrInvalid) {
 		s := status.Status()
@@ -222,13 +220,13 @@ func ExampleStatusError() {
 	// 429 2
 }
 
-func ExampleRepositories() {
-	fmt.Println(imagestream.Repositories(app(), imagestream.Env{Settings: imagestream.Settings{InternalRegistry: "registry.local:5000", ExternalRegistry: "apps.example.com"}}))
+func ExampleImageStream_Repositories() {
+	fmt.Println(app().Repositories(imagestream.Env{Settings: imagestream.Settings{InternalRegistry: "registry.local:5000", ExternalRegistry: "apps.example.com"}}))
 	// Output: registry.local:5000/shop/app apps.example.com/shop/app
 }
 
-func ExampleWithDefaults() {
-	s := imagestream.WithDefaults(app(docker("b", "q/b"), docker("a", "q/a"), docker("b", "q/c")))
+func ExampleImageStream_WithDefaults() {
+	s := app(docker("b", "q/b"), docker("a", "q/a"), docker("b", "q/c")).WithDefaults()
 	for _, t := range s.Spec.Tags {
 		fmt.Println(t.Name, t.From.Name, t.ImportPolicy.ImportMode, t.ReferencePolicy.Type)
 	}
@@ -237,19 +235,19 @@ func ExampleWithDefaults() {
 	// b q/c Legacy Source
 }
 
-func ExampleEqual() {
+func ExampleImageStream_Same() {
 	a, b := app(), app()
 	a.Metadata.Labels = map[string]string{}
-	fmt.Println(imagestream.Equal(a, b))
+	fmt.Println(a.Same(b))
 	// Output: true
 }
 
-func ExampleAllImageStreams() {
+func ExampleAll() {
 	ctx, store := context.Background(), &fakes.Store{}
 	for _, name := range []string{"b", "a", "c"} {
 		_, _ = store.CreateImageStream(ctx, &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: name}})
 	}
-	for s, err := range imagestream.AllImageStreams(ctx, store, imagestream.ListOptions{Limit: 2}) {
+	for s, err := range imagestream.All(ctx, store.ListImageStreams, imagestream.ListOptions{Limit: 2}) {
 		fmt.Println(s.Key(), err)
 	}
 	// Output:
@@ -258,42 +256,34 @@ func ExampleAllImageStreams() {
 	// shop/c <nil>
 }
 
-func ExampleAllImages() {
-	ctx, store := context.Background(), &fakes.Store{}
-	_, _ = store.CreateImage(ctx, &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}})
-	for image, err := range imagestream.AllImages(ctx, store, imagestream.ListOptions{}) {
-		fmt.Println(image.Metadata.Name, err)
-	}
-	// Output: sha256:1 <nil>
-}
-
-func ExampleValidateTag() {
+func ExampleTagReference_Validate() {
 	tag := docker("v1", "quay.io/org/App")
 	tag.ReferencePolicy.Type = imagestream.ReferencePolicySource
-	for _, e := range imagestream.ValidateTag(tag, "tag", false, imagestream.Allowlist{}) {
+	for _, e := range tag.Validate("tag", false, imagestream.Allowlist{}) {
 		fmt.Println(e.Type, e.Field)
 	}
 	// Output: FieldValueInvalid tag.from.name
 }
 
-func ExampleValidateMetadata() {
-	errs := imagestream.ValidateMetadata(&imagestream.ObjectMeta{Name: "app", Labels: map[string]string{"a b": ""}}, false)
+func ExampleObjectMeta_Validate() {
+	errs := (&imagestream.ObjectMeta{Name: "app", Labels: map[string]string{"a b": ""}}).Validate(false)
 	fmt.Println(errs[0].Field)
 	old := &imagestream.ObjectMeta{Name: "app", UID: "1"}
-	next := imagestream.CarryMetadata(old, &imagestream.ObjectMeta{Name: "api"})
-	fmt.Println(next.UID, imagestream.ValidateMetadataUpdate(old, &next)[0].Field)
+	next := old.Carry(&imagestream.ObjectMeta{Name: "api"})
+	fmt.Println(next.UID, old.ValidateUpdate(&next)[0].Field)
 	// Output:
 	// metadata.labels
 	// 1 metadata.name
 }
 
-func ExampleNewSelector() {
-	sel, err := imagestream.NewSelector(imagestream.LabelSelector{
+func ExampleLabelSelector_Selector() {
+	sel, err := imagestream.LabelSelector{
 		MatchLabels:      map[string]string{"app": "shop"},
 		MatchExpressions: []imagestream.LabelSelectorRequirement{{Key: "tier", Operator: "NotIn", Values: []string{"db"}}},
-	})
+	}.Selector()
+
 	fmt.Println(sel, sel.Matches(map[string]string{"app": "shop"}), sel.Matches(map[string]string{"app": "shop", "tier": "db"}), err)
-	_, err = imagestream.NewSelector(imagestream.LabelSelector{MatchExpressions: []imagestream.LabelSelectorRequirement{{Key: "tier", Operator: "In"}}})
+	_, err = imagestream.LabelSelector{MatchExpressions: []imagestream.LabelSelectorRequirement{{Key: "tier", Operator: "In"}}}.Selector()
 	fmt.Println(err)
 	// Output:
 	// app in (shop),tier notin (db) true false <nil>

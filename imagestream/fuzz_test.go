@@ -24,7 +24,7 @@ func FuzzUpdate(f *testing.F) {
 			return
 		}
 		env := imagestream.Env{Now: now, Settings: imagestream.Settings{InternalRegistry: "r.io", AllowedRegistries: []imagestream.RegistryLocation{{DomainName: "q.io"}}}}
-		_ = imagestream.CheckUpdate(&old, &next)
+		_ = (&old).CheckUpdate(&next)
 		for name, prepare := range map[string]func() (*imagestream.ImageStream, imagestream.ErrorList){
 			"create": func() (*imagestream.ImageStream, imagestream.ErrorList) { return imagestream.PrepareCreate(&next, env) },
 			"internal": func() (*imagestream.ImageStream, imagestream.ErrorList) {
@@ -42,7 +42,7 @@ func FuzzUpdate(f *testing.F) {
 		} {
 			oldBefore, nextBefore := old.Clone(), next.Clone()
 			got, errs := prepare()
-			if !imagestream.Equal(&old, oldBefore) || !imagestream.Equal(&next, nextBefore) {
+			if !old.Same(oldBefore) || !next.Same(nextBefore) {
 				t.Fatalf("%s changed an argument", name)
 			}
 			if len(errs) > 0 {
@@ -56,11 +56,11 @@ func FuzzUpdate(f *testing.F) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			var again imagestream.ImageStream
-			if err := json.Unmarshal(text, &again); err != nil || !imagestream.Equal(got, &again) {
+			if err := json.Unmarshal(text, &again); err != nil || !got.Same(&again) {
 				t.Fatalf("%s: %s is decoded as %+v, %v", name, text, again, err)
 			}
 			same, errs := imagestream.PrepareUpdate(got, got, env)
-			if name != "status" && (len(errs) > 0 || !imagestream.Equal(got, same)) {
+			if name != "status" && (len(errs) > 0 || !got.Same(same)) {
 				t.Fatalf("%s: storing %s again gives %+v, %v", name, text, same, errs)
 			}
 		}
@@ -78,17 +78,17 @@ func FuzzAllowlist(f *testing.F) {
 		}
 		pattern := "^(?s:" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(location)) + ")$"
 		spec := host + "/ns/app"
-		list := imagestream.NewAllowlist([]imagestream.RegistryLocation{{DomainName: location}}, "")
+		list := imagestream.Settings{AllowedRegistries: []imagestream.RegistryLocation{{DomainName: location}}, InternalRegistry: ""}.Allowlist()
 		matches, err := regexp.MatchString(pattern, host)
 		if err != nil {
 			return
 		}
-		got := list.Allows(spec, imagestream.TransportSecure)
-		everything := imagestream.NewAllowlist(nil, "").Allows(spec, imagestream.TransportSecure)
+		got := list.AllowsOver(spec, false)
+		everything := imagestream.Settings{}.Allowlist().AllowsOver(spec, false)
 		if hub := strings.HasSuffix(host, "docker.io"); !hub && got != (matches && everything) {
 			t.Errorf("%q allows %q: %v, and %s matches: %v", location, spec, got, pattern, matches)
 		}
-		if !list.WithRepositories(spec).Allows(spec, imagestream.TransportAny) && everything {
+		if !list.WithRepositories(spec).Allows(spec) && everything {
 			t.Errorf("%q is not allowed though its repository is", spec)
 		}
 	})

@@ -73,7 +73,7 @@ func drawEnv(t *rapid.T, at time.Time) imagestream.Env {
 	}
 	for _, namespace := range []string{"shop", "platform", "closed"} {
 		s := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: namespace, Name: "base"}}
-		s, _ = imagestream.Push(s, "a", tagevent.Event{Created: 1, DockerImageReference: "registry.local:5000/" + namespace + "/base@" + digestOf(1), Image: digestOf(1)})
+		s, _ = s.Push("a", tagevent.Event{Created: 1, DockerImageReference: "registry.local:5000/" + namespace + "/base@" + digestOf(1), Image: digestOf(1)})
 		env.Streams[s.Key()] = s
 	}
 	return env
@@ -114,7 +114,7 @@ func (m *machine) write(t *rapid.T, next *imagestream.ImageStream,
 	if diff := cmp.Diff(oldBefore, old) + cmp.Diff(nextBefore, next); diff != "" {
 		t.Fatalf("an argument was changed:\n%s", diff)
 	}
-	again, errsAgain := prepare(old, next, only(env, imagestream.UpdateNeeds(old, next)))
+	again, errsAgain := prepare(old, next, only(env, old.UpdateNeeds(next)))
 	if a, b := encoded(t, got, errs), encoded(t, again, errsAgain); a != b {
 		t.Fatalf("with what was needed alone, the answer is another:\n%s\n%s", a, b)
 	}
@@ -138,7 +138,7 @@ func (m *machine) write(t *rapid.T, next *imagestream.ImageStream,
 		}
 	}
 	same, errs := prepare(got, got, env)
-	if len(errs) > 0 || !imagestream.Equal(got, same) {
+	if len(errs) > 0 || !got.Same(same) {
 		t.Fatalf("storing the result again changes it, %v (-first +second):\n%s", errs, cmp.Diff(got, same))
 	}
 	m.stream = got
@@ -172,10 +172,10 @@ func kept(t *rapid.T, from, to *imagestream.ImageStream) {
 // wantGenerations is a naive reading of vectors stream-0056 to stream-0065, on maps.
 func wantGenerations(old, next, got *imagestream.ImageStream) (stream int64, tags map[string]int64) {
 	before, after := map[string]imagestream.TagReference{}, map[string]imagestream.TagReference{}
-	for _, tag := range imagestream.WithDefaults(old).Spec.Tags {
+	for _, tag := range old.WithDefaults().Spec.Tags {
 		before[tag.Name] = tag
 	}
-	for _, tag := range imagestream.WithDefaults(next).Spec.Tags {
+	for _, tag := range next.WithDefaults().Spec.Tags {
 		if was, ok := before[tag.Name]; ok && (tag.Generation == nil || *tag.Generation != 0) {
 			tag.Generation = was.Generation
 		}
@@ -188,7 +188,7 @@ func wantGenerations(old, next, got *imagestream.ImageStream) (stream int64, tag
 	tags = map[string]int64{}
 	for name, tag := range after {
 		was, existed := before[name]
-		if !existed || imagestream.TagChanged(was, tag, got.Metadata.Namespace) || tag.Generation == nil || *tag.Generation == 0 {
+		if !existed || was.Changed(tag, got.Metadata.Namespace) || tag.Generation == nil || *tag.Generation == 0 {
 			tags[name] = stream
 		} else {
 			tags[name] = *tag.Generation
@@ -247,7 +247,7 @@ func streamMachine(t *rapid.T) {
 		"importer": func(t *rapid.T) {
 			old, next := m.stream, drawChange(t)
 			for range rapid.IntRange(0, 2).Draw(t, "pushes") {
-				next, _ = imagestream.Push(next, rapid.SampledFrom(tagNames).Draw(t, "pushed"), drawEvent(t))
+				next, _ = next.Push(rapid.SampledFrom(tagNames).Draw(t, "pushed"), drawEvent(t))
 			}
 			if m.write(t, next, imagestream.PrepareUpdateInternal) {
 				checkGenerations(t, old, next, m.stream)
@@ -257,11 +257,11 @@ func streamMachine(t *rapid.T) {
 		"push": func(t *rapid.T) {
 			event := drawEvent(t)
 			event.Generation = 0
-			next, changed := imagestream.Push(m.stream, rapid.SampledFrom(tagNames).Draw(t, "pushed"), event)
+			next, changed := m.stream.Push(rapid.SampledFrom(tagNames).Draw(t, "pushed"), event)
 			old := m.stream
 			if m.write(t, next, imagestream.PrepareStatusUpdate) {
 				kept(t, next, m.stream)
-				if !changed && !imagestream.Equal(imagestream.WithDefaults(old), m.stream) {
+				if !changed && !old.WithDefaults().Same(m.stream) {
 					t.Fatalf("a push that changes nothing gave (-before +after):\n%s", cmp.Diff(old, m.stream))
 				}
 			}
@@ -314,12 +314,12 @@ func chainLaws(t *rapid.T) {
 		for _, batch := range batches {
 			next := s
 			for _, i := range batch {
-				next, _ = imagestream.Push(next, roots[i], events[i])
+				next, _ = next.Push(roots[i], events[i])
 			}
 			if s, errs = imagestream.PrepareUpdateInternal(s, next, env); len(errs) > 0 {
 				t.Fatal(errs)
 			}
-			if same, _ := imagestream.PrepareUpdateInternal(s, s, env); !imagestream.Equal(s, same) {
+			if same, _ := imagestream.PrepareUpdateInternal(s, s, env); !s.Same(same) {
 				t.Fatalf("an update of nothing changed (-before +after):\n%s", cmp.Diff(s, same))
 			}
 		}
@@ -372,7 +372,7 @@ func TestCopiedEventsKeepTheirGeneration(t *testing.T) {
 	for _, chains := range []bool{false, true} {
 		env := imagestream.Env{Now: now, Settings: imagestream.Settings{FollowChains: chains}}
 		s, _ := imagestream.PrepareCreate(app(docker("a", "quay.io/org/app:v1")), env)
-		s, _ = imagestream.Push(s, "a", tagevent.Event{DockerImageReference: "quay.io/org/app:v1", Image: digestOf(1), Generation: 1})
+		s, _ = s.Push("a", tagevent.Event{DockerImageReference: "quay.io/org/app:v1", Image: digestOf(1), Generation: 1})
 		next := s.Clone()
 		next.Spec.Tags = append(next.Spec.Tags, follows("b", "a"))
 		s, errs := imagestream.PrepareUpdate(s, next, env)

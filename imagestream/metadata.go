@@ -140,7 +140,7 @@ func validateAnnotations(errs *ErrorList, annotations map[string]string) {
 		size += len(key) + len(annotations[key])
 	}
 	if size > maxAnnotations {
-		errs.add(FieldTooLong, "metadata.annotations", nil,
+		errs.add(fieldTooLong, "metadata.annotations", nil,
 			fmt.Sprintf("annotations have %d bytes at most, keys and values together, not %d", maxAnnotations, size))
 	}
 }
@@ -198,13 +198,13 @@ func validateManagedFields(errs *ErrorList, entries []ManagedFieldsEntry) {
 			errs.add(FieldInvalid, path+".fieldsType", e.FieldsType, "the type of fields is FieldsV1")
 		}
 		if len(e.Manager) > maxManager {
-			errs.add(FieldTooLong, path+".manager", nil, fmt.Sprintf("a manager has %d bytes at most, not %d", maxManager, len(e.Manager)))
+			errs.add(fieldTooLong, path+".manager", nil, fmt.Sprintf("a manager has %d bytes at most, not %d", maxManager, len(e.Manager)))
 		}
 		if strings.ContainsFunc(e.Manager, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			errs.add(FieldInvalid, path+".manager", e.Manager, "a manager is printable characters")
 		}
 		if len(e.Subresource) > maxSubresource {
-			errs.add(FieldTooLong, path+".subresource", nil, fmt.Sprintf("a subresource has %d bytes at most, not %d", maxSubresource, len(e.Subresource)))
+			errs.add(fieldTooLong, path+".subresource", nil, fmt.Sprintf("a subresource has %d bytes at most, not %d", maxSubresource, len(e.Subresource)))
 		}
 	}
 }

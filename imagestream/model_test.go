@@ -276,11 +276,11 @@ func TestEqualSeesEveryField(t *testing.T) {
 	var a, b imagestream.ImageStream
 	fill.Value(&a)
 	fill.Value(&b)
-	if !imagestream.Equal(&a, &b) {
+	if !a.Same(&b) {
 		t.Fatal("two streams filled alike are not equal")
 	}
 	fill.Each(&b, func(path string) {
-		if imagestream.Equal(&a, &b) {
+		if a.Same(&b) {
 			t.Errorf("%s does not count", path)
 		}
 	})
@@ -288,7 +288,7 @@ func TestEqualSeesEveryField(t *testing.T) {
 	c.Spec.Tags[0].Annotations, c.Metadata.Finalizers = nil, nil
 	d := c.Clone()
 	d.Spec.Tags[0].Annotations, d.Metadata.Finalizers = map[string]string{}, []string{}
-	if !imagestream.Equal(c, d) {
+	if !c.Same(d) {
 		t.Error("nil and empty are not equal")
 	}
 }

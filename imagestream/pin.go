@@ -53,7 +53,7 @@ func (s *ImageStream) Pins() (map[string]TagPin, error) {
 //
 // Deleting the tag, spec and history together, deletes its pin. S is not changed. An event without a readable
 // pull spec is an error, and so are an annotation that cannot be read and a time that JSON cannot have.
-func Pin(s *ImageStream, tag string, event tagevent.Event, reason string, until time.Time) (*ImageStream, error) {
+func (s *ImageStream) Pin(tag string, event tagevent.Event, reason string, until time.Time) (*ImageStream, error) {
 	if _, err := pullspec.Parse(event.DockerImageReference); err != nil {
 		return nil, fmt.Errorf("pin %s of %s: the event's pull spec: %w", tag, s.Key(), err)
 	}
@@ -81,7 +81,7 @@ func Pin(s *ImageStream, tag string, event tagevent.Event, reason string, until 
 
 // Unpin returns s without the pin of tag. When the result is stored, the tag goes to what the pin held back.
 // It is an error if tag is not pinned, or if the annotation cannot be read.
-func Unpin(s *ImageStream, tag string) (*ImageStream, error) {
+func (s *ImageStream) Unpin(tag string) (*ImageStream, error) {
 	pins, err := s.Pins()
 	if err != nil {
 		return nil, fmt.Errorf("unpin %s of %s: %w", tag, s.Key(), err)

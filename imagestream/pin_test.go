@@ -21,25 +21,25 @@ func at(n int) tagevent.Event {
 	}
 }
 
-func ExamplePin() {
+func ExampleImageStream_Pin() {
 	env := imagestream.Env{Now: now}
 	s, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1")), env)
-	s, _ = imagestream.Push(s, "v1", at(1))
-	s, _ = imagestream.Push(s, "v1", at(2))
+	s, _ = s.Push("v1", at(1))
+	s, _ = s.Push("v1", at(2))
 
-	pinned, err := imagestream.Pin(s, "v1", at(1), "the new one leaks memory", time.Time{})
+	pinned, err := s.Pin("v1", at(1), "the new one leaks memory", time.Time{})
 	s, _ = imagestream.PrepareUpdate(s, pinned, env)
 	latest, _ := s.LatestEvent("v1")
 	fmt.Println(latest.Image == digestOf(1), err)
 
 	// An import moves the tag; the pin holds it back.
-	next, _ := imagestream.Push(s, "v1", at(3))
+	next, _ := s.Push("v1", at(3))
 	s, _ = imagestream.PrepareUpdateInternal(s, next, env)
 	latest, _ = s.LatestEvent("v1")
 	pins, _ := s.Pins()
 	fmt.Println(latest.Image == digestOf(1), pins["v1"].Held.Image == digestOf(3), pins["v1"].Reason)
 
-	next, _ = imagestream.Unpin(s, "v1")
+	next, _ = s.Unpin("v1")
 	s, _ = imagestream.PrepareUpdate(s, next, env)
 	latest, _ = s.LatestEvent("v1")
 	fmt.Println(latest.Image == digestOf(3), len(s.Metadata.Annotations))
@@ -49,19 +49,19 @@ func ExamplePin() {
 	// true 0
 }
 
-func ExampleUnpin() {
-	_, err := imagestream.Unpin(app(), "v1")
+func ExampleImageStream_Unpin() {
+	_, err := app().Unpin("v1")
 	fmt.Println(err)
 	// Output: unpin v1 of shop/app: the tag is not pinned
 }
 
 func TestPinRefuses(t *testing.T) {
-	if _, err := imagestream.Pin(app(), "v1", tagevent.Event{Image: digestOf(1)}, "", time.Time{}); err == nil {
+	if _, err := app().Pin("v1", tagevent.Event{Image: digestOf(1)}, "", time.Time{}); err == nil {
 		t.Error("an event without a pull spec was pinned")
 	}
 	broken := app()
 	broken.Metadata.Annotations = map[string]string{imagestream.PinsAnnotation: "{"}
-	if _, err := imagestream.Pin(broken, "v1", at(1), "", time.Time{}); err == nil || !strings.Contains(err.Error(), imagestream.PinsAnnotation) {
+	if _, err := broken.Pin("v1", at(1), "", time.Time{}); err == nil || !strings.Contains(err.Error(), imagestream.PinsAnnotation) {
 		t.Errorf("pinned in an annotation that cannot be read: %v", err)
 	}
 	if _, errs := imagestream.PrepareCreate(broken, imagestream.Env{Now: now}); len(errs) != 1 || errs[0].Field != "metadata.annotations" {
@@ -123,7 +123,7 @@ func TestPinsWithTimesThatCannotBeWritten(t *testing.T) {
 	}
 	for _, year := range []int{0, 9999} {
 		until := time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC)
-		pinned, err := imagestream.Pin(app(), "v1", at(1), "", until)
+		pinned, err := app().Pin("v1", at(1), "", until)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func TestPinsWithTimesThatCannotBeWritten(t *testing.T) {
 			t.Errorf("pinned until %v: %v, %v", until, pins, err)
 		}
 	}
-	if _, err := imagestream.Pin(app(), "v1", at(1), "", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)); err == nil {
+	if _, err := app().Pin("v1", at(1), "", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)); err == nil {
 		t.Error("pinned until a time that cannot be written")
 	}
 }
@@ -141,7 +141,7 @@ func TestPinsWithTimesThatCannotBeWritten(t *testing.T) {
 func TestPinsHoldNothingThatCannotBeWritten(t *testing.T) {
 	env := imagestream.Env{Now: now}
 	s, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1")), env)
-	s, err := imagestream.Pin(s, "v1", at(1), "", time.Time{})
+	s, err := s.Pin("v1", at(1), "", time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestPinsHoldNothingThatCannotBeWritten(t *testing.T) {
 	}
 	late := at(2)
 	late.Created = tagevent.TimeOf(time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC))
-	next, _ := imagestream.Push(s, "v1", late)
+	next, _ := s.Push("v1", late)
 	if _, errs := imagestream.PrepareUpdateInternal(s, next, env); len(errs) != 1 || errs[0].Field != "metadata.annotations" {
 		t.Errorf("errors %v", errs)
 	}
@@ -165,7 +165,7 @@ func FuzzPins(f *testing.F) {
 	f.Add(`[]`)
 	f.Fuzz(func(t *testing.T, text string) {
 		s, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), follows("v2", "v1")), imagestream.Env{Now: now})
-		s, _ = imagestream.Push(s, "v1", at(2))
+		s, _ = s.Push("v1", at(2))
 		s.Metadata.Annotations = map[string]string{imagestream.PinsAnnotation: text}
 		pins, err := s.Pins()
 		for name, prepare := range transitions {
@@ -186,11 +186,11 @@ func FuzzPins(f *testing.F) {
 		if err != nil {
 			return
 		}
-		pinned, err := imagestream.Pin(s, "another", at(1), "", time.Time{})
+		pinned, err := s.Pin("another", at(1), "", time.Time{})
 		if err != nil {
 			t.Fatalf("pins that were read cannot be written: %v", err)
 		}
-		again, err := imagestream.Unpin(pinned, "another")
+		again, err := pinned.Unpin("another")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func FuzzPins(f *testing.F) {
 func TestDeletingATagDeletesItsPin(t *testing.T) {
 	env := imagestream.Env{Now: now}
 	s, _ := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), docker("v2", "quay.io/org/app:v2")), env)
-	s, _ = imagestream.Pin(s, "v1", at(1), "", time.Time{})
+	s, _ = s.Pin("v1", at(1), "", time.Time{})
 	s, errs := imagestream.PrepareUpdateInternal(s, s, env)
 	if len(errs) > 0 || len(s.Status.Tags) != 1 {
 		t.Fatalf("pinned: %+v, %v", s, errs)
@@ -231,8 +231,8 @@ func pinModel(t *rapid.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	s, _ = imagestream.Push(s, "a", at(1))
-	s, _ = imagestream.Push(s, "a", at(2))
+	s, _ = s.Push("a", at(1))
+	s, _ = s.Push("a", at(2))
 	store := func(t *rapid.T, next *imagestream.ImageStream,
 		prepare func(old, next *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList),
 	) {
@@ -256,7 +256,7 @@ func pinModel(t *rapid.T) {
 		if rapid.Bool().Draw(t, "for a while") {
 			until = env.Now.Add(time.Hour)
 		}
-		next, err := imagestream.Pin(s, "a", e, "test", until)
+		next, err := s.Pin("a", e, "test", until)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +270,7 @@ func pinModel(t *rapid.T) {
 			if pinned == nil {
 				t.Skip("it is not pinned")
 			}
-			next, err := imagestream.Unpin(s, "a")
+			next, err := s.Unpin("a")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -289,7 +289,7 @@ func pinModel(t *rapid.T) {
 		"import": func(t *rapid.T) {
 			e := at(rapid.IntRange(1, 5).Draw(t, "imported"))
 			e.Generation = s.Metadata.Generation + 1
-			next, _ := imagestream.Push(s, "a", e)
+			next, _ := s.Push("a", e)
 			next = next.Clone()
 			next.Spec.Tags[0].Generation = new(int64) // as an importer that found something new
 			store(t, next, imagestream.PrepareUpdateInternal)
@@ -298,7 +298,7 @@ func pinModel(t *rapid.T) {
 		"push": func(t *rapid.T) {
 			e := at(rapid.IntRange(1, 5).Draw(t, "pushed"))
 			e.Generation = 0
-			next, _ := imagestream.Push(s, "a", e)
+			next, _ := s.Push("a", e)
 			store(t, next, imagestream.PrepareStatusUpdate)
 			source = e.Image
 		},
@@ -307,13 +307,13 @@ func pinModel(t *rapid.T) {
 			next.Status.Tags = nil
 			store(t, next, imagestream.PrepareUpdateInternal)
 			if pinned == nil {
-				next, _ = imagestream.Push(s, "a", at(1))
+				next, _ = s.Push("a", at(1))
 				store(t, next, imagestream.PrepareUpdateInternal)
 				source = digestOf(1)
 			}
 		},
 		"other": func(t *rapid.T) {
-			next, _ := imagestream.Push(s, "c", at(rapid.IntRange(1, 5).Draw(t, "other")))
+			next, _ := s.Push("c", at(rapid.IntRange(1, 5).Draw(t, "other")))
 			store(t, next, imagestream.PrepareUpdateInternal)
 		},
 		"": func(t *rapid.T) {
@@ -330,7 +330,7 @@ func pinModel(t *rapid.T) {
 			}
 		},
 	})
-	if _, err := imagestream.Unpin(s, "a"); (err == nil) != (pinned != nil) {
+	if _, err := s.Unpin("a"); (err == nil) != (pinned != nil) {
 		t.Fatal(errors.Join(err, errors.New("unpin at the end")))
 	}
 }
@@ -340,13 +340,13 @@ func TestFollowersGoWithAPin(t *testing.T) {
 	env := imagestream.Env{Now: now}
 	s, errs := imagestream.PrepareCreate(app(docker("v1", "quay.io/org/app:v1"), follows("latest", "stable"), follows("stable", "v1")), env)
 	for n := range 2 {
-		next, _ := imagestream.Push(s, "v1", at(n+1))
+		next, _ := s.Push("v1", at(n+1))
 		for _, tag := range []string{"stable", "latest"} {
-			next, _ = imagestream.Push(next, tag, at(n+1))
+			next, _ = next.Push(tag, at(n+1))
 		}
 		s, errs = imagestream.PrepareUpdateInternal(s, next, env)
 	}
-	pinned, err := imagestream.Pin(s, "v1", at(1), "", time.Time{})
+	pinned, err := s.Pin("v1", at(1), "", time.Time{})
 	if err != nil || len(errs) > 0 {
 		t.Fatal(err, errs)
 	}
@@ -357,7 +357,7 @@ func TestFollowersGoWithAPin(t *testing.T) {
 		if len(errs) > 0 {
 			t.Fatal(errs)
 		}
-		released, err := imagestream.Unpin(held, "v1")
+		released, err := held.Unpin("v1")
 		if err != nil {
 			t.Fatal(err)
 		}

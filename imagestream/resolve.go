@@ -10,12 +10,12 @@ import (
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
-// TagChanged reports whether a spec tag of a stream in namespace asks for something else than before: another
+// Changed reports whether a spec tag of a stream in namespace asks for something else than before: another
 // source namespace or name, another reference flag or import mode, or the generation 0 where there was
 // another. The source's kind does not count, and a tag without a source, or with one that has neither kind
 // nor name, never counts as changed. See conformance cases stream-0058 to stream-0064.
-func TagChanged(old, next TagReference, namespace string) bool {
-	return tagChanged(&old, &next, namespace)
+func (t TagReference) Changed(next TagReference, namespace string) bool {
+	return tagChanged(&t, &next, namespace)
 }
 
 func tagChanged(old, next *TagReference, namespace string) bool {
@@ -377,15 +377,15 @@ func (t *transition) trackers() map[string][]string {
 	return index
 }
 
-// CreateNeeds lists what [PrepareCreate] and [PrepareCreateInternal] look at beyond stream.
-func CreateNeeds(stream *ImageStream) Needs {
-	return needs(nil, newDraft(stream))
+// CreateNeeds lists what [PrepareCreate] and [PrepareCreateInternal] look at beyond s.
+func (s *ImageStream) CreateNeeds() Needs {
+	return needs(nil, newDraft(s))
 }
 
-// UpdateNeeds lists what [PrepareUpdate] and [PrepareUpdateInternal] look at beyond old and next.
+// UpdateNeeds lists what [PrepareUpdate] and [PrepareUpdateInternal] look at beyond s, the old stream, and next.
 // [PrepareStatusUpdate] needs nothing.
-func UpdateNeeds(old, next *ImageStream) Needs {
-	t := newUpdate(old, next, Env{})
+func (s *ImageStream) UpdateNeeds(next *ImageStream) Needs {
+	t := newUpdate(s, next, Env{})
 	t.setGenerations()
 	return needs(t.old, t.d)
 }

@@ -2,8 +2,8 @@ package imagestream
 
 import "strings"
 
-// Group is the API group of every object here, [APIVersion] without the version.
-const Group = "image.openshift.io"
+// apiGroup is the API group of every object here, [APIVersion] without the version.
+const apiGroup = "image.openshift.io"
 
 // The resources of the API, as requests and errors name them.
 const (
@@ -23,9 +23,9 @@ var kinds = map[string]string{
 	ResourceImageStreamImports: "ImageStreamImport", ResourceImages: "Image", ResourceImageSignatures: "ImageSignature",
 }
 
-// KindOf returns the kind of the objects of a resource, "ImageStream" of "imagestreams". A subresource,
+// kindOf returns the kind of the objects of a resource, "ImageStream" of "imagestreams". A subresource,
 // "imagestreams/layers", has the kind of its resource; a resource of another API is its own kind.
-func KindOf(resource string) string {
+func kindOf(resource string) string {
 	resource, _, _ = strings.Cut(resource, "/")
 	if kind, ok := kinds[resource]; ok {
 		return kind
@@ -33,11 +33,11 @@ func KindOf(resource string) string {
 	return resource
 }
 
-// groupOf returns [Group] for the API's own resources and their subresources, and "" for others.
+// groupOf returns [apiGroup] for the API's own resources and their subresources, and "" for others.
 func groupOf(resource string) string {
 	resource, _, _ = strings.Cut(resource, "/")
 	if _, ok := kinds[resource]; ok {
-		return Group
+		return apiGroup
 	}
 	return ""
 }

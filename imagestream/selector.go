@@ -216,8 +216,8 @@ type LabelSelectorRequirement struct {
 	Values   []string `json:"values,omitempty"`
 }
 
-// NewSelector returns the Selector that l says. An empty l chooses all objects.
-func NewSelector(l LabelSelector) (Selector, error) {
+// Selector returns the Selector that l says. An empty l chooses all objects.
+func (l LabelSelector) Selector() (Selector, error) {
 	var sel Selector
 	add := func(key string, op selectorOp, values ...string) string {
 		values = slices.Clone(values)

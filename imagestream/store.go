@@ -69,7 +69,7 @@ type Store interface {
 	Reader
 
 	// CreateImageStream stores a new stream. The store sets uid and resource version; one in the argument is
-	// an error, that of [CheckUnversioned].
+	// an error, that of [ImageStream.CheckUnversioned].
 	CreateImageStream(ctx context.Context, stream *ImageStream) (*ImageStream, error)
 	// UpdateImageStream replaces a stream if its stored resource version is the argument's, and a uid in the
 	// argument is the stored one. Otherwise the error is of class ErrConflict; an argument without resource
@@ -135,37 +135,17 @@ type Preconditions struct {
 	ResourceVersion string
 }
 
-// AllImageStreams yields every stream of a list, page by page, and ends with the first error.
-func AllImageStreams(ctx context.Context, r Reader, opts ListOptions) iter.Seq2[*ImageStream, error] {
-	return all(opts, func(opts ListOptions) ([]ImageStream, string, error) {
-		page, err := r.ListImageStreams(ctx, opts)
-		if err != nil {
-			return nil, "", err
-		}
-		return page.Items, page.Metadata.Continue, nil
-	})
-}
-
-// AllImages yields every image of a list, page by page, and ends with the first error.
-func AllImages(ctx context.Context, r Reader, opts ListOptions) iter.Seq2[*Image, error] {
-	return all(opts, func(opts ListOptions) ([]Image, string, error) {
-		page, err := r.ListImages(ctx, opts)
-		if err != nil {
-			return nil, "", err
-		}
-		return page.Items, page.Metadata.Continue, nil
-	})
-}
-
-// all yields the items of every page.
-func all[T any](opts ListOptions, list func(ListOptions) (items []T, next string, err error)) iter.Seq2[*T, error] {
+// All yields every object of a list, page by page, and ends with the first error. List is a [Reader]'s
+// ListImageStreams or ListImages.
+func All[T any, L interface{ page() ([]T, string) }](ctx context.Context, list func(context.Context, ListOptions) (L, error), opts ListOptions) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		for {
-			items, next, err := list(opts)
+			l, err := list(ctx, opts)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
+			items, next := l.page()
 			for i := range items {
 				if !yield(&items[i], nil) {
 					return
@@ -177,6 +157,10 @@ func all[T any](opts ListOptions, list func(ListOptions) (items []T, next string
 		}
 	}
 }
+
+func (l *ImageStreamList) page() ([]ImageStream, string) { return l.Items, l.Metadata.Continue }
+
+func (l *ImageList) page() ([]Image, string) { return l.Items, l.Metadata.Continue }
 
 // Authorizer knows who may do what. It speaks for one caller.
 //

@@ -114,7 +114,7 @@ func findImage(key Key, id string, now Time, histories func(func(tagevent.Histor
 // what did not change. The tag's name is taken as it is: "" is no other name for latest. The histories of the
 // result are in name order. The rules are those of [tagevent.History.Push]; see conformance cases
 // tagevent-0003 to tagevent-0007.
-func Push(s *ImageStream, tag string, event tagevent.Event) (*ImageStream, bool) {
+func (s *ImageStream) Push(tag string, event tagevent.Event) (*ImageStream, bool) {
 	d := newDraft(s)
 	changed := d.status.push(tag, event)
 	return d.finish(), changed
@@ -123,7 +123,7 @@ func Push(s *ImageStream, tag string, event tagevent.Event) (*ImageStream, bool)
 // PushToTrackers returns s with event pushed on the history of every tag that follows tag directly, and how
 // many of these it changed. The tag itself is left alone, unless it follows itself. See conformance case
 // tagevent-0340.
-func PushToTrackers(s *ImageStream, tag string, event tagevent.Event) (*ImageStream, int) {
+func (s *ImageStream) PushToTrackers(tag string, event tagevent.Event) (*ImageStream, int) {
 	d := newDraft(s)
 	changed := 0
 	for _, t := range d.stream.Spec.Tags {

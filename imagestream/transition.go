@@ -60,7 +60,7 @@ func (t *transition) create() (*ImageStream, ErrorList) {
 // PrepareUpdate returns next as it is stored when a user replaces old by it.
 //
 // The status stays the old one, but for the repositories and for tags that resolve anew. The stream's
-// generation grows if the spec differs; a tag that is new or changed (see [TagChanged]), or whose generation
+// generation grows if the spec differs; a tag that is new or changed (see [TagReference.Changed]), or whose generation
 // next sets to 0, gets the stream's generation, any other keeps its own. Then the steps are those of
 // [PrepareCreate], with tags that did not change left alone.
 //
@@ -69,7 +69,7 @@ func (t *transition) create() (*ImageStream, ErrorList) {
 // spec that this very update adds to the status counts as one that was there before, so the allowed
 // registries do not apply to it. An internal update does not have this.
 //
-// Names, uid and resource version are compared by [CheckUpdate].
+// Names, uid and resource version are compared by [ImageStream.CheckUpdate].
 func PrepareUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorList) {
 	t := newUpdate(old, next, env)
 	t.sharedStatus = true
@@ -98,35 +98,35 @@ func (h *histories) dropEmpty() {
 // newUpdate begins an update with what all of them have in common: what a client cannot change comes from
 // old. See conformance cases stream-0062 and stream-0075.
 func newUpdate(old, next *ImageStream, env Env) *transition {
-	t := &transition{env: env, old: WithDefaults(old), d: newDraft(next)}
-	t.d.stream.Metadata = CarryMetadata(&old.Metadata, &next.Metadata)
+	t := &transition{env: env, old: old.WithDefaults(), d: newDraft(next)}
+	t.d.stream.Metadata = old.Metadata.Carry(&next.Metadata)
 	return t
 }
 
-// CarryMetadata returns next with what a client cannot change of old: generation, creation and deletion. An
+// Carry returns next with what a client cannot change of old: generation, creation and deletion. An
 // empty namespace or uid is filled in.
-func CarryMetadata(old, next *ObjectMeta) ObjectMeta {
-	m := *next
-	m.Generation = old.Generation
-	m.Namespace = orDefault(m.Namespace, old.Namespace)
-	m.UID = orDefault(m.UID, old.UID)
-	if !old.CreationTimestamp.IsZero() {
-		m.CreationTimestamp = old.CreationTimestamp
+func (m *ObjectMeta) Carry(next *ObjectMeta) ObjectMeta {
+	c := *next
+	c.Generation = m.Generation
+	c.Namespace = orDefault(c.Namespace, m.Namespace)
+	c.UID = orDefault(c.UID, m.UID)
+	if !m.CreationTimestamp.IsZero() {
+		c.CreationTimestamp = m.CreationTimestamp
 	}
-	if old.DeletionTimestamp != nil {
-		m.DeletionTimestamp = old.DeletionTimestamp
-		if m.DeletionGracePeriodSeconds == nil {
-			m.DeletionGracePeriodSeconds = old.DeletionGracePeriodSeconds
+	if m.DeletionTimestamp != nil {
+		c.DeletionTimestamp = m.DeletionTimestamp
+		if c.DeletionGracePeriodSeconds == nil {
+			c.DeletionGracePeriodSeconds = m.DeletionGracePeriodSeconds
 		}
 	}
-	return m
+	return c
 }
 
 func (t *transition) update() (*ImageStream, ErrorList) {
 	t.setRepositories()
 	t.setGenerations()
 	return t.check(func() ErrorList {
-		return append(validateMetadata(&t.d.stream.Metadata, streamNameRule, true), ValidateMetadataUpdate(&t.old.Metadata, &t.d.stream.Metadata)...)
+		return append(validateMetadata(&t.d.stream.Metadata, streamNameRule, true), t.old.Metadata.ValidateUpdate(&t.d.stream.Metadata)...)
 	})
 }
 
@@ -166,12 +166,12 @@ func isGeneration(p *int64, want int64) bool { return p != nil && *p == want }
 // setRepositories computes the repositories of the status. See conformance cases stream-0002 and stream-0003.
 func (t *transition) setRepositories() {
 	s := &t.d.stream
-	s.Status.DockerImageRepository, s.Status.PublicDockerImageRepository = Repositories(s, t.env)
+	s.Status.DockerImageRepository, s.Status.PublicDockerImageRepository = s.Repositories(t.env)
 }
 
 // Repositories returns what status.dockerImageRepository and status.publicDockerImageRepository of s are
 // under env. The API computes them on every read.
-func Repositories(s *ImageStream, env Env) (internal, public string) {
+func (s *ImageStream) Repositories(env Env) (internal, public string) {
 	internal = s.Spec.DockerImageRepository
 	path := "/" + s.Metadata.Namespace + "/" + s.Metadata.Name
 	if env.InternalRegistry != "" {
@@ -206,7 +206,7 @@ func PrepareStatusUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorLi
 		t.errs.add(FieldForbidden, "imageStream", nil, t.limitsDetail())
 	}
 	t.errs = append(t.errs, validateMetadata(&s.Metadata, pathSegmentRule, true)...)
-	t.errs = append(t.errs, ValidateMetadataUpdate(&t.old.Metadata, &s.Metadata)...)
+	t.errs = append(t.errs, t.old.Metadata.ValidateUpdate(&s.Metadata)...)
 	t.validateNewReferences()
 	if len(t.errs) > 0 {
 		return nil, t.errs

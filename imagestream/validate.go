@@ -15,31 +15,31 @@ const InsecureRepositoryAnnotation = "openshift.io/image.insecureRepository"
 // maxKey is the limit of namespace, "/" and name together, in bytes.
 const maxKey = 255
 
-// ValidateMetadata returns what is wrong with the metadata of an object whose name may be any path segment,
+// Validate returns what is wrong with the metadata of an object whose name may be any path segment,
 // and that belongs to a namespace or to none.
-func ValidateMetadata(m *ObjectMeta, namespaced bool) ErrorList {
+func (m *ObjectMeta) Validate(namespaced bool) ErrorList {
 	return validateMetadata(m, pathSegmentRule, namespaced)
 }
 
-// ValidateMetadataUpdate returns what an update changes that it may not. See conformance case stream-0085.
-func ValidateMetadataUpdate(old, next *ObjectMeta) (errs ErrorList) {
+// ValidateUpdate returns what an update changes that it may not. See conformance case stream-0085.
+func (m *ObjectMeta) ValidateUpdate(next *ObjectMeta) (errs ErrorList) {
 	immutable := func(field string, same bool, value any) {
 		if !same {
 			errs.add(FieldInvalid, "metadata."+field, value, "this cannot be changed once the image stream exists")
 		}
 	}
-	immutable("name", next.Name == old.Name, next.Name)
-	immutable("namespace", next.Namespace == old.Namespace, next.Namespace)
-	immutable("uid", next.UID == old.UID, next.UID)
-	immutable("creationTimestamp", next.CreationTimestamp == old.CreationTimestamp, next.CreationTimestamp)
-	immutable("deletionTimestamp", equalPtr(next.DeletionTimestamp, old.DeletionTimestamp), nil)
-	immutable("deletionGracePeriodSeconds", equalPtr(next.DeletionGracePeriodSeconds, old.DeletionGracePeriodSeconds), nil)
-	if next.Generation < old.Generation {
+	immutable("name", next.Name == m.Name, next.Name)
+	immutable("namespace", next.Namespace == m.Namespace, next.Namespace)
+	immutable("uid", next.UID == m.UID, next.UID)
+	immutable("creationTimestamp", next.CreationTimestamp == m.CreationTimestamp, next.CreationTimestamp)
+	immutable("deletionTimestamp", equalPtr(next.DeletionTimestamp, m.DeletionTimestamp), nil)
+	immutable("deletionGracePeriodSeconds", equalPtr(next.DeletionGracePeriodSeconds, m.DeletionGracePeriodSeconds), nil)
+	if next.Generation < m.Generation {
 		errs.add(FieldInvalid, "metadata.generation", next.Generation, "a generation never falls")
 	}
-	if old.DeletionTimestamp != nil {
+	if m.DeletionTimestamp != nil {
 		for _, f := range next.Finalizers {
-			if !slices.Contains(old.Finalizers, f) {
+			if !slices.Contains(m.Finalizers, f) {
 				errs.add(FieldForbidden, "metadata.finalizers", f, "a stream that is being deleted gets no new finalizer")
 			}
 		}
@@ -78,22 +78,22 @@ func (t *transition) newValidator() *validator {
 	return &validator{
 		transition: t,
 		insecure:   t.d.stream.Metadata.Annotations[InsecureRepositoryAnnotation] == "true",
-		allowed:    NewAllowlist(t.env.AllowedRegistries, t.env.InternalRegistry),
+		allowed:    t.env.Allowlist(),
 	}
 }
 
 // transport returns how a source is spoken to.
-func (v *validator) transport(insecure bool) Transport {
+func (v *validator) transport(insecure bool) transport {
 	if v.insecure || insecure {
-		return TransportAny
+		return anyTransport
 	}
-	return TransportSecure
+	return overTLS
 }
 
 // admits reports whether images may come from r. What the old stream referred to is admitted on any update,
 // and that is looked at only when the list itself says no.
-func (v *validator) admits(r pullspec.Reference, transport Transport) bool {
-	if v.allowed.allows(r, transport) {
+func (v *validator) admits(r pullspec.Reference, over transport) bool {
+	if v.allowed.allows(r, over) {
 		return true
 	}
 	if v.widened || v.old == nil {
@@ -101,7 +101,7 @@ func (v *validator) admits(r pullspec.Reference, transport Transport) bool {
 	}
 	v.widened = true
 	v.allowed = v.allowed.WithRepositories(v.oldPullSpecs()...)
-	return v.allowed.allows(r, transport)
+	return v.allowed.allows(r, over)
 }
 
 // oldPullSpecs lists everything that the old stream refers to. See conformance cases stream-0039 to
@@ -145,10 +145,10 @@ func (v *validator) repository() {
 	}
 }
 
-// ValidateTag returns what is wrong with a spec tag by itself, path being where it stands: "tag" in an image
+// Validate returns what is wrong with a spec tag by itself, path being where it stands: "tag" in an image
 // stream tag, "spec" in an image tag. Insecure tells that an annotation of the object makes every source
 // insecure.
-func ValidateTag(t TagReference, path string, insecure bool, allowed Allowlist) ErrorList {
+func (t TagReference) Validate(path string, insecure bool, allowed Allowlist) ErrorList {
 	v := &validator{transition: &transition{}, insecure: insecure, allowed: allowed}
 	v.tag(&t, tagPath{path: path})
 	return v.errs

@@ -27,7 +27,7 @@ func Apply(
 			Metadata: imagestream.ObjectMeta{Namespace: imp.Metadata.Namespace, Name: imp.Metadata.Name},
 		}
 	} else {
-		before = imagestream.WithDefaults(stream)
+		before = stream.WithDefaults()
 		a.stream = *before
 		a.stream.Spec.Tags = slices.Clone(before.Spec.Tags)
 		a.stream.Status.Tags = slices.Clone(before.Status.Tags)
@@ -55,7 +55,7 @@ func Apply(
 				plan.status(i, answers))
 		}
 	}
-	if stream != nil && stream.Metadata.Annotations[CheckAnnotation] != "" && imagestream.Equal(before, &a.stream) {
+	if stream != nil && stream.Metadata.Annotations[CheckAnnotation] != "" && before.Same(&a.stream) {
 		return stream
 	}
 	annotations := maps.Clone(a.stream.Metadata.Annotations)

@@ -57,7 +57,7 @@ func (s *Session) createImage(ctx context.Context, image *imagestream.Image, cre
 	}
 	stored, errs := manifest.PrepareImageCreate(image, imagestream.Env{Now: s.importer.now()})
 	if len(errs) > 0 {
-		created[name] = imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: name}, errs)
+		created[name] = errs.Of(imagestream.ResourceImages, imagestream.Key{Name: name})
 		return created[name]
 	}
 	stored.DockerImageManifest, stored.DockerImageConfig = "", ""

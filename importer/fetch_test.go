@@ -169,7 +169,7 @@ func ExampleImportOf() {
 }
 
 func ExampleIsAllowed() {
-	list := imagestream.NewAllowlist([]imagestream.RegistryLocation{{DomainName: "*.example.com"}}, "")
+	list := imagestream.Settings{AllowedRegistries: []imagestream.RegistryLocation{{DomainName: "*.example.com"}}, InternalRegistry: ""}.Allowlist()
 	fmt.Println(importer.IsAllowed(list, "registry.example.com/org/app", false),
 		importer.IsAllowed(list, "quay.io/org/app", false))
 	// Output: true false

@@ -112,7 +112,7 @@ func (i *Importer) forbidden(imp *imagestream.ImageStreamImport) (errs imagestre
 	if i.Unrestricted {
 		return nil
 	}
-	allowed := imagestream.NewAllowlist(i.Engine.Settings.AllowedRegistries, i.Engine.Settings.InternalRegistry)
+	allowed := i.Engine.Settings.Allowlist()
 	check := func(field, name string, insecure bool) {
 		if !IsAllowed(allowed, name, insecure) {
 			errs = append(errs, &imagestream.FieldError{

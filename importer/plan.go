@@ -343,12 +343,8 @@ func Validate(imp *imagestream.ImageStreamImport) (errs imagestream.ErrorList) {
 // IsAllowed reports whether list allows imports from the registry of a pull spec. A pull spec that cannot be parsed
 // counts as docker.io.
 func IsAllowed(list imagestream.Allowlist, name string, insecure bool) bool {
-	transport := imagestream.TransportSecure
-	if insecure {
-		transport = imagestream.TransportInsecure
-	}
 	if _, err := pullspec.Parse(name); err != nil {
 		name = "docker.io/library/unknown"
 	}
-	return list.Allows(name, transport)
+	return list.AllowsOver(name, insecure)
 }

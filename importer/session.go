@@ -35,7 +35,7 @@ func (i *Importer) Begin(ctx context.Context, imp *imagestream.ImageStreamImport
 		errs = i.forbidden(s.imp)
 	}
 	if len(errs) > 0 {
-		return nil, imagestream.NewInvalid("imagestreamimports", s.key, errs)
+		return nil, errs.Of("imagestreamimports", s.key)
 	}
 	stream, err := i.Engine.Store.GetImageStream(ctx, s.key)
 	if err != nil && !errors.Is(err, imagestream.ErrNotFound) {

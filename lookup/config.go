@@ -164,7 +164,7 @@ func (c *Config) validate() (errs imagestream.ErrorList) {
 		}
 		names[rule.Name] = true
 		for j, l := range rule.MatchImageLabels {
-			if _, err := imagestream.NewSelector(l); err != nil {
+			if _, err := l.Selector(); err != nil {
 				add(imagestream.FieldInvalid, nil, err.Error(), "executionRules[%d].matchImageLabels[%d]", i, j)
 			}
 		}

@@ -486,7 +486,7 @@ func (r *review) note(d *decision) {
 func (r *review) finish() Review {
 	if len(r.errs) > 0 {
 		r.out.Changes = nil
-		r.out.Refused = imagestream.NewInvalid(r.resource.String(), r.objectKey(), r.errs)
+		r.out.Refused = r.errs.Of(r.resource.String(), r.objectKey())
 	}
 	n := &r.out.Needs
 	slices.SortFunc(n.Streams, imagestream.Key.Compare)

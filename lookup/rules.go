@@ -26,7 +26,7 @@ func NewRules(rules []ExecutionRule) (*Rules, error) {
 	for i, e := range rules {
 		ready := rule{ExecutionRule: e}
 		for j, l := range e.MatchImageLabels {
-			sel, err := imagestream.NewSelector(l)
+			sel, err := l.Selector()
 			if err != nil {
 				return nil, fmt.Errorf("executionRules[%d].matchImageLabels[%d]: %w", i, j, err)
 			}

@@ -86,7 +86,7 @@ func TestReopen(t *testing.T) {
 
 	s = open(t, path, bolt.Options{})
 	got, err := s.GetImageStream(t.Context(), a.Key())
-	if err != nil || !imagestream.Equal(got, a) {
+	if err != nil || !got.Same(a) {
 		t.Errorf("found %+v, %v\nwant %+v", got, err, a)
 	}
 	if found, err := s.GetImage(t.Context(), "sha256:1"); err != nil || found.Metadata.UID != image.Metadata.UID {
@@ -301,7 +301,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	one, two := open(t, path, bolt.Options{ReadOnly: true}), open(t, path, bolt.Options{ReadOnly: true})
 	for _, s := range []*bolt.Store{one, two} {
-		if got, err := s.GetImageStream(t.Context(), a.Key()); err != nil || !imagestream.Equal(got, a) {
+		if got, err := s.GetImageStream(t.Context(), a.Key()); err != nil || !got.Same(a) {
 			t.Errorf("read %+v, %v", got, err)
 		}
 		_, _, compact := s.Compact(t.Context(), nil)
@@ -364,7 +364,7 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := open(t, path, bolt.Options{})
-	if got, err := b.GetImageStream(t.Context(), a.Key()); err != nil || !imagestream.Equal(got, a) {
+	if got, err := b.GetImageStream(t.Context(), a.Key()); err != nil || !got.Same(a) {
 		t.Errorf("the backup has %+v, %v", got, err)
 	}
 	if list, err := b.ListImageStreams(t.Context(), imagestream.ListOptions{}); err != nil || len(list.Items) != 1 {
@@ -446,7 +446,7 @@ func TestCompact(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, path, bolt.Options{})
-	if got, err := s.GetImageStream(t.Context(), kept.Key()); err != nil || !imagestream.Equal(got, last) {
+	if got, err := s.GetImageStream(t.Context(), kept.Key()); err != nil || !got.Same(last) {
 		t.Errorf("after all: %+v, %v", got, err)
 	}
 	if _, err := os.Stat(path + ".compact"); !errors.Is(err, os.ErrNotExist) {

@@ -320,7 +320,7 @@ func (m *sample) judge(path string, readOnly bool) string {
 		got, err := s.GetImageStream(ctx, key)
 		if err != nil && errors.Is(err, bolt.ErrFormat) && strings.Contains(err.Error(), key.Name) {
 			damaged++
-		} else if err != nil || !imagestream.Equal(got, want) {
+		} else if err != nil || !got.Same(want) {
 			return wrong("get %s: %+v, %v", key, got, err)
 		}
 	}
@@ -365,7 +365,7 @@ func wrong(format string, args ...any) string {
 
 func (m *sample) sameStreams(items []imagestream.ImageStream) bool {
 	for i := range items {
-		if want := m.streams[items[i].Key()]; want == nil || !imagestream.Equal(want, &items[i]) {
+		if want := m.streams[items[i].Key()]; want == nil || !want.Same(&items[i]) {
 			return false
 		}
 	}
@@ -391,7 +391,7 @@ func (m *sample) write(s *bolt.Store, path string) string {
 	}
 	defer s.Close()
 	for key, want := range written {
-		if got, err := s.GetImageStream(ctx, key); err != nil || !imagestream.Equal(got, want) {
+		if got, err := s.GetImageStream(ctx, key); err != nil || !got.Same(want) {
 			return wrong("get %s after an update: %+v, %v", key, got, err)
 		}
 	}

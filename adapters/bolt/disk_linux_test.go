@@ -58,7 +58,7 @@ func mustHold(t *testing.T, s *bolt.Store, want []*imagestream.ImageStream) {
 		t.Fatalf("%d of %d streams, %v", len(list.Items), len(want), err)
 	}
 	for i := range want {
-		if !imagestream.Equal(&list.Items[i], want[i]) {
+		if !list.Items[i].Same(want[i]) {
 			t.Errorf("%s is %+v", want[i].Key(), list.Items[i].Metadata)
 		}
 	}

@@ -226,7 +226,7 @@ func TestCompactKeeps(t *testing.T) {
 	if _, err := os.Stat(path + ".compact"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file is left: %v", err)
 	}
-	if got, err := s.GetImageStream(t.Context(), a.Key()); err != nil || !imagestream.Equal(got, a) {
+	if got, err := s.GetImageStream(t.Context(), a.Key()); err != nil || !got.Same(a) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -238,7 +238,7 @@ func TestBadText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.GetImageStream(t.Context(), good.Key()); err != nil || !imagestream.Equal(got, created) {
+	if got, err := s.GetImageStream(t.Context(), good.Key()); err != nil || !got.Same(created) {
 		t.Errorf("stored as %+v, %v", got, err)
 	}
 }

@@ -53,7 +53,7 @@ func TestMigration(t *testing.T) {
 	if s, err = Open(t.Context(), path, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.GetImageStream(t.Context(), stream.Key()); err != nil || !imagestream.Equal(got, stream) {
+	if got, err := s.GetImageStream(t.Context(), stream.Key()); err != nil || !got.Same(stream) {
 		t.Errorf("after the migration: %+v, %v", got, err)
 	}
 	err = s.view(context.Background(), func(tx *bbolt.Tx) error {
@@ -144,7 +144,7 @@ func TestFormat1(t *testing.T) {
 	if s, err = Open(t.Context(), path, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.GetImageStream(t.Context(), app.Key()); err != nil || !imagestream.Equal(got, next) {
+	if got, err := s.GetImageStream(t.Context(), app.Key()); err != nil || !got.Same(next) {
 		t.Errorf("app is %+v, %v", got, err)
 	}
 	if err := s.Close(); err != nil {

@@ -113,7 +113,7 @@ func BenchmarkList(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				got := 0
-				for _, err := range imagestream.AllImageStreams(ctx, s, imagestream.ListOptions{Limit: limit}) {
+				for _, err := range imagestream.All(ctx, s.ListImageStreams, imagestream.ListOptions{Limit: limit}) {
 					if err != nil {
 						b.Fatal(err)
 					}

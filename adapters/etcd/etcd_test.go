@@ -287,7 +287,7 @@ func TestTooLarge(t *testing.T) {
 			t.Errorf("update to %d bytes: %v", size, err)
 		}
 	}
-	if got, err := s.GetImageStream(t.Context(), a.Key()); err != nil || !imagestream.Equal(got, a) {
+	if got, err := s.GetImageStream(t.Context(), a.Key()); err != nil || !got.Same(a) {
 		t.Errorf("after all: %+v, %v", got, err)
 	}
 }
@@ -306,7 +306,7 @@ func TestFull(t *testing.T) {
 	if !errors.Is(err, rpctypes.ErrNoSpace) || !strings.Contains(err.Error(), "--quota-backend-bytes") {
 		t.Errorf("the cluster is full: %v", err)
 	}
-	if got, err := s.GetImageStream(t.Context(), a.Key()); err != nil || !imagestream.Equal(got, a) {
+	if got, err := s.GetImageStream(t.Context(), a.Key()); err != nil || !got.Same(a) {
 		t.Errorf("after all: %+v, %v", got, err)
 	}
 }
@@ -411,7 +411,7 @@ func TestCompaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	for change, err := range s.WatchImageStreams(t.Context(), imagestream.WatchOptions{ResourceVersion: list.Metadata.ResourceVersion}) {
-		if err != nil || !imagestream.Equal(change.Object, a) {
+		if err != nil || !change.Object.Same(a) {
 			t.Errorf("watched %+v, %v", change, err)
 		}
 		break

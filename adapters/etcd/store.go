@@ -35,7 +35,7 @@ func get[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key) (
 
 // CreateImageStream implements [imagestream.Store].
 func (s *Store) CreateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-	if err := imagestream.CheckUnversioned(stream); err != nil {
+	if err := stream.CheckUnversioned(); err != nil {
 		return nil, err
 	}
 	return create(ctx, s, s.streams, stream)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	imagev1 "github.com/openshift/api/image/v1"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -170,19 +172,24 @@ func fieldErrors(causes []metav1.StatusCause) imagestream.ErrorList {
 
 // resourceOf returns the resource that the details of a status name, by its kind too, as those of wrong fields do.
 func resourceOf(kind, group string) string {
-	for _, resource := range [...]string{
-		imagestream.ResourceImageStreams, imagestream.ResourceImageStreamTags, imagestream.ResourceImageTags,
-		imagestream.ResourceImageStreamImages, imagestream.ResourceImageStreamMappings,
-		imagestream.ResourceImageStreamImports, imagestream.ResourceImages, imagestream.ResourceImageSignatures,
-	} {
-		if kind == imagestream.KindOf(resource) && (group == imagestream.Group || group == "") {
-			return resource
-		}
+	if resource, ok := resourcesOfKinds[kind]; ok && (group == imagev1.GroupName || group == "") {
+		return resource
 	}
-	if kind == "" || group == "" || group == imagestream.Group {
+	if kind == "" || group == "" || group == imagev1.GroupName {
 		return kind
 	}
 	return kind + "." + group
+}
+
+var resourcesOfKinds = map[string]string{
+	"ImageStream":        imagestream.ResourceImageStreams,
+	"ImageStreamTag":     imagestream.ResourceImageStreamTags,
+	"ImageTag":           imagestream.ResourceImageTags,
+	"ImageStreamImage":   imagestream.ResourceImageStreamImages,
+	"ImageStreamMapping": imagestream.ResourceImageStreamMappings,
+	"ImageStreamImport":  imagestream.ResourceImageStreamImports,
+	"Image":              imagestream.ResourceImages,
+	"ImageSignature":     imagestream.ResourceImageSignatures,
 }
 
 // reasonsOfCodes are those that apimachinery's functions take a status to have that gives no reason they know.

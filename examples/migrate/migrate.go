@@ -98,7 +98,7 @@ const pageSize = 200
 type storeSource struct{ imagestream.Store }
 
 func (s storeSource) each(ctx context.Context, yield func(object) error) error {
-	for image, err := range imagestream.AllImages(ctx, s, imagestream.ListOptions{Limit: pageSize}) {
+	for image, err := range imagestream.All(ctx, s.ListImages, imagestream.ListOptions{Limit: pageSize}) {
 		if err == nil {
 			err = yield(object{image: image})
 		}
@@ -106,7 +106,7 @@ func (s storeSource) each(ctx context.Context, yield func(object) error) error {
 			return err
 		}
 	}
-	for stream, err := range imagestream.AllImageStreams(ctx, s, imagestream.ListOptions{Limit: pageSize}) {
+	for stream, err := range imagestream.All(ctx, s.ListImageStreams, imagestream.ListOptions{Limit: pageSize}) {
 		if err == nil {
 			err = yield(object{stream: stream})
 		}

@@ -207,7 +207,7 @@ func (a *app) list(cmd *cobra.Command, kind, namespace, name string) (describe.T
 		return describe.ImageTags(tags, now), tags, missing(len(tags), "imagetags")
 	case "image", "images":
 		var images []imagestream.Image
-		for i, err := range imagestream.AllImages(ctx, a.store, imagestream.ListOptions{}) {
+		for i, err := range imagestream.All(ctx, a.store.ListImages, imagestream.ListOptions{}) {
 			if err != nil {
 				return describe.Table{}, nil, err
 			}

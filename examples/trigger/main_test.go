@@ -162,7 +162,7 @@ func pushToCluster(t *testing.T, client *imagefake.Clientset, name, tag, image s
 	if err != nil {
 		return err
 	}
-	s, _ = imagestream.Push(s, tag, tagevent.Event{Image: image, DockerImageReference: "registry.shop/shop/" + name + "@" + image})
+	s, _ = s.Push(tag, tagevent.Event{Image: image, DockerImageReference: "registry.shop/shop/" + name + "@" + image})
 	theirs := openshift.ToAPI[imageapi.ImageStream](s)
 	if isNew {
 		_, err = client.ImageV1().ImageStreams("shop").Create(t.Context(), theirs, metav1.CreateOptions{})

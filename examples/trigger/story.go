@@ -48,7 +48,7 @@ func push(ctx context.Context, store imagestream.Store, name, tag, image string)
 		if err != nil {
 			return err
 		}
-		s, _ = imagestream.Push(s, tag, event)
+		s, _ = s.Push(tag, event)
 		if _, err = store.UpdateImageStream(ctx, s); !errors.Is(err, imagestream.ErrConflict) {
 			return err
 		}

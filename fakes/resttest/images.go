@@ -110,7 +110,7 @@ func ownership(s *suite) {
 	sent.Metadata.Labels = map[string]string{"a": "b"}
 	before := sent.Clone()
 	created := s.create(sent)
-	if !imagestream.Equal(sent, before) {
+	if !sent.Same(before) {
 		s.Errorf("creating changed the argument to %+v", sent)
 	}
 	sent.Metadata.Labels["a"] = "changed"

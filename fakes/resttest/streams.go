@@ -21,7 +21,7 @@ func streamLifecycle(s *suite) {
 		tag.ReferencePolicy.Type != imagestream.ReferencePolicySource {
 		s.Errorf("the tag is created without its defaults or its generation: %+v", created.Spec.Tags)
 	}
-	if got := s.get("app"); !imagestream.Equal(got, created) {
+	if got := s.get("app"); !got.Same(created) {
 		s.Errorf("got %+v, created %+v", got, created)
 	}
 	_, err := streams.Create(s.ctx(), "shop", newStream("app"), rest.CreateOptions{})
@@ -126,7 +126,7 @@ func streamUpdate(s *suite) {
 	if !errors.Is(err, io.EOF) {
 		s.Errorf("an update whose function fails: %v", err)
 	}
-	if got := s.get("app"); !imagestream.Equal(got, updated) {
+	if got := s.get("app"); !got.Same(updated) {
 		s.Errorf("a refused update changed the stream to %+v", got)
 	}
 }
@@ -171,7 +171,7 @@ func statusUpdate(s *suite) {
 	s.create(newStream("app", docker("v1", "quay.io/org/app:v1")))
 	event := tagevent.Event{DockerImageReference: "quay.io/org/app@" + digestOf(1), Image: digestOf(1)}
 	updated, err := s.API.ImageStreams().UpdateStatus(s.ctx(), shop("app"), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		next, _ := imagestream.Push(old, "v1", event)
+		next, _ := old.Push("v1", event)
 		next = next.Clone()
 		next.Spec.Tags = nil
 		return next, nil
@@ -205,7 +205,7 @@ func dryRun(s *suite) {
 	if err != nil || tagged.Tag == nil {
 		s.Errorf("tagged %+v, %v", tagged, err)
 	}
-	if got := s.get("app"); !imagestream.Equal(got, created) {
+	if got := s.get("app"); !got.Same(created) {
 		s.Errorf("dry runs changed the stream to %+v", got)
 	}
 }

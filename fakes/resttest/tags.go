@@ -82,7 +82,7 @@ func tagRefusals(s *suite) {
 	if _, _, err := tags.Update(s.ctx(), shop("app:foreign"), rest.Replace(foreign), rest.UpdateOptions{}); err == nil {
 		s.Error("a tag follows a stream that is not there, of another namespace")
 	}
-	if got := s.get("app"); !imagestream.Equal(got, stream) {
+	if got := s.get("app"); !got.Same(stream) {
 		s.Errorf("a refused write changed the stream to %+v", got)
 	}
 }

@@ -94,7 +94,7 @@ func wantClass(t *testing.T, what string, err, class error) {
 func wantStored(t *testing.T, s imagestream.Store, want *imagestream.ImageStream) {
 	t.Helper()
 	got, err := s.GetImageStream(t.Context(), want.Key())
-	if err != nil || !imagestream.Equal(got, want) {
+	if err != nil || !got.Same(want) {
 		t.Errorf("GetImageStream(%s) = %+v, %v\nwant %+v", want.Key(), got, err, want)
 	}
 }
@@ -119,7 +119,7 @@ func testCreate(t *testing.T, s imagestream.Store) {
 	}
 	want := before.Clone()
 	want.Metadata.UID, want.Metadata.ResourceVersion = m.UID, m.ResourceVersion
-	if !imagestream.Equal(created, want) {
+	if !created.Same(want) {
 		t.Errorf("created %+v\nwant %+v", created, want)
 	}
 	wantStored(t, s, created)
@@ -361,7 +361,7 @@ func testPages(t *testing.T, s imagestream.Store) {
 		t.Errorf("pages have %v, want %v", got, want)
 	}
 	var all []string
-	for s, err := range imagestream.AllImageStreams(t.Context(), s, imagestream.ListOptions{Limit: 2}) {
+	for s, err := range imagestream.All(t.Context(), s.ListImageStreams, imagestream.ListOptions{Limit: 2}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -48,7 +48,7 @@ func BenchmarkStore(b *testing.B) {
 	run("get", func() (err error) { stream, err = c.GetImageStream(ctx, key); return err })
 	run("find", func() error { _, err := c.Find(ctx, cache.ByImage, "sha256:77"); return err })
 	run("search", func() error {
-		for s, err := range imagestream.AllImageStreams(ctx, store, imagestream.ListOptions{Limit: 500}) {
+		for s, err := range imagestream.All(ctx, store.ListImageStreams, imagestream.ListOptions{Limit: 500}) {
 			if err != nil || s.Status.Tags[0].Items[0].Image == "sha256:77" {
 				return err
 			}

@@ -177,7 +177,7 @@ func TestOwnWrites(t *testing.T) {
 		a.Status.Tags = nil
 		a = must[*imagestream.ImageStream](t)(c.UpdateImageStream(ctx, a))
 		want("updated, not fed", "[]", "1 gets, 0 lists")
-		if got := must[*imagestream.ImageStream](t)(c.GetImageStream(ctx, a.Key())); !imagestream.Equal(got, a) {
+		if got := must[*imagestream.ImageStream](t)(c.GetImageStream(ctx, a.Key())); !got.Same(a) {
 			t.Errorf("got %+v, want %+v", got, a)
 		}
 		store.deliver(1)
@@ -480,7 +480,7 @@ func TestGetCostsAClone(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if !imagestream.Equal(kept, created) {
+	if !kept.Same(created) {
 		t.Errorf("got %+v, want %+v", kept, created)
 	}
 	if get > clone || store.counts() != "0 gets, 0 lists" {

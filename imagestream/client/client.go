@@ -188,7 +188,7 @@ func (c *Client) Pin(ctx context.Context, stream imagestream.Key, tag, image str
 		} else if !ok {
 			return nil, tagNotFound(stream, tag, "it has no image to be pinned to")
 		}
-		next, err := imagestream.Pin(s, tag, event, opts.Reason, opts.Until)
+		next, err := s.Pin(tag, event, opts.Reason, opts.Until)
 		if err != nil {
 			return nil, invalidTag(stream, tag, "", "", err.Error())
 		}
@@ -209,7 +209,7 @@ func ambiguous(stream imagestream.Key, tag, image string, err error) error {
 // pinned is of class [imagestream.ErrInvalid].
 func (c *Client) Unpin(ctx context.Context, stream imagestream.Key, tag string) (*imagestream.ImageStream, error) {
 	return c.Update(ctx, stream, func(s *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		next, err := imagestream.Unpin(s, tag)
+		next, err := s.Unpin(tag)
 		if err != nil {
 			return nil, invalidTag(stream, tag, "", "", err.Error())
 		}
@@ -250,7 +250,8 @@ func invalidTag(stream imagestream.Key, tag, field, value, detail string) error 
 	if field != "" {
 		path += "." + field
 	}
-	return imagestream.NewInvalid(imagestream.ResourceImageStreams, stream, imagestream.ErrorList{
+	return imagestream.ErrorList{
 		{Type: imagestream.FieldInvalid, Field: path, Value: value, Detail: detail},
-	})
+	}.Of(imagestream.ResourceImageStreams, stream)
+
 }

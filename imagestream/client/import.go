@@ -54,9 +54,10 @@ func importable(s *imagestream.ImageStream, tags []string) ([]string, error) {
 			}
 		}
 		if len(names) == 0 {
-			return nil, imagestream.NewInvalid(imagestream.ResourceImageStreams, s.Key(), imagestream.ErrorList{{
+			return nil, imagestream.ErrorList{{
 				Type: imagestream.FieldInvalid, Field: "spec.tags", Detail: "no tag comes from a registry: there is nothing to import",
-			}})
+			}}.Of(imagestream.ResourceImageStreams, s.Key())
+
 		}
 		return names, nil
 	}

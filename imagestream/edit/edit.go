@@ -144,7 +144,7 @@ type SnapshotOptions struct {
 // Labels, annotations of tags, lookup and reference policies are kept; history and annotations of the stream
 // are not. Tags that are pending are an error of class [imagestream.ErrInvalid] that names them.
 func Snapshot(s *imagestream.ImageStream, opts SnapshotOptions) (*imagestream.ImageStream, error) {
-	s = imagestream.WithDefaults(s)
+	s = s.WithDefaults()
 	c := &imagestream.ImageStream{
 		TypeMeta: s.TypeMeta,
 		Metadata: imagestream.ObjectMeta{Namespace: s.Metadata.Namespace, Name: s.Metadata.Name, Labels: s.Metadata.Labels},
@@ -174,7 +174,7 @@ func Snapshot(s *imagestream.ImageStream, opts SnapshotOptions) (*imagestream.Im
 		})
 	}
 	if len(pending) > 0 && !opts.Old {
-		return nil, imagestream.NewInvalid(imagestream.ResourceImageStreams, s.Key(), pending)
+		return nil, pending.Of(imagestream.ResourceImageStreams, s.Key())
 	}
-	return imagestream.WithDefaults(c), nil
+	return c.WithDefaults(), nil
 }

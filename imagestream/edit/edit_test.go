@@ -31,7 +31,7 @@ func stream() *imagestream.ImageStream {
 		}},
 	}
 	for n := range 3 {
-		s, _ = imagestream.Push(s, "v1", event(n))
+		s, _ = s.Push("v1", event(n))
 	}
 	return s
 }
@@ -92,9 +92,9 @@ func ExampleResume() {
 
 func TestRollbackRefuses(t *testing.T) {
 	s := stream()
-	s, _ = imagestream.Push(s, "ref", tagevent.Event{DockerImageReference: "quay.io/a"})
-	s, _ = imagestream.Push(s, "ref", event(1))
-	s, _ = imagestream.Push(s, "once", event(1))
+	s, _ = s.Push("ref", tagevent.Event{DockerImageReference: "quay.io/a"})
+	s, _ = s.Push("ref", event(1))
+	s, _ = s.Push("once", event(1))
 	for name, tc := range map[string]struct {
 		tag   string
 		to    edit.Target
@@ -162,7 +162,7 @@ func ExampleMerge() {
 	desired.Spec.Tags = []imagestream.TagReference{tracker("latest", "v1")}
 	merged := edit.Merge(stream(), desired)
 	fmt.Println(len(merged.Spec.Tags), merged.Metadata.Labels, merged.Spec.LookupPolicy.Local, len(merged.Status.Tags))
-	fmt.Println(imagestream.Equal(merged, edit.Merge(merged, desired)))
+	fmt.Println(merged.Same(edit.Merge(merged, desired)))
 	// Output:
 	// 2 map[team:web] true 1
 	// true
@@ -197,7 +197,7 @@ func TestRollbackMovesATagThatWasPushedAway(t *testing.T) {
 		if latest, _ := s.LatestEvent("v1"); latest.Image != event(1).Image {
 			t.Fatalf("roll-back %d: the tag points at %s", n+1, latest.Image)
 		}
-		pushed, _ := imagestream.Push(s, "v1", event(5+n))
+		pushed, _ := s.Push("v1", event(5+n))
 		s = store(t, s, pushed)
 	}
 }

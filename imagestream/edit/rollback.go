@@ -76,7 +76,7 @@ func Rollback(s *imagestream.ImageStream, tag string, to Target) (*imagestream.I
 	}
 	if inSpec && spec.From != nil && spec.From.Kind == imagestream.KindImageStreamImage && spec.From.Name == m.To {
 		// The tag has that source already, and was pushed away from it: a transition would not move it.
-		next, _ = imagestream.Push(next, tag, event)
+		next, _ = next.Push(tag, event)
 	}
 	return WithTag(next, imagestream.TagReference{
 		Name:            tag,
@@ -196,7 +196,8 @@ func tagKey(stream imagestream.Key, tag string) imagestream.Key {
 }
 
 func invalid(stream imagestream.Key, tag, problem string) error {
-	return imagestream.NewInvalid(imagestream.ResourceImageStreamTags, tagKey(stream, tag), imagestream.ErrorList{
+	return imagestream.ErrorList{
 		{Type: imagestream.FieldInvalid, Field: "tag.from", Detail: problem},
-	})
+	}.Of(imagestream.ResourceImageStreamTags, tagKey(stream, tag))
+
 }

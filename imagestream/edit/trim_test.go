@@ -116,7 +116,7 @@ func trimModel(t *rapid.T) {
 	switch rapid.IntRange(0, 3).Draw(t, "use") {
 	case 0:
 		pinned = event(1).Image
-		s, _ = imagestream.Pin(s, "v1", event(1), "", time.Time{})
+		s, _ = s.Pin("v1", event(1), "", time.Time{})
 		h = &s.Status.Tags[0]
 	case 1:
 		spec = event(2).Image
@@ -168,7 +168,7 @@ func TestFlappingStaysBounded(t *testing.T) {
 	for n := range 1000 {
 		e := event(n % 2)
 		e.Created = tagevent.TimeOf(now.Add(time.Duration(n) * time.Minute))
-		s, _ = imagestream.Push(s, "v1", e)
+		s, _ = s.Push("v1", e)
 		if s = edit.Trim(s, r, now, nil); len(s.Status.Tags[0].Items) > 3+3 {
 			t.Fatalf("%d events after %d pushes", len(s.Status.Tags[0].Items), n)
 		}
@@ -185,7 +185,7 @@ func TestTrimByCompareAndSwap(t *testing.T) {
 	attempts := 0
 	change := func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 		if attempts++; attempts == 1 {
-			pushed, _ := imagestream.Push(old, "v1", event(7))
+			pushed, _ := old.Push("v1", event(7))
 			if _, err := store.UpdateImageStream(t.Context(), pushed); err != nil {
 				t.Fatal(err)
 			}

@@ -277,7 +277,7 @@ func drawExplained(t *rapid.T) *imagestream.ImageStream {
 	case 0:
 		s.Metadata.Annotations = map[string]string{imagestream.PinsAnnotation: "{"}
 	case 1, 2:
-		s, _ = imagestream.Pin(s, "a", event(rapid.IntRange(0, 2).Draw(t, "pinned")), "v2 loses\norders", now)
+		s, _ = s.Pin("a", event(rapid.IntRange(0, 2).Draw(t, "pinned")), "v2 loses\norders", now)
 	}
 	return s
 }

@@ -95,7 +95,7 @@ func Holding(s *imagestream.ImageStream, id string) []Place {
 		return nil
 	}
 	var places []Place
-	for _, h := range imagestream.WithDefaults(s).Status.Tags {
+	for _, h := range s.WithDefaults().Status.Tags {
 		for i, e := range h.Items {
 			if pullspec.MatchImageID(imageOf(e), id) {
 				places = append(places, Place{h.Tag, i, e})

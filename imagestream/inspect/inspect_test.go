@@ -34,7 +34,7 @@ func stream() *imagestream.ImageStream {
 		}},
 	}
 	for n := range 3 {
-		s, _ = imagestream.Push(s, "v1", event(n))
+		s, _ = s.Push("v1", event(n))
 	}
 	return s
 }
@@ -77,7 +77,7 @@ func ExamplePullSpec_places() {
 // TestWants has a tag whose newest event names no image, and whose last import failed.
 func TestWants(t *testing.T) {
 	s := stream()
-	s, _ = imagestream.Push(s, "v1", tagevent.Event{DockerImageReference: "quay.io/org/app:unknown", Generation: 2})
+	s, _ = s.Push("v1", tagevent.Event{DockerImageReference: "quay.io/org/app:unknown", Generation: 2})
 	behind := int64(9)
 	s.Spec.Tags[0].Generation = &behind
 	for want, image := range map[inspect.Want]string{inspect.Recent: "", inspect.LastGood: event(2).Image} {
@@ -102,7 +102,7 @@ func TestReferenceTagsByDigestAreSeen(t *testing.T) {
 		Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"},
 		Status:   imagestream.ImageStreamStatus{PublicDockerImageRepository: "apps.example.com/shop/app"},
 	}
-	s, _ = imagestream.Push(s, "ref", tagevent.Event{DockerImageReference: "quay.io/org/app@" + digest})
+	s, _ = s.Push("ref", tagevent.Event{DockerImageReference: "quay.io/org/app@" + digest})
 	if places := inspect.Holding(s, digest[:20]); len(places) != 1 {
 		t.Errorf("held at %+v", places)
 	}
@@ -139,7 +139,7 @@ func ExampleTagState() {
 
 func ExampleHolding() {
 	s := stream()
-	s, _ = imagestream.Push(s, "prod", event(1))
+	s, _ = s.Push("prod", event(1))
 	for _, place := range inspect.Holding(s, event(1).Image) {
 		fmt.Println(place.Tag, place.Index)
 	}
@@ -196,8 +196,8 @@ func ExampleNewFollower() {
 
 func ExampleDiff() {
 	before := stream()
-	after, _ := imagestream.Push(before, "v1", event(7))
-	after, _ = imagestream.Push(after, "v2", event(8))
+	after, _ := before.Push("v1", event(7))
+	after, _ = after.Push("v2", event(8))
 	after = after.Clone()
 	after.Status.Tags[0].Conditions = []tagevent.Condition{{Type: tagevent.ImportSuccess, Status: tagevent.ConditionFalse, Reason: "NotFound"}}
 	for _, d := range inspect.Diff(before, after) {
@@ -225,7 +225,7 @@ func drawStream(t *rapid.T, label string) *imagestream.ImageStream {
 			})
 		}
 		for range rapid.IntRange(0, 2).Draw(t, label+" events") {
-			s, _ = imagestream.Push(s, name, event(rapid.IntRange(0, 4).Draw(t, label+" event")))
+			s, _ = s.Push(name, event(rapid.IntRange(0, 4).Draw(t, label+" event")))
 		}
 	}
 	return s
@@ -242,7 +242,7 @@ func laws(t *rapid.T) {
 	before, otherBefore := s.Clone(), other.Clone()
 
 	merged := edit.Merge(s, other)
-	if !imagestream.Equal(merged, edit.Merge(merged, other)) {
+	if !merged.Same(edit.Merge(merged, other)) {
 		t.Fatal("merging the same again changes something")
 	}
 	for _, tag := range other.Spec.Tags {
@@ -283,7 +283,7 @@ func laws(t *rapid.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, errs := imagestream.PrepareUpdate(imagestream.WithDefaults(s), back, imagestream.Env{Now: now})
+		back, errs := imagestream.PrepareUpdate(s.WithDefaults(), back, imagestream.Env{Now: now})
 		if len(errs) > 0 {
 			return // some other tag of the stream is wrong
 		}
@@ -291,7 +291,7 @@ func laws(t *rapid.T) {
 			t.Fatalf("rolled back to %v, want %v", latest, h.Items[n])
 		}
 	}
-	if !imagestream.Equal(s, before) || !imagestream.Equal(other, otherBefore) {
+	if !s.Same(before) || !other.Same(otherBefore) {
 		t.Fatal("an argument was changed")
 	}
 }

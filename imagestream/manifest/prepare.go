@@ -67,10 +67,10 @@ func strip(image *imagestream.Image) {
 // PrepareImageUpdate returns next as it is stored when it replaces old. Metadata of the image and layers stay
 // the old ones. A new manifest must be the one that the image is named by, a new configuration the one that
 // the manifest names; others are left out, the old ones kept. Names, uid and resource version are compared by
-// [imagestream.CheckImageUpdate]. See conformance cases image.update-v1 and image.update-v2.
+// [imagestream.Image.CheckUpdate]. See conformance cases image.update-v1 and image.update-v2.
 func PrepareImageUpdate(old, next *imagestream.Image, env imagestream.Env) (*imagestream.Image, imagestream.ErrorList) {
 	c := *next
-	c.Metadata = imagestream.CarryMetadata(&old.Metadata, &next.Metadata)
+	c.Metadata = old.Metadata.Carry(&next.Metadata)
 	c.DockerImageMetadata, c.DockerImageMetadataVersion = old.DockerImageMetadata, old.DockerImageMetadataVersion
 	c.DockerImageLayers = old.DockerImageLayers
 	if len(old.DockerImageSignatures) > 0 {
@@ -89,7 +89,7 @@ func PrepareImageUpdate(old, next *imagestream.Image, env imagestream.Env) (*ima
 	}
 	done, _ := Complete(&c, tagevent.TimeOf(env.Now))
 	strip(done)
-	errs := append(ValidateImage(done, ""), imagestream.ValidateMetadataUpdate(&old.Metadata, &done.Metadata)...)
+	errs := append(ValidateImage(done, ""), old.Metadata.ValidateUpdate(&done.Metadata)...)
 	if len(errs) > 0 {
 		return nil, errs
 	}
@@ -122,7 +122,7 @@ func ValidateImage(image *imagestream.Image, prefix string) (errs imagestream.Er
 	add := func(t imagestream.FieldErrorType, field string, value any, detail string) {
 		errs = append(errs, &imagestream.FieldError{Type: t, Field: prefix + field, Value: value, Detail: detail})
 	}
-	for _, e := range imagestream.ValidateMetadata(&image.Metadata, false) {
+	for _, e := range image.Metadata.Validate(false) {
 		add(e.Type, e.Field, e.Value, e.Detail)
 	}
 	if image.DockerImageReference == "" {
@@ -165,7 +165,7 @@ func validateSignature(s *imagestream.ImageSignature, add func(t imagestream.Fie
 		add(imagestream.FieldInvalid, "metadata.name", named.Name, "the name of a signature is <image>@<name>")
 		named.Name = "any"
 	}
-	for _, e := range imagestream.ValidateMetadata(&named, false) {
+	for _, e := range named.Validate(false) {
 		add(e.Type, e.Field, e.Value, e.Detail)
 	}
 	if len(s.Metadata.Labels) > 0 {

@@ -61,6 +61,6 @@ func ExamplePrepareImageUpdate() {
 	next.DockerImageReference = "mirror.io/org/app:v1"
 	next.DockerImageManifest = `{"another":"manifest"}`
 	updated, errs := manifest.PrepareImageUpdate(old, next, imagestream.Env{Now: now})
-	fmt.Println(updated.DockerImageReference, updated.DockerImageManifest == "", len(errs), imagestream.CheckImageUpdate(old, next))
+	fmt.Println(updated.DockerImageReference, updated.DockerImageManifest == "", len(errs), old.CheckUpdate(next))
 	// Output: mirror.io/org/app:v1 true 0 <nil>
 }

@@ -324,7 +324,7 @@ func (w *world) drawStream(t *rapid.T, key imagestream.Key) {
 		from("ImageStreamImage", "s@"+name[7:19])
 	case 3:
 		event := tagevent.Event{Image: name, DockerImageReference: "r.io/org/app:v1"}
-		pinned, err := imagestream.Pin(s, "a", event, "", time.Time{})
+		pinned, err := s.Pin("a", event, "", time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}

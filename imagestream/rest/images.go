@@ -53,7 +53,7 @@ func (r images) create(ctx context.Context, image *imagestream.Image, dryRun boo
 	prepared, errs := manifest.PrepareImageCreate(image, r.engine().Env())
 	key := imagestream.Key{Name: image.Metadata.Name}
 	if len(errs) > 0 {
-		return nil, imagestream.NewInvalid(imagestream.ResourceImages, key, errs)
+		return nil, errs.Of(imagestream.ResourceImages, key)
 	}
 	if !dryRun {
 		return r.store().CreateImage(ctx, prepared)
@@ -103,12 +103,12 @@ func (r images) replace(ctx context.Context, old *imagestream.Image, change Chan
 	if next == old {
 		return old, false, nil
 	}
-	if err := imagestream.CheckImageUpdate(old, next); err != nil {
+	if err := old.CheckUpdate(next); err != nil {
 		return nil, false, err
 	}
 	prepared, errs := manifest.PrepareImageUpdate(old, next, r.engine().Env())
 	if len(errs) > 0 {
-		return nil, false, imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: old.Metadata.Name}, errs)
+		return nil, false, errs.Of(imagestream.ResourceImages, imagestream.Key{Name: old.Metadata.Name})
 	}
 	if dryRun {
 		return prepared.Clone(), false, nil

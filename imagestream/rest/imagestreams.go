@@ -16,7 +16,7 @@ type streams struct{ *Server }
 // show sets what the API computes whenever it shows a stream. The stream is the caller's own.
 func (s *Server) show(stream *imagestream.ImageStream) {
 	env := s.engine().Env()
-	stream.Status.DockerImageRepository, stream.Status.PublicDockerImageRepository = imagestream.Repositories(stream, env)
+	stream.Status.DockerImageRepository, stream.Status.PublicDockerImageRepository = stream.Repositories(env)
 }
 
 func (r streams) Get(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
@@ -61,7 +61,7 @@ func (r streams) Watch(ctx context.Context, opts WatchOptions) iter.Seq2[imagest
 }
 
 func (r streams) Create(ctx context.Context, namespace string, object *imagestream.ImageStream, opts CreateOptions) (*imagestream.ImageStream, error) {
-	next := *imagestream.WithDefaults(object)
+	next := *object.WithDefaults()
 	if err := inNamespace(&next.Metadata, imagestream.ResourceImageStreams, namespace); err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (r streams) update(ctx context.Context, key imagestream.Key, rules write.Ru
 				return next, err
 			}
 			created = old == nil
-			sent := *imagestream.WithDefaults(next)
+			sent := *next.WithDefaults()
 			if err := inNamespace(&sent.Metadata, imagestream.ResourceImageStreams, key.Namespace); err != nil {
 				return nil, err
 			}

@@ -41,7 +41,7 @@ func (s *Server) layers(ctx context.Context, stream *imagestream.ImageStream) (*
 	}
 	l, errs := view.Layers(stream, images)
 	if len(errs) > 0 {
-		return nil, nil, imagestream.NewInvalid(imagestream.ResourceImageStreams+"/layers", stream.Key(), errs)
+		return nil, nil, errs.Of(imagestream.ResourceImageStreams+"/layers", stream.Key())
 	}
 	return l, images, nil
 }

@@ -31,7 +31,7 @@ func (r mappings) Create(ctx context.Context, namespace string, mapping *imagest
 			return p.change(s)
 		},
 	})
-	return gaveUp(err, imagestream.NewError(imagestream.ReasonUnknown, imagestream.ResourceImageStreamMappings, p.key, "push again"))
+	return gaveUp(err, imagestream.NewError(imagestream.StatusReason(""), imagestream.ResourceImageStreamMappings, p.key, "push again"))
 }
 
 // createImage stores the image of a push to a stream that exists, unless it is there already.
@@ -69,7 +69,7 @@ func newPush(namespace string, mapping *imagestream.ImageStreamMapping, env imag
 		r := pullspec.Reference{Registry: env.InternalRegistry, Namespace: namespace, Name: m.Name, ID: p.image.Metadata.Name}
 		p.image.DockerImageReference = r.Exact()
 	}
-	errs := imagestream.ValidateMetadata(&m, true)
+	errs := m.Validate(true)
 	required := func(field, detail string) {
 		errs = append(errs, &imagestream.FieldError{Type: imagestream.FieldRequired, Field: field, Detail: detail})
 	}
@@ -88,7 +88,7 @@ func newPush(namespace string, mapping *imagestream.ImageStreamMapping, env imag
 		})
 	}
 	if len(errs) > 0 {
-		return nil, imagestream.NewInvalid(imagestream.ResourceImageStreamMappings, p.key, errs)
+		return nil, errs.Of(imagestream.ResourceImageStreamMappings, p.key)
 	}
 	return p, nil
 }
@@ -104,7 +104,7 @@ func (p *push) change(s *imagestream.ImageStream) (*imagestream.ImageStream, err
 	event := tagevent.Event{
 		Created: tagevent.TimeOf(p.env.Now), DockerImageReference: p.reference(s), Image: p.image.Metadata.Name, Generation: s.Metadata.Generation,
 	}
-	next, changed := imagestream.Push(s, p.tag, event)
+	next, changed := s.Push(p.tag, event)
 	if !changed {
 		return s, nil
 	}
@@ -117,7 +117,7 @@ func (p *push) change(s *imagestream.ImageStream) (*imagestream.ImageStream, err
 			p.before = &h.Items[0]
 		}
 	}
-	next, _ = imagestream.PushToTrackers(next, p.tag, event)
+	next, _ = next.PushToTrackers(p.tag, event)
 	return next, nil
 }
 
@@ -130,7 +130,7 @@ func (p *push) reference(s *imagestream.ImageStream) string {
 	if !p.ownReference {
 		return p.image.DockerImageReference
 	}
-	repository, _ := imagestream.Repositories(s, p.env)
+	repository, _ := s.Repositories(p.env)
 	r, err := pullspec.Parse(repository)
 	if err != nil {
 		return p.image.DockerImageReference

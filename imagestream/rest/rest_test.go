@@ -28,7 +28,7 @@ func stream() *imagestream.ImageStream {
 			{Name: "new"}, {Name: "v1", Annotations: map[string]string{"supports": "go"}},
 		}},
 	}
-	s, _ = imagestream.Push(s, "v1", tagevent.Event{Created: tagevent.TimeOf(now), DockerImageReference: "quay.io/org/app@" + digestOf(1), Image: digestOf(1), Generation: 2})
+	s, _ = s.Push("v1", tagevent.Event{Created: tagevent.TimeOf(now), DockerImageReference: "quay.io/org/app@" + digestOf(1), Image: digestOf(1), Generation: 2})
 	return s
 }
 
@@ -243,7 +243,7 @@ func TestDryRunStoresNothing(t *testing.T) {
 		t.Errorf("the dry run of an update answers %+v, %v", v, err)
 	}
 	after, err := store.GetImageStream(t.Context(), before.Key())
-	if err != nil || !imagestream.Equal(before, after) {
+	if err != nil || !before.Same(after) {
 		t.Errorf("a dry run changed the stream: %+v, %v", after, err)
 	}
 }

@@ -43,7 +43,7 @@ func splitNew(resource string, m *imagestream.ObjectMeta) (stream imagestream.Ke
 	name, tag, ok := pullspec.SplitTag(m.Name)
 	switch {
 	case !ok:
-		return imagestream.Key{}, "", imagestream.NewError(imagestream.ReasonUnknown, resource, key, "the name must be <image stream>:<tag>")
+		return imagestream.Key{}, "", imagestream.NewError(imagestream.StatusReason(""), resource, key, "the name must be <image stream>:<tag>")
 	case name == "" || !pullspec.IsPathSegment(name):
 		return imagestream.Key{}, "", badRequest(resource, key, fmt.Sprintf("%q cannot be the name of an image stream", name))
 	}
@@ -65,13 +65,12 @@ func withDefaults(t *imagestream.TagReference) *imagestream.TagReference {
 	if t == nil {
 		return nil
 	}
-	c := imagestream.WithDefaults(&imagestream.ImageStream{Spec: imagestream.ImageStreamSpec{Tags: []imagestream.TagReference{*t}}})
+	c := (&imagestream.ImageStream{Spec: imagestream.ImageStreamSpec{Tags: []imagestream.TagReference{*t}}}).WithDefaults()
 	return &c.Spec.Tags[0]
 }
 
 func (s *Server) allowlist() imagestream.Allowlist {
-	settings := s.engine().Settings
-	return imagestream.NewAllowlist(settings.AllowedRegistries, settings.InternalRegistry)
+	return s.engine().Settings.Allowlist()
 }
 
 // exempting returns the allowlist for an update of a spec tag: where it comes from already stays allowed.
@@ -178,7 +177,7 @@ func (t *target) meet(m, old *imagestream.ObjectMeta) error {
 	if err := inNamespace(m, errorResource, t.key.Namespace); err != nil {
 		return err
 	}
-	*m = imagestream.CarryMetadata(old, m)
+	*m = old.Carry(m)
 	m.ResourceVersion, m.SelfLink, m.ManagedFields = old.ResourceVersion, old.SelfLink, old.ManagedFields
 	return nil
 }
@@ -199,7 +198,7 @@ func (r tags) update(ctx context.Context, key imagestream.Key, opts UpdateOption
 			if old == nil {
 				next = newStream(stream)
 			} else {
-				at.stream = imagestream.WithDefaults(old)
+				at.stream = old.WithDefaults()
 				if spec, ok := at.stream.SpecTag(tag); ok {
 					at.spec = &spec
 				}
@@ -231,13 +230,13 @@ func withoutCount(err error) error {
 // sameMetadata reports what an update of a view may not change: everything, but for annotations where these
 // are the tag's.
 func sameMetadata(m, old *imagestream.ObjectMeta, annotations bool) imagestream.ErrorList {
-	errs := imagestream.ValidateMetadataUpdate(old, m)
+	errs := old.ValidateUpdate(m)
 	a, b := *m, *old
 	a.Unknown, b.Unknown = nil, nil
 	if !annotations {
 		a.Annotations, b.Annotations = nil, nil
 	}
-	if !imagestream.Equal(&imagestream.ImageStream{Metadata: a}, &imagestream.ImageStream{Metadata: b}) {
+	if !(&imagestream.ImageStream{Metadata: a}).Same(&imagestream.ImageStream{Metadata: b}) {
 		errs = append(errs, &imagestream.FieldError{
 			Type: imagestream.FieldInvalid, Field: "metadata",
 			Detail: "only annotations can be changed through a tag: labels and other metadata belong to the image stream",
@@ -328,11 +327,11 @@ func (s *Server) eachStream(ctx context.Context, opts ListOptions, visit func(*i
 	if err != nil {
 		return err
 	}
-	for stream, err := range imagestream.AllImageStreams(ctx, s.store(), imagestream.ListOptions{Namespace: opts.Namespace, Labels: opts.Labels}) {
+	for stream, err := range imagestream.All(ctx, s.store().ListImageStreams, imagestream.ListOptions{Namespace: opts.Namespace, Labels: opts.Labels}) {
 		if err != nil {
 			return err
 		}
-		if stream = imagestream.WithDefaults(stream); fields.matches(&stream.Metadata) {
+		if stream = stream.WithDefaults(); fields.matches(&stream.Metadata) {
 			if err := visit(stream, fields); err != nil {
 				return err
 			}
@@ -348,7 +347,7 @@ func (r streamTags) Create(ctx context.Context, namespace string, t *imagestream
 	}
 	spec := withDefaults(t.Tag)
 	if errs := r.validateNew(&m, spec); len(errs) > 0 {
-		return nil, imagestream.NewInvalid(r.resource, imagestream.Key{Namespace: namespace, Name: m.Name}, errs)
+		return nil, errs.Of(r.resource, imagestream.Key{Namespace: namespace, Name: m.Name})
 	}
 	stream, tag, err := splitNew(r.resource, &m)
 	if err != nil {
@@ -362,11 +361,11 @@ func (r streamTags) Create(ctx context.Context, namespace string, t *imagestream
 }
 
 func (r streamTags) validateNew(m *imagestream.ObjectMeta, spec *imagestream.TagReference) imagestream.ErrorList {
-	errs := imagestream.ValidateMetadata(m, true)
+	errs := m.Validate(true)
 	if spec == nil {
 		return errs
 	}
-	errs = append(errs, imagestream.ValidateTag(*spec, "tag", isInsecure(m), r.allowlist())...)
+	errs = append(errs, spec.Validate("tag", isInsecure(m), r.allowlist())...)
 	if spec.Annotations != nil && !maps.Equal(spec.Annotations, m.Annotations) {
 		errs = append(errs, &imagestream.FieldError{
 			Type: imagestream.FieldInvalid, Field: "tag.annotations", Detail: "must be the annotations in metadata, or left out",
@@ -424,15 +423,15 @@ func (r streamTags) prepare(at *target, change Change[imagestream.ImageStreamTag
 		if len(m.Labels) == 0 {
 			m.Labels = old.Metadata.Labels
 		}
-		errs = imagestream.ValidateMetadata(&m, true)
+		errs = m.Validate(true)
 		if spec != nil {
 			spec.Annotations = m.Annotations
-			errs = append(errs, imagestream.ValidateTag(*spec, "tag", isInsecure(&m), r.exempting(at.spec))...)
+			errs = append(errs, spec.Validate("tag", isInsecure(&m), r.exempting(at.spec))...)
 		}
 		errs = append(errs, sameMetadata(&m, &old.Metadata, false)...)
 	}
 	if len(errs) > 0 {
-		return nil, imagestream.NewInvalid(errorResource, at.key, errs)
+		return nil, errs.Of(errorResource, at.key)
 	}
 	if spec == nil {
 		if at.spec == nil {
@@ -512,7 +511,7 @@ func (r imageTags) Create(ctx context.Context, namespace string, t *imagestream.
 	}
 	spec, errs := r.validateNew(&m, t.Spec)
 	if len(errs) > 0 {
-		return nil, imagestream.NewInvalid(errorResource, imagestream.Key{Namespace: namespace, Name: m.Name}, errs)
+		return nil, errs.Of(errorResource, imagestream.Key{Namespace: namespace, Name: m.Name})
 	}
 	stream, tag, err := splitNew(errorResource, &m)
 	if err != nil {
@@ -526,7 +525,7 @@ func (r imageTags) Create(ctx context.Context, namespace string, t *imagestream.
 }
 
 func (r imageTags) validateNew(m *imagestream.ObjectMeta, spec *imagestream.TagReference) (*imagestream.TagReference, imagestream.ErrorList) {
-	errs := imagestream.ValidateMetadata(m, true)
+	errs := m.Validate(true)
 	if spec == nil {
 		return nil, append(errs, &imagestream.FieldError{Type: imagestream.FieldRequired, Field: "spec", Detail: "say where the tag comes from"})
 	}
@@ -538,7 +537,7 @@ func (r imageTags) validateNew(m *imagestream.ObjectMeta, spec *imagestream.TagR
 	if !ok || spec.Name != tag {
 		errs = append(errs, wrongTagName(spec.Name))
 	}
-	return spec, append(errs, imagestream.ValidateTag(*spec, "spec", isInsecure(m), r.allowlist())...)
+	return spec, append(errs, spec.Validate("spec", isInsecure(m), r.allowlist())...)
 }
 
 func wrongTagName(name string) *imagestream.FieldError {
@@ -596,7 +595,7 @@ func (r imageTags) prepare(at *target, change Change[imagestream.ImageTag]) (*im
 		spec, errs = r.validateUpdate(at, &m, old, next)
 	}
 	if len(errs) > 0 {
-		return nil, imagestream.NewInvalid(errorResource, at.key, errs)
+		return nil, errs.Of(errorResource, at.key)
 	}
 	if spec != nil {
 		spec.Name = at.tag
@@ -606,13 +605,13 @@ func (r imageTags) prepare(at *target, change Change[imagestream.ImageTag]) (*im
 
 // validateUpdate returns the spec tag of next, which is to replace old and has the metadata m.
 func (r imageTags) validateUpdate(at *target, m *imagestream.ObjectMeta, old, next *imagestream.ImageTag) (*imagestream.TagReference, imagestream.ErrorList) {
-	errs := imagestream.ValidateMetadata(m, true)
+	errs := m.Validate(true)
 	spec := withDefaults(next.Spec)
 	if spec != nil {
 		if _, tag, ok := pullspec.SplitTag(m.Name); !ok || spec.Name != tag {
 			errs = append(errs, wrongTagName(spec.Name))
 		}
-		errs = append(errs, imagestream.ValidateTag(*spec, "spec", isInsecure(m), r.exempting(at.spec))...)
+		errs = append(errs, spec.Validate("spec", isInsecure(m), r.exempting(at.spec))...)
 	}
 	errs = append(errs, sameMetadata(m, &old.Metadata, true)...)
 	if !sameHistory(next.Status, old.Status) {

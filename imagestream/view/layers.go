@@ -49,7 +49,7 @@ func Layers(s *imagestream.ImageStream, images map[string]*imagestream.Image) (*
 			Blobs: map[string]imagestream.ImageLayerData{}, Images: map[string]imagestream.ImageBlobReferences{},
 		},
 	}
-	for _, h := range imagestream.WithDefaults(s).Status.Tags {
+	for _, h := range s.WithDefaults().Status.Tags {
 		for _, e := range h.Items {
 			if e.Image != "" {
 				l.add(e.Image)

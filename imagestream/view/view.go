@@ -40,8 +40,8 @@ import (
 
 // shown returns s as the API shows it under env.
 func shown(s *imagestream.ImageStream, env imagestream.Env) *imagestream.ImageStream {
-	c := *imagestream.WithDefaults(s)
-	c.Status.DockerImageRepository, c.Status.PublicDockerImageRepository = imagestream.Repositories(&c, env)
+	c := *s.WithDefaults()
+	c.Status.DockerImageRepository, c.Status.PublicDockerImageRepository = c.Repositories(env)
 	return &c
 }
 
@@ -109,7 +109,7 @@ func withAnnotations(image *imagestream.Image, annotations map[string]string) *i
 func readable(image *imagestream.Image, env imagestream.Env) (*imagestream.Image, error) {
 	c, err := manifest.Complete(image, tagevent.TimeOf(env.Now))
 	if err != nil {
-		return nil, imagestream.NewError(imagestream.ReasonUnknown, imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, err.Error())
+		return nil, imagestream.NewError(imagestream.StatusReason(""), imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, err.Error())
 	}
 	c.TypeMeta = imagestream.TypeMeta{}
 	c.DockerImageManifest, c.DockerImageConfig = "", ""

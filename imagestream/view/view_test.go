@@ -22,7 +22,7 @@ func stream() *imagestream.ImageStream {
 			{Name: "new"}, {Name: "v1", Annotations: map[string]string{"supports": "go"}},
 		}},
 	}
-	s, _ = imagestream.Push(s, "v1", tagevent.Event{Created: tagevent.TimeOf(now), DockerImageReference: "quay.io/org/app@" + digestOf(1), Image: digestOf(1), Generation: 2})
+	s, _ = s.Push("v1", tagevent.Event{Created: tagevent.TimeOf(now), DockerImageReference: "quay.io/org/app@" + digestOf(1), Image: digestOf(1), Generation: 2})
 	return s
 }
 

@@ -29,7 +29,7 @@ func (d dryStore) CreateImageStream(ctx context.Context, s *imagestream.ImageStr
 	if !errors.Is(err, imagestream.ErrNotFound) {
 		return nil, err
 	}
-	if err := imagestream.CheckUnversioned(s); err != nil {
+	if err := s.CheckUnversioned(); err != nil {
 		return nil, err
 	}
 	c := s.Clone()
@@ -42,7 +42,7 @@ func (d dryStore) UpdateImageStream(ctx context.Context, s *imagestream.ImageStr
 	if err != nil {
 		return nil, err
 	}
-	if err := imagestream.CheckUpdate(old, s); err != nil {
+	if err := old.CheckUpdate(s); err != nil {
 		return nil, err
 	}
 	return s.Clone(), nil

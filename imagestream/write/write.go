@@ -91,13 +91,13 @@ func (e *Engine) Create(ctx context.Context, stream *imagestream.ImageStream) (*
 
 // CreateBy is [Engine.Create] by other rules, or as a dry run.
 func (e *Engine) CreateBy(ctx context.Context, rules Rules, stream *imagestream.ImageStream, dryRun bool) (*imagestream.ImageStream, error) {
-	env, err := e.read(ctx, imagestream.CreateNeeds(stream))
+	env, err := e.read(ctx, stream.CreateNeeds())
 	if err != nil {
 		return nil, err
 	}
 	prepared, errs := rules.create(stream, env)
 	if len(errs) > 0 {
-		return nil, imagestream.NewInvalid(imagestream.ResourceImageStreams, stream.Key(), errs)
+		return nil, errs.Of(imagestream.ResourceImageStreams, stream.Key())
 	}
 	return e.store(dryRun).CreateImageStream(ctx, prepared)
 }
@@ -141,10 +141,10 @@ func (e *Engine) attempt(ctx context.Context, r Request) (_ *imagestream.ImageSt
 	if next == old && r.Rules != AsTag {
 		return old, false, nil
 	}
-	if err := imagestream.CheckUpdate(old, next); err != nil {
+	if err := old.CheckUpdate(next); err != nil {
 		return nil, false, err
 	}
-	env, err := e.read(ctx, imagestream.UpdateNeeds(old, next))
+	env, err := e.read(ctx, old.UpdateNeeds(next))
 	if err != nil {
 		return nil, false, err
 	}
@@ -152,11 +152,11 @@ func (e *Engine) attempt(ctx context.Context, r Request) (_ *imagestream.ImageSt
 	if len(errs) > 0 {
 		overtaken, err := e.isStale(ctx, old)
 		if err == nil {
-			err = imagestream.NewInvalid(imagestream.ResourceImageStreams, r.Key, errs)
+			err = errs.Of(imagestream.ResourceImageStreams, r.Key)
 		}
 		return nil, overtaken, err
 	}
-	if r.Rules != AsTag && imagestream.Equal(old, prepared) {
+	if r.Rules != AsTag && old.Same(prepared) {
 		return old, false, nil
 	}
 	stored, err := e.store(r.DryRun).UpdateImageStream(ctx, prepared)

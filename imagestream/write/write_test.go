@@ -188,7 +188,7 @@ func TestEngineFollowsChains(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := w.Write(t.Context(), write.Request{Key: app().Key(), Rules: write.AsImport, Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-			next, _ := imagestream.Push(old, "z", tagevent.Event{DockerImageReference: "quay.io/org/app:v1", Image: "sha256:1", Generation: 1})
+			next, _ := old.Push("z", tagevent.Event{DockerImageReference: "quay.io/org/app:v1", Image: "sha256:1", Generation: 1})
 			return next, nil
 		}})
 		if want := map[bool]int{false: 2, true: 3}[chains]; err != nil || len(s.Status.Tags) != want {
@@ -211,7 +211,7 @@ func TestUnchangedUpdateIsNotWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	same, err := w.Update(t.Context(), created.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) { return old, nil })
-	if err != nil || writes != 0 || !imagestream.Equal(same, created) {
+	if err != nil || writes != 0 || !same.Same(created) {
 		t.Errorf("%d writes, %v, %+v", writes, err, same)
 	}
 }
@@ -380,7 +380,7 @@ func ExampleEngine_CreateBy() {
 
 func ExampleEngine_Env() {
 	engine := &write.Engine{Settings: imagestream.Settings{InternalRegistry: "registry.local"}}
-	fmt.Println(imagestream.Repositories(app(), engine.Env()))
+	fmt.Println(app().Repositories(engine.Env()))
 	// Output: registry.local/shop/app
 }
 

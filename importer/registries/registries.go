@@ -241,5 +241,5 @@ func (r *Registries) IsInsecure(host string) bool {
 
 // Allowlist returns the registries that imports are allowed from. The internal registry is always one of them.
 func (r *Registries) Allowlist(internalRegistry string) imagestream.Allowlist {
-	return imagestream.NewAllowlist(r.allowed, internalRegistry)
+	return imagestream.Settings{AllowedRegistries: r.allowed, InternalRegistry: internalRegistry}.Allowlist()
 }

@@ -50,9 +50,8 @@ func ExampleRegistries_IsInsecure() {
 
 func ExampleRegistries_Allowlist() {
 	list := registries.New(config).Allowlist("registry.svc:5000")
-	fmt.Println(list.Allows("quay.io/org/app", imagestream.TransportSecure),
-		list.Allows("ghcr.io/org/app", imagestream.TransportSecure), list.Allows("registry.svc:5000/shop/app",
-			imagestream.TransportSecure))
+	fmt.Println(list.AllowsOver("quay.io/org/app", false),
+		list.AllowsOver("ghcr.io/org/app", false), list.AllowsOver("registry.svc:5000/shop/app", false))
 	// Output: true false true
 }
 

@@ -26,7 +26,7 @@ func fleet(n int) (objects []map[string]any, streams []*imagestream.ImageStream)
 // moved returns a stream whose tag points at its nth image.
 func moved(s *imagestream.ImageStream, tag string, n int) *imagestream.ImageStream {
 	image := fmt.Sprintf("sha256:%064x", n)
-	s, _ = imagestream.Push(s, tag, tagevent.Event{Image: image, DockerImageReference: "quay.io/shop/" + s.Metadata.Name + "@" + image})
+	s, _ = s.Push(tag, tagevent.Event{Image: image, DockerImageReference: "quay.io/shop/" + s.Metadata.Name + "@" + image})
 	return s
 }
 

@@ -71,7 +71,7 @@ func TestPlannerWithoutTheRealControllersAccidents(t *testing.T) {
 	t.Run("a tag without a pull spec", func(t *testing.T) {
 		w := newWorld(t, trigger.Options{})
 		id := w.set(deployment("d", "x:1", "old"))
-		s, _ := imagestream.Push(w.stream("x"), "1", tagevent.Event{Image: "sha256:aa"})
+		s, _ := w.stream("x").Push("1", tagevent.Event{Image: "sha256:aa"})
 		w.put(s)
 		round := w.settle()
 		w.expect()

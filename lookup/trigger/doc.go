@@ -12,7 +12,7 @@
 //
 // [Resolve] takes the newest event of the tag: its pull spec or, under the reference policy Local, its image in the
 // stream's repository. Neither generations nor imports that are due make a difference. A pin of the tag, see
-// [imagestream.Pin], wins over its history.
+// [imagestream.ImageStream.Pin], wins over its history.
 //
 // # What a moved tag changes
 //

@@ -20,7 +20,7 @@ func env(tags ...[3]string) imagestream.Env {
 		if s == nil {
 			s = &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: t[0], ResourceVersion: "1"}}
 		}
-		e.Streams[key], _ = imagestream.Push(s, t[1], tagevent.Event{Image: t[2], DockerImageReference: "quay.io/shop/" + t[0] + "@" + t[2]})
+		e.Streams[key], _ = s.Push(t[1], tagevent.Event{Image: t[2], DockerImageReference: "quay.io/shop/" + t[0] + "@" + t[2]})
 	}
 	return e
 }

@@ -153,7 +153,7 @@ func TestPinnedTag(t *testing.T) {
 	e := env([3]string{"x", "1", digest("0b")})
 	key := imagestream.Key{Namespace: "shop", Name: "x"}
 	good := tagevent.Event{Image: digest("0a"), DockerImageReference: "quay.io/shop/x@" + digest("0a")}
-	pinned, err := imagestream.Pin(e.Streams[key], "1", good, "0b is broken", e.Now.AddDate(0, 0, 1))
+	pinned, err := e.Streams[key].Pin("1", good, "0b is broken", e.Now.AddDate(0, 0, 1))
 	if err != nil {
 		t.Fatal(err)
 	}

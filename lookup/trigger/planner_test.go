@@ -60,8 +60,8 @@ func (w *world) stream(name string) *imagestream.ImageStream {
 func (w *world) push(tag, image string) {
 	name, tag, _ := strings.Cut(tag, ":")
 	event := tagevent.Event{Created: tagevent.TimeOf(w.now), Image: image, DockerImageReference: ref(name, image)}
-	s, _ := imagestream.Push(w.stream(name), tag, event)
-	s, _ = imagestream.PushToTrackers(s, tag, event)
+	s, _ := w.stream(name).Push(tag, event)
+	s, _ = s.PushToTrackers(tag, event)
 	w.put(s)
 }
 
@@ -476,7 +476,7 @@ func TestPinHoldsAndEnds(t *testing.T) {
 	w.push("x:1", bad)
 	event := tagevent.Event{Image: good, DockerImageReference: ref("x", good)}
 	end := w.now.Add(time.Hour)
-	pinned, err := imagestream.Pin(w.stream("x"), "1", event, "bb is broken", end)
+	pinned, err := w.stream("x").Pin("1", event, "bb is broken", end)
 	if err != nil {
 		t.Fatal(err)
 	}

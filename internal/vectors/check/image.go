@@ -25,7 +25,7 @@ var imageOps = map[string]runner{
 	"image.create": imageRunner(func(s *caseStore, in imageInput) (*imagestream.Image, error) {
 		image, errs := manifest.PrepareImageCreate(in.Object, s.env())
 		if len(errs) > 0 {
-			return nil, imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: in.Object.Metadata.Name}, errs)
+			return nil, errs.Of(imagestream.ResourceImages, imagestream.Key{Name: in.Object.Metadata.Name})
 		}
 		return s.CreateImage(context.Background(), image)
 	}),
@@ -34,12 +34,12 @@ var imageOps = map[string]runner{
 		if err != nil {
 			return nil, err
 		}
-		if err := imagestream.CheckImageUpdate(old, in.Object); err != nil {
+		if err := old.CheckUpdate(in.Object); err != nil {
 			return nil, err
 		}
 		image, errs := manifest.PrepareImageUpdate(old, in.Object, s.env())
 		if len(errs) > 0 {
-			return nil, imagestream.NewInvalid(imagestream.ResourceImages, imagestream.Key{Name: in.Name}, errs)
+			return nil, errs.Of(imagestream.ResourceImages, imagestream.Key{Name: in.Name})
 		}
 		// Metadata is compared in the form in which it is written.
 		blank := *old

@@ -101,16 +101,16 @@ func createRunner(prepare func(*imagestream.ImageStream, imagestream.Env) (*imag
 		if in.Namespace != nil {
 			namespace = *in.Namespace
 		}
-		if err := imagestream.CheckCreate(in.Stream, namespace); err != nil {
-			return nil, err
+		if ns := in.Stream.Metadata.Namespace; ns != "" && ns != namespace {
+			return nil, imagestream.NewError(imagestream.ReasonBadRequest, imagestream.ResourceImageStreams, in.Stream.Key(), "another namespace")
 		}
 		named := *in.Stream
 		named.Metadata.Namespace = namespace
-		stream, errs := prepare(&named, e.only(env, imagestream.CreateNeeds(&named)))
+		stream, errs := prepare(&named, e.only(env, (&named).CreateNeeds()))
 		if errs != nil {
 			return nil, invalid(&named, errs)
 		}
-		if err := imagestream.CheckUnversioned(stream); err != nil {
+		if err := stream.CheckUnversioned(); err != nil {
 			return nil, err
 		}
 		if env.Streams[stream.Key()] != nil {
@@ -126,10 +126,10 @@ func updateRunner(prepare func(old, next *imagestream.ImageStream, env imagestre
 		if in.Namespace != nil {
 			old.Metadata.Namespace = *in.Namespace
 		}
-		if err := imagestream.CheckUpdate(&old, in.New); err != nil {
+		if err := (&old).CheckUpdate(in.New); err != nil {
 			return nil, err
 		}
-		stream, errs := prepare(in.Old, in.New, e.only(env, imagestream.UpdateNeeds(in.Old, in.New)))
+		stream, errs := prepare(in.Old, in.New, e.only(env, in.Old.UpdateNeeds(in.New)))
 		if errs != nil {
 			return nil, invalid(in.New, errs)
 		}
@@ -138,7 +138,7 @@ func updateRunner(prepare func(old, next *imagestream.ImageStream, env imagestre
 }
 
 func invalid(s *imagestream.ImageStream, errs imagestream.ErrorList) error {
-	return imagestream.NewInvalid(imagestream.ResourceImageStreams, s.Key(), errs)
+	return errs.Of(imagestream.ResourceImageStreams, s.Key())
 }
 
 // failure shows an error as the vectors do.
@@ -193,14 +193,17 @@ var streamOps = map[string]runner{
 		var e environment
 		var in struct {
 			PullSpec     string
-			Transport    imagestream.Transport
+			Transport    string
 			Repositories []string
 		}
 		if err := errors.Join(c.env(&e), c.in(&in)); err != nil {
 			return nil, err
 		}
-		list := imagestream.NewAllowlist(e.AllowedRegistries, e.InternalRegistry).WithRepositories(in.Repositories...)
-		return object{"allowed": list.Allows(in.PullSpec, in.Transport)}, nil
+		list := e.env().Allowlist().WithRepositories(in.Repositories...)
+		if in.Transport == "any" {
+			return object{"allowed": list.Allows(in.PullSpec)}, nil
+		}
+		return object{"allowed": list.AllowsOver(in.PullSpec, in.Transport == "insecure")}, nil
 	},
 }
 
@@ -228,11 +231,11 @@ func statusTags(s *imagestream.ImageStream) any { return shownHistories(s.Clone(
 
 var tagOps = map[string]runner{
 	"tagevent.add": overTag(func(in tagInput, _ imagestream.Time) (any, error) {
-		s, changed := imagestream.Push(in.Stream, in.Tag, *in.Event)
+		s, changed := in.Stream.Push(in.Tag, *in.Event)
 		return object{"changed": changed, "statusTags": statusTags(s)}, nil
 	}),
 	"tagevent.track": overTag(func(in tagInput, _ imagestream.Time) (any, error) {
-		s, updated := imagestream.PushToTrackers(in.Stream, in.Tag, *in.Event)
+		s, updated := in.Stream.PushToTrackers(in.Tag, *in.Event)
 		return object{"updated": updated, "statusTags": statusTags(s)}, nil
 	}),
 	"tagevent.latest": overTag(func(in tagInput, _ imagestream.Time) (any, error) {

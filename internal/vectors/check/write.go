@@ -136,7 +136,7 @@ func (s *caseStore) put(at int, stream *imagestream.ImageStream) {
 
 func (s *caseStore) CreateImageStream(_ context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 	s.begin(stream.Key())
-	if err := imagestream.CheckUnversioned(stream); err != nil {
+	if err := stream.CheckUnversioned(); err != nil {
 		return nil, err
 	}
 	if s.find(stream.Key()) >= 0 {
@@ -160,7 +160,7 @@ func (s *caseStore) UpdateImageStream(_ context.Context, stream *imagestream.Ima
 		return nil, imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, stream.Key(), "")
 	}
 	c := stream.Clone()
-	if imagestream.Equal(c, old) {
+	if c.Same(old) {
 		return c, nil
 	}
 	s.bump(c)
@@ -221,8 +221,8 @@ func (s *caseStore) shownStream(key imagestream.Key) any {
 	if at < 0 {
 		return nil
 	}
-	c := imagestream.WithDefaults(s.Streams[at]).Clone()
-	c.Status.DockerImageRepository, c.Status.PublicDockerImageRepository = imagestream.Repositories(c, s.env())
+	c := s.Streams[at].WithDefaults().Clone()
+	c.Status.DockerImageRepository, c.Status.PublicDockerImageRepository = c.Repositories(s.env())
 	s.version(&c.Metadata)
 	c.Status.Tags = shownHistories(c.Status.Tags)
 	return c
