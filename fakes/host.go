@@ -115,7 +115,9 @@ func jsonReply(status int, body string) reply {
 func (r *Registry) fault(host string, a ask) (answer reply, refuse, ok bool) {
 	for i := range r.faults {
 		f := &r.faults[i]
-		if f.used > 0 && f.Times > 0 && f.used >= f.Times || !matches(f.Host, host) || !matches(f.Kind, a.kind) || !matches(f.Repo, a.repo) || !matches(f.Ref, a.ref) {
+		if f.used > 0 && f.Times > 0 && f.used >= f.Times || !matches(f.Host, host) || !matches(f.Kind, a.kind) ||
+			!matches(f.Repo, a.repo) ||
+			!matches(f.Ref, a.ref) {
 			continue
 		}
 		f.used++

@@ -19,8 +19,8 @@ import (
 )
 
 // Registry is an [importer.Registry] in memory: every host that it has contents for. Its zero value has none. It pings,
-// wants credentials and hands out tokens as registries do, and its hosts can be served over HTTP; see [Registry.Handler].
-// It is safe for concurrent use; Fail is not to be changed once it is used.
+// wants credentials and hands out tokens as registries do, and its hosts can be served over HTTP; see
+// [Registry.Handler]. It is safe for concurrent use; Fail is not to be changed once it is used.
 type Registry struct {
 	// Fail is called before every question. An error it returns, a *[importer.RegistryError] as a rule, is
 	// the answer. It may wait, to delay an answer.
@@ -37,7 +37,8 @@ type usedFault struct {
 	used int
 }
 
-// Request is a question that a [Registry] was asked. Pings and tokens are of a repository in memory, and of none over HTTP.
+// Request is a question that a [Registry] was asked. Pings and tokens are of a repository in memory, and of none over
+// HTTP.
 type Request struct {
 	Operation  importer.Operation
 	Repository string
@@ -55,8 +56,8 @@ func (r Request) String() string {
 // dockerHub is what docker.io is called in names, and where it is.
 const dockerHub, dockerHubHost = "docker.io", "registry-1.docker.io"
 
-// EditHost calls edit with a host, which it may change. Nobody reads it meanwhile. A host that is not there yet speaks TLS and
-// holds nothing. Docker Hub is registry-1.docker.io.
+// EditHost calls edit with a host, which it may change. Nobody reads it meanwhile. A host that is not there yet
+// speaks TLS and holds nothing. Docker Hub is registry-1.docker.io.
 func (r *Registry) EditHost(host string, edit func(*Host)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,12 +101,23 @@ func (r *Registry) Requests() []Request {
 }
 
 // Repository implements [importer.Registry]. It asks nothing.
-func (r *Registry) Repository(ctx context.Context, name reference.Named, access importer.Access) (importer.Repository, error) {
+func (r *Registry) Repository(
+	ctx context.Context,
+	name reference.Named,
+	access importer.Access,
+) (importer.Repository, error) {
 	host := reference.Domain(name)
 	if host == dockerHub {
 		host = dockerHubHost
 	}
-	repo := &repository{registry: r, name: name.Name(), host: host, path: reference.Path(name), insecure: access.Insecure, turn: make(chan struct{}, 1)}
+	repo := &repository{
+		registry: r,
+		name:     name.Name(),
+		host:     host,
+		path:     reference.Path(name),
+		insecure: access.Insecure,
+		turn:     make(chan struct{}, 1),
+	}
 	if access.Credentials != nil {
 		repo.credentials = *access.Credentials
 	}
@@ -174,7 +186,11 @@ func (r *repository) ping(ctx context.Context) *importer.RegistryError {
 		return r.pingError
 	}
 	r.pinged, r.pingError = true, nil
-	failure := &importer.RegistryError{Operation: importer.OperationPing, Class: importer.ClassUnavailable, Repository: r.name}
+	failure := &importer.RegistryError{
+		Operation:  importer.OperationPing,
+		Class:      importer.ClassUnavailable,
+		Repository: r.name,
+	}
 	r.scheme = "https"
 	answer, err := r.exchange(ctx, importer.OperationPing, ask{kind: kindPing}, "")
 	if err != nil && r.insecure {
@@ -215,7 +231,12 @@ func (r *repository) authorize(ctx context.Context, q question, a *ask) *importe
 		}
 		if r.token == "" {
 			wants := ask{kind: kindToken, basic: named, user: r.credentials.Username, password: r.credentials.Password}
-			failure := &importer.RegistryError{Operation: importer.OperationToken, Class: importer.ClassUnavailable, Repository: r.name, Challenge: "bearer"}
+			failure := &importer.RegistryError{
+				Operation:  importer.OperationToken,
+				Class:      importer.ClassUnavailable,
+				Repository: r.name,
+				Challenge:  "bearer",
+			}
 			answer, err := r.exchange(ctx, importer.OperationToken, wants, "")
 			if err != nil {
 				failure.Err = err
@@ -312,11 +333,18 @@ func (r *repository) Tags(ctx context.Context) iter.Seq2[string, error] {
 }
 
 func (r *repository) Head(ctx context.Context, ref importer.Ref) (importer.ManifestHead, error) {
-	answer, err := r.do(ctx, question{op: importer.OperationHead, ref: ref, ask: ask{kind: kindManifest, ref: ref.String(), head: true}})
+	answer, err := r.do(
+		ctx,
+		question{op: importer.OperationHead, ref: ref, ask: ask{kind: kindManifest, ref: ref.String(), head: true}},
+	)
 	if err != nil {
 		return importer.ManifestHead{}, err
 	}
-	return importer.ManifestHead{MediaType: answer.header.Get("Content-Type"), Digest: digest.Digest(answer.header.Get("Docker-Content-Digest")), Size: answer.size}, nil
+	return importer.ManifestHead{
+		MediaType: answer.header.Get("Content-Type"),
+		Digest:    digest.Digest(answer.header.Get("Docker-Content-Digest")),
+		Size:      answer.size,
+	}, nil
 }
 
 func (r *repository) Manifest(ctx context.Context, ref importer.Ref) (importer.SentManifest, error) {
@@ -325,7 +353,11 @@ func (r *repository) Manifest(ctx context.Context, ref importer.Ref) (importer.S
 	if err != nil {
 		return importer.SentManifest{}, err
 	}
-	m := importer.SentManifest{MediaType: answer.header.Get("Content-Type"), Digest: digest.FromString(answer.body), Bytes: []byte(answer.body)}
+	m := importer.SentManifest{
+		MediaType: answer.header.Get("Content-Type"),
+		Digest:    digest.FromString(answer.body),
+		Bytes:     []byte(answer.body),
+	}
 	if ref.Digest != "" {
 		if err := manifest.Verify(m.MediaType, m.Bytes, ref.Digest); err != nil {
 			return importer.SentManifest{}, r.fail(q, importer.ClassInvalid, err)
@@ -349,12 +381,19 @@ func (r *repository) Blob(ctx context.Context, d digest.Digest, limit int64) ([]
 }
 
 func (r *repository) BlobSize(ctx context.Context, d digest.Digest) (int64, error) {
-	answer, err := r.do(ctx, question{op: importer.OperationBlobSize, ref: importer.Ref{Digest: d}, ask: ask{kind: kindHeadBlob, ref: d.String(), head: true}})
+	answer, err := r.do(
+		ctx,
+		question{
+			op:  importer.OperationBlobSize,
+			ref: importer.Ref{Digest: d},
+			ask: ask{kind: kindHeadBlob, ref: d.String(), head: true},
+		},
+	)
 	return answer.size, err
 }
 
-// Handler serves a host over HTTP: what it holds, its authentication, its pages, and the faults. A fault that refuses cuts the
-// connection. Scheme and certificate are those of the server that it is given to.
+// Handler serves a host over HTTP: what it holds, its authentication, its pages, and the faults. A fault that refuses
+// cuts the connection. Scheme and certificate are those of the server that it is given to.
 func (r *Registry) Handler(host string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		a, op, ok := readAsk(req)

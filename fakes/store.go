@@ -145,7 +145,10 @@ func (s *Store) Restore(snap Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.version++
-	restored := Snapshot{(&table[imagestream.ImageStream]{byNamespace: snap.streams}).objects(), (&table[imagestream.Image]{byNamespace: snap.images}).objects()}
+	restored := Snapshot{
+		(&table[imagestream.ImageStream]{byNamespace: snap.streams}).objects(),
+		(&table[imagestream.Image]{byNamespace: snap.images}).objects(),
+	}
 	s.streams.restore(restored.streams, s.version)
 	s.images.restore(restored.images, s.version)
 }
@@ -198,7 +201,10 @@ func get[T any](ctx context.Context, s *Store, k kind[T], op string, key imagest
 }
 
 // CreateImageStream implements [imagestream.Store].
-func (s *Store) CreateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+func (s *Store) CreateImageStream(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStream, error) {
 	if err := stream.CheckUnversioned(); err != nil {
 		return nil, err
 	}
@@ -235,7 +241,10 @@ func (s *Store) write(m *imagestream.ObjectMeta) {
 }
 
 // UpdateImageStream implements [imagestream.Store].
-func (s *Store) UpdateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+func (s *Store) UpdateImageStream(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStream, error) {
 	return update(ctx, s, s.streamKind(), "UpdateImageStream", stream)
 }
 
@@ -258,7 +267,11 @@ func update[T any](ctx context.Context, s *Store, k kind[T], op string, object *
 		return nil, k.fail(imagestream.ReasonNotFound, key, "")
 	}
 	o := k.meta(old)
-	if err := k.check(key, o, imagestream.Preconditions{UID: m.UID, ResourceVersion: cmp.Or(m.ResourceVersion, "none")}); err != nil {
+	if err := k.check(
+		key,
+		o,
+		imagestream.Preconditions{UID: m.UID, ResourceVersion: cmp.Or(m.ResourceVersion, "none")},
+	); err != nil {
 		return nil, err
 	}
 	m.UID = o.UID
@@ -274,9 +287,21 @@ func update[T any](ctx context.Context, s *Store, k kind[T], op string, object *
 func (k kind[T]) check(key imagestream.Key, m *imagestream.ObjectMeta, only imagestream.Preconditions) error {
 	switch {
 	case only.UID != "" && only.UID != m.UID:
-		return k.fail(imagestream.ReasonConflict, key, fmt.Sprintf("its uid is %s, not %s: it was deleted and created again", m.UID, only.UID))
+		return k.fail(
+			imagestream.ReasonConflict,
+			key,
+			fmt.Sprintf("its uid is %s, not %s: it was deleted and created again", m.UID, only.UID),
+		)
 	case only.ResourceVersion != "" && only.ResourceVersion != m.ResourceVersion:
-		return k.fail(imagestream.ReasonConflict, key, fmt.Sprintf("its resourceVersion is %s, not %s: get it and apply the change again", m.ResourceVersion, only.ResourceVersion))
+		return k.fail(
+			imagestream.ReasonConflict,
+			key,
+			fmt.Sprintf(
+				"its resourceVersion is %s, not %s: get it and apply the change again",
+				m.ResourceVersion,
+				only.ResourceVersion,
+			),
+		)
 	}
 	return nil
 }
@@ -291,7 +316,14 @@ func (s *Store) DeleteImage(ctx context.Context, name string, only imagestream.P
 	return remove(ctx, s, s.imageKind(), "DeleteImage", imagestream.Key{Name: name}, only)
 }
 
-func remove[T any](ctx context.Context, s *Store, k kind[T], op string, key imagestream.Key, only imagestream.Preconditions) error {
+func remove[T any](
+	ctx context.Context,
+	s *Store,
+	k kind[T],
+	op string,
+	key imagestream.Key,
+	only imagestream.Preconditions,
+) error {
 	if err := s.begin(ctx, op, key); err != nil {
 		return err
 	}
@@ -328,13 +360,21 @@ func (t *table[T]) put(key imagestream.Key, old, object *T, s *Store) {
 }
 
 // ListImageStreams implements [imagestream.Reader].
-func (s *Store) ListImageStreams(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
+func (s *Store) ListImageStreams(
+	ctx context.Context,
+	opts imagestream.ListOptions,
+) (*imagestream.ImageStreamList, error) {
 	items, meta, err := list(ctx, s, s.streamKind(), "ListImageStreams", opts)
 	if err != nil {
 		return nil, err
 	}
 	return &imagestream.ImageStreamList{
-		TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamList", APIVersion: imagestream.APIVersion}, Metadata: meta, Items: items,
+		TypeMeta: imagestream.TypeMeta{
+			Kind:       "ImageStreamList",
+			APIVersion: imagestream.APIVersion,
+		},
+		Metadata: meta,
+		Items:    items,
 	}, nil
 }
 
@@ -350,7 +390,13 @@ func (s *Store) ListImages(ctx context.Context, opts imagestream.ListOptions) (*
 	}, nil
 }
 
-func list[T any](ctx context.Context, s *Store, k kind[T], op string, opts imagestream.ListOptions) ([]T, imagestream.ListMeta, error) {
+func list[T any](
+	ctx context.Context,
+	s *Store,
+	k kind[T],
+	op string,
+	opts imagestream.ListOptions,
+) ([]T, imagestream.ListMeta, error) {
 	var meta imagestream.ListMeta
 	if err := s.begin(ctx, op, imagestream.Key{Namespace: opts.Namespace}); err != nil {
 		return nil, meta, err
@@ -395,7 +441,11 @@ func takeSnapshot[T any](s *Store, k kind[T], opts imagestream.ListOptions) (sna
 		id, err := strconv.ParseUint(opts.Continue, 10, 64)
 		snap, ok := k.table.snapshots[id]
 		if err != nil || !ok {
-			return snap, k.fail(imagestream.ReasonExpired, imagestream.Key{}, "the list cannot be continued any more: begin it again")
+			return snap, k.fail(
+				imagestream.ReasonExpired,
+				imagestream.Key{},
+				"the list cannot be continued any more: begin it again",
+			)
 		}
 		return snap, nil
 	}

@@ -11,17 +11,29 @@ import (
 )
 
 // WatchImageStreams implements [imagestream.Reader].
-func (s *Store) WatchImageStreams(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+func (s *Store) WatchImageStreams(
+	ctx context.Context,
+	opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
 	return watch(ctx, s, s.streamKind(), "WatchImageStreams", opts)
 }
 
 // WatchImages implements [imagestream.Reader].
-func (s *Store) WatchImages(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.Image], error] {
+func (s *Store) WatchImages(
+	ctx context.Context,
+	opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.Image], error] {
 	opts.Namespace = ""
 	return watch(ctx, s, s.imageKind(), "WatchImages", opts)
 }
 
-func watch[T any](ctx context.Context, s *Store, k kind[T], op string, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[T], error] {
+func watch[T any](
+	ctx context.Context,
+	s *Store,
+	k kind[T],
+	op string,
+	opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[T], error] {
 	return func(yield func(imagestream.Change[T], error) bool) {
 		if err := s.begin(ctx, op, imagestream.Key{Namespace: opts.Namespace}); err != nil {
 			yield(imagestream.Change[T]{}, err)
@@ -75,7 +87,11 @@ func startWatch[T any](s *Store, k kind[T], opts imagestream.WatchOptions) (at u
 	}
 	at, err = strconv.ParseUint(opts.ResourceVersion, 10, 64)
 	if err != nil || at > s.version {
-		return 0, nil, k.fail(imagestream.ReasonBadRequest, imagestream.Key{}, "resourceVersion "+opts.ResourceVersion+" is none of this store")
+		return 0, nil, k.fail(
+			imagestream.ReasonBadRequest,
+			imagestream.Key{},
+			"resourceVersion "+opts.ResourceVersion+" is none of this store",
+		)
 	}
 	return at, nil, nil
 }
@@ -94,7 +110,11 @@ func since[T any](s *Store, k kind[T], version uint64) ([]logged[T], <-chan stru
 	defer s.mu.Unlock()
 	t := k.table
 	if version < t.dropped {
-		return nil, nil, k.fail(imagestream.ReasonExpired, imagestream.Key{}, "the watch is too far behind: list again and watch from there")
+		return nil, nil, k.fail(
+			imagestream.ReasonExpired,
+			imagestream.Key{},
+			"the watch is too far behind: list again and watch from there",
+		)
 	}
 	i := sort.Search(len(t.log), func(i int) bool { return t.log[i].version > version })
 	if i < len(t.log) {

@@ -18,9 +18,9 @@
 // # Transitions
 //
 // A transition is a pure function from a stream, or an old and a next one, and an [Env] to the stream as it
-// is stored, or to the list of its wrong fields. [ImageStream.CreateNeeds] and [ImageStream.UpdateNeeds] say what the Env must hold.
-// Arguments are never changed; results share with them what did not change, so whoever wants to edit in place
-// calls Clone first. Package write reads, computes and writes on a [Store], again and again until nobody else
+// is stored, or to the list of its wrong fields. [ImageStream.CreateNeeds] and [ImageStream.UpdateNeeds] say what the
+// Env must hold. Arguments are never changed; results share with them what did not change, so whoever wants to edit
+// in place calls Clone first. Package write reads, computes and writes on a [Store], again and again until nobody else
 // writes meanwhile.
 //
 //	PrepareCreate          a user creates a stream

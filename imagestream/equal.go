@@ -27,7 +27,8 @@ func equalMeta(a, b *ObjectMeta) bool {
 		a.UID == b.UID && a.ResourceVersion == b.ResourceVersion && a.Generation == b.Generation &&
 		a.CreationTimestamp == b.CreationTimestamp && equalPtr(a.DeletionTimestamp, b.DeletionTimestamp) &&
 		equalPtr(a.DeletionGracePeriodSeconds, b.DeletionGracePeriodSeconds) &&
-		maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) &&
+		maps.Equal(a.Labels, b.Labels) &&
+		maps.Equal(a.Annotations, b.Annotations) &&
 		slices.EqualFunc(a.OwnerReferences, b.OwnerReferences, equalOwner) &&
 		slices.Equal(a.Finalizers, b.Finalizers) &&
 		slices.EqualFunc(a.ManagedFields, b.ManagedFields, equalManaged) &&
@@ -41,17 +42,23 @@ func equalOwner(a, b OwnerReference) bool {
 
 func equalManaged(a, b ManagedFieldsEntry) bool {
 	return a.Manager == b.Manager && a.Operation == b.Operation && a.APIVersion == b.APIVersion && equalPtr(a.Time, b.Time) &&
-		a.FieldsType == b.FieldsType && bytes.Equal(a.FieldsV1, b.FieldsV1) && a.Subresource == b.Subresource
+		a.FieldsType == b.FieldsType && bytes.Equal(a.FieldsV1, b.FieldsV1) &&
+		a.Subresource == b.Subresource
 }
 
 func equalSpec(a, b *ImageStreamSpec) bool {
 	return a.LookupPolicy == b.LookupPolicy && a.DockerImageRepository == b.DockerImageRepository &&
-		len(a.Tags) == len(b.Tags) && (len(a.Tags) == 0 || &a.Tags[0] == &b.Tags[0] || slices.EqualFunc(a.Tags, b.Tags, equalTag))
+		len(
+			a.Tags,
+		) == len(
+			b.Tags,
+		) && (len(a.Tags) == 0 || &a.Tags[0] == &b.Tags[0] || slices.EqualFunc(a.Tags, b.Tags, equalTag))
 }
 
 func equalTag(a, b TagReference) bool {
 	return a.Name == b.Name && maps.Equal(a.Annotations, b.Annotations) && equalPtr(a.From, b.From) && a.Reference == b.Reference &&
-		equalPtr(a.Generation, b.Generation) && a.ImportPolicy == b.ImportPolicy && a.ReferencePolicy == b.ReferencePolicy
+		equalPtr(a.Generation, b.Generation) && a.ImportPolicy == b.ImportPolicy &&
+		a.ReferencePolicy == b.ReferencePolicy
 }
 
 func equalHistories(a, b []tagevent.History) bool {

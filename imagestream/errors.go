@@ -65,9 +65,19 @@ const (
 )
 
 var codes = map[StatusReason]int32{
-	ReasonBadRequest: 400, ReasonUnauthorized: 401, ReasonForbidden: 403, ReasonNotFound: 404, ReasonMethodNotAllowed: 405, ReasonAlreadyExists: 409,
-	ReasonConflict: 409, ReasonGone: 410, ReasonExpired: 410, ReasonTooLarge: 413, ReasonInvalid: 422,
-	ReasonTooManyRequests: 429, ReasonUnavailable: 503,
+	ReasonBadRequest:       400,
+	ReasonUnauthorized:     401,
+	ReasonForbidden:        403,
+	ReasonNotFound:         404,
+	ReasonMethodNotAllowed: 405,
+	ReasonAlreadyExists:    409,
+	ReasonConflict:         409,
+	ReasonGone:             410,
+	ReasonExpired:          410,
+	ReasonTooLarge:         413,
+	ReasonInvalid:          422,
+	ReasonTooManyRequests:  429,
+	ReasonUnavailable:      503,
 }
 
 // Code returns the HTTP code that goes with r; 500 where there is none of its own.
@@ -184,7 +194,10 @@ func (e *StatusError) beginning() string {
 	case ReasonInternalError:
 		return "Internal error occurred"
 	case ReasonServerTimeout:
-		return fmt.Sprintf("The operation on %s could not be completed at this time, please try again", qualified(e.Resource, e.Resource))
+		return fmt.Sprintf(
+			"The operation on %s could not be completed at this time, please try again",
+			qualified(e.Resource, e.Resource),
+		)
 	}
 	if e.Key.Name == "" {
 		return qualified(e.Resource, e.Resource)

@@ -50,9 +50,14 @@ func (t *transition) limitsDetail() string {
 		}
 		return fmt.Sprint(*limit)
 	}
-	return fmt.Sprintf("the stream would have %d sources of tags and %d images; its limits are %s (openshift.io/image-tags) and %s (openshift.io/images): "+
-		"remove tags, or ask for a higher limit", len(sourcesOf(&t.d.stream)), len(imagesOf(t.d.status.all())),
-		text(t.env.Limits.ImageTags), text(t.env.Limits.Images))
+	return fmt.Sprintf(
+		"the stream would have %d sources of tags and %d images; its limits are %s (openshift.io/image-tags) and %s (openshift.io/images): "+
+			"remove tags, or ask for a higher limit",
+		len(sourcesOf(&t.d.stream)),
+		len(imagesOf(t.d.status.all())),
+		text(t.env.Limits.ImageTags),
+		text(t.env.Limits.Images),
+	)
 }
 
 // imagesOf returns the names of all images in histories.

@@ -94,8 +94,21 @@ func (m *ObjectMeta) UnmarshalJSON(b []byte) error {
 
 // metaMembers are the members of ObjectMeta; a test compares them with its tags.
 var metaMembers = []string{
-	"name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
-	"deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers", "managedFields",
+	"name",
+	"generateName",
+	"namespace",
+	"selfLink",
+	"uid",
+	"resourceVersion",
+	"generation",
+	"creationTimestamp",
+	"deletionTimestamp",
+	"deletionGracePeriodSeconds",
+	"labels",
+	"annotations",
+	"ownerReferences",
+	"finalizers",
+	"managedFields",
 }
 
 // OwnerReference names an object that this one belongs to.

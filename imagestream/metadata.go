@@ -107,7 +107,12 @@ func validateMetadata(m *ObjectMeta, rule nameRule, namespaced bool) (errs Error
 	case m.Namespace == "":
 		errs.add(FieldRequired, "metadata.namespace", nil, "an image stream belongs to a namespace")
 	case !isDNSLabel(m.Namespace):
-		errs.add(FieldInvalid, "metadata.namespace", m.Namespace, "a namespace is lower-case letters, digits and inner dashes, at most 63")
+		errs.add(
+			FieldInvalid,
+			"metadata.namespace",
+			m.Namespace,
+			"a namespace is lower-case letters, digits and inner dashes, at most 63",
+		)
 	}
 	if m.Generation < 0 {
 		errs.add(FieldInvalid, "metadata.generation", m.Generation, "a generation is never negative")
@@ -180,7 +185,12 @@ func validateFinalizers(errs *ErrorList, finalizers []string) {
 			errs.add(FieldInvalid, path, f, "a finalizer is written like a label key")
 		}
 		if !strings.Contains(f, "/") && f != "kubernetes" && f != "orphan" && f != "foregroundDeletion" {
-			errs.add(FieldInvalid, fmt.Sprintf("%s[%d]", path, i), f, "a finalizer of your own has a domain in front: example.com/"+f)
+			errs.add(
+				FieldInvalid,
+				fmt.Sprintf("%s[%d]", path, i),
+				f,
+				"a finalizer of your own has a domain in front: example.com/"+f,
+			)
 		}
 	}
 	if slices.Contains(finalizers, "orphan") && slices.Contains(finalizers, "foregroundDeletion") {
@@ -198,13 +208,23 @@ func validateManagedFields(errs *ErrorList, entries []ManagedFieldsEntry) {
 			errs.add(FieldInvalid, path+".fieldsType", e.FieldsType, "the type of fields is FieldsV1")
 		}
 		if len(e.Manager) > maxManager {
-			errs.add(fieldTooLong, path+".manager", nil, fmt.Sprintf("a manager has %d bytes at most, not %d", maxManager, len(e.Manager)))
+			errs.add(
+				fieldTooLong,
+				path+".manager",
+				nil,
+				fmt.Sprintf("a manager has %d bytes at most, not %d", maxManager, len(e.Manager)),
+			)
 		}
 		if strings.ContainsFunc(e.Manager, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			errs.add(FieldInvalid, path+".manager", e.Manager, "a manager is printable characters")
 		}
 		if len(e.Subresource) > maxSubresource {
-			errs.add(fieldTooLong, path+".subresource", nil, fmt.Sprintf("a subresource has %d bytes at most, not %d", maxSubresource, len(e.Subresource)))
+			errs.add(
+				fieldTooLong,
+				path+".subresource",
+				nil,
+				fmt.Sprintf("a subresource has %d bytes at most, not %d", maxSubresource, len(e.Subresource)),
+			)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// MarshalJSON writes the members of m, the unknown ones last, in name order. It writes what encoding/json would write of the
-// members, into one buffer.
+// MarshalJSON writes the members of m, the unknown ones last, in name order. It writes what encoding/json would write
+// of the members, into one buffer.
 func (m ObjectMeta) MarshalJSON() ([]byte, error) {
 	w := objectWriter{b: make([]byte, 0, m.sizeHint())}
 	w.open()
@@ -49,7 +49,17 @@ func (m ObjectMeta) MarshalJSON() ([]byte, error) {
 // sizeHint is about how many bytes m takes as JSON.
 func (m *ObjectMeta) sizeHint() int {
 	const perMember, perEntry = 32, 160
-	n := 15*perMember + len(m.Name) + len(m.Namespace) + len(m.UID) + len(m.ResourceVersion) + len(m.OwnerReferences)*perEntry
+	n := 15*perMember + len(
+		m.Name,
+	) + len(
+		m.Namespace,
+	) + len(
+		m.UID,
+	) + len(
+		m.ResourceVersion,
+	) + len(
+		m.OwnerReferences,
+	)*perEntry
 	for _, texts := range [...]map[string]string{m.Labels, m.Annotations} {
 		for key, value := range texts {
 			n += len(key) + len(value) + len(value)/8 + len(`"":"",`)

@@ -49,7 +49,8 @@ func (s *ImageStream) Pins() (map[string]TagPin, error) {
 // Pin returns s with tag pinned to event: a roll-back that stays. When the result is stored, by any
 // transition, the tag points at event, and no import, push or update moves it until it is unpinned, or until
 // the time, if that is not zero. What would have moved it is kept in the pin; when the pin ends, the tag goes
-// there. Tags that follow it go with it, along whole chains, both times. Events are kept by their image and pull spec; that of s at present is kept in the pin as well.
+// there. Tags that follow it go with it, along whole chains, both times. Events are kept by their image and pull
+// spec; that of s at present is kept in the pin as well.
 //
 // Deleting the tag, spec and history together, deletes its pin. S is not changed. An event without a readable
 // pull spec is an error, and so are an annotation that cannot be read and a time that JSON cannot have.

@@ -34,7 +34,10 @@ func checkUpdate(resource string, key Key, o, m *ObjectMeta) error {
 	case m.Name != o.Name || m.Namespace != "" && m.Namespace != o.Namespace:
 		return fail(ReasonBadRequest, fmt.Sprintf("the object in the request is %s", Key{m.Namespace, m.Name}))
 	case m.UID != "" && m.UID != o.UID:
-		return fail(ReasonConflict, fmt.Sprintf("its uid is %s, not %s: it was deleted and created again; get it and try again", o.UID, m.UID))
+		return fail(
+			ReasonConflict,
+			fmt.Sprintf("its uid is %s, not %s: it was deleted and created again; get it and try again", o.UID, m.UID),
+		)
 	case m.ResourceVersion == "" || m.ResourceVersion == "0":
 		return ErrorList{{
 			Type: FieldInvalid, Field: "metadata.resourceVersion", Value: m.ResourceVersion,

@@ -49,15 +49,24 @@ func sourceOf(s *ImageStream, from *ObjectReference) (tagSource, string) {
 	case KindImageStreamImage:
 		separator = "@"
 	default:
-		return tagSource{}, fmt.Sprintf("a source of kind %q cannot be resolved: its kind is %s, %s, or %s without a namespace",
-			from.Kind, KindDockerImage, KindImageStreamTag, KindImageStreamImage)
+		return tagSource{}, fmt.Sprintf(
+			"a source of kind %q cannot be resolved: its kind is %s, %s, or %s without a namespace",
+			from.Kind,
+			KindDockerImage,
+			KindImageStreamTag,
+			KindImageStreamImage,
+		)
 	}
 	stream, id, found := strings.Cut(from.Name, separator)
 	switch {
 	case !found:
 		stream, id = s.Metadata.Name, from.Name
 	case strings.Contains(id, separator):
-		return tagSource{}, fmt.Sprintf("the name of an %s has one %q, between image stream and the rest", from.Kind, separator)
+		return tagSource{}, fmt.Sprintf(
+			"the name of an %s has one %q, between image stream and the rest",
+			from.Kind,
+			separator,
+		)
 	}
 	if from.Kind == KindImageStreamTag {
 		id = cmp.Or(id, pullspec.DefaultTag)
@@ -77,7 +86,12 @@ func (t *transition) changedTags(visit func(tag *TagReference)) {
 		return
 	}
 	changed := map[string]*TagReference{}
-	eachChangedTag(t.old, t.d.stream.Spec.Tags, t.d.stream.Metadata.Namespace, func(tag *TagReference) { changed[tag.Name] = tag })
+	eachChangedTag(
+		t.old,
+		t.d.stream.Spec.Tags,
+		t.d.stream.Metadata.Namespace,
+		func(tag *TagReference) { changed[tag.Name] = tag },
+	)
 	if len(changed) == 0 {
 		return
 	}

@@ -136,14 +136,20 @@ func parseSet(key string, op selectorOp, list string) (r requirement, problem st
 
 func checkKey(key string) string {
 	if !isLabelKey(key) {
-		return fmt.Sprintf("%q is no label key: [prefix/]name, where name is letters, digits, -, _ and ., at most 63, and prefix a domain name", key)
+		return fmt.Sprintf(
+			"%q is no label key: [prefix/]name, where name is letters, digits, -, _ and ., at most 63, and prefix a domain name",
+			key,
+		)
 	}
 	return ""
 }
 
 func checkValue(value string) string {
 	if !isLabelValue(value) {
-		return fmt.Sprintf("%q is no label value: letters, digits, -, _ and ., at most 63, with a letter or a digit at both ends", value)
+		return fmt.Sprintf(
+			"%q is no label value: letters, digits, -, _ and ., at most 63, with a letter or a digit at both ends",
+			value,
+		)
 	}
 	return ""
 }

@@ -137,7 +137,11 @@ type Preconditions struct {
 
 // All yields every object of a list, page by page, and ends with the first error. List is a [Reader]'s
 // ListImageStreams or ListImages.
-func All[T any, L interface{ page() ([]T, string) }](ctx context.Context, list func(context.Context, ListOptions) (L, error), opts ListOptions) iter.Seq2[*T, error] {
+func All[T any, L interface{ page() ([]T, string) }](
+	ctx context.Context,
+	list func(context.Context, ListOptions) (L, error),
+	opts ListOptions,
+) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		for {
 			l, err := list(ctx, opts)

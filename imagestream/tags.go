@@ -63,7 +63,8 @@ func (s *ImageStream) TrackedTag(t TagReference) (string, bool) {
 }
 
 func (s *ImageStream) isLocalTagSource(from *ObjectReference) bool {
-	return from != nil && from.Kind == KindImageStreamTag && (from.Namespace == "" || from.Namespace == s.Metadata.Namespace)
+	return from != nil && from.Kind == KindImageStreamTag &&
+		(from.Namespace == "" || from.Namespace == s.Metadata.Namespace)
 }
 
 // FindImage returns an event for the one image of all histories that id names: its name begins with id, or it

@@ -126,7 +126,9 @@ func (t *transition) update() (*ImageStream, ErrorList) {
 	t.setRepositories()
 	t.setGenerations()
 	return t.check(func() ErrorList {
-		return append(validateMetadata(&t.d.stream.Metadata, streamNameRule, true), t.old.Metadata.ValidateUpdate(&t.d.stream.Metadata)...)
+		return append(
+			validateMetadata(&t.d.stream.Metadata, streamNameRule, true),
+			t.old.Metadata.ValidateUpdate(&t.d.stream.Metadata)...)
 	})
 }
 
@@ -254,7 +256,10 @@ func (t *transition) check(metadata func() ErrorList) (*ImageStream, ErrorList) 
 	t.propagate()
 	t.keepPins()
 	if len(t.errs) == 0 && !t.withinLimits() {
-		t.errs = append(t.errs, &FieldError{Type: FieldInternal, Field: wrappedField, Detail: t.limitsDetail(), step: stepLimits})
+		t.errs = append(
+			t.errs,
+			&FieldError{Type: FieldInternal, Field: wrappedField, Detail: t.limitsDetail(), step: stepLimits},
+		)
 	}
 	t.errs = append(t.errs, metadata()...)
 	t.validate()

@@ -172,7 +172,12 @@ func (v *validator) tag(tag *TagReference, at tagPath) {
 		v.errs.add(FieldInvalid, at.field("referencePolicy.type"), string(p), "the reference policy is Source or Local")
 	}
 	if m := tag.ImportPolicy.ImportMode; m != ImportModeLegacy && m != ImportModePreserveOriginal && m != "" {
-		v.errs.add(FieldInvalid, at.field("importPolicy.importMode"), string(m), "the import mode is Legacy or PreserveOriginal")
+		v.errs.add(
+			FieldInvalid,
+			at.field("importPolicy.importMode"),
+			string(m),
+			"the import mode is Legacy or PreserveOriginal",
+		)
 	}
 }
 

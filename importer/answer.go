@@ -60,8 +60,21 @@ func (e *RegistryError) Answered(status int, header http.Header, body []byte, no
 
 // schemes are those of the registry that RFC 9110 has made for them, and what servers use besides.
 var schemes = []string{
-	"basic", "bearer", "concealed", "digest", "dpop", "gnap", "hoba", "mutual", "negotiate", "ntlm", "oauth", "privatetoken",
-	"scram-sha-1", "scram-sha-256", "vapid",
+	"basic",
+	"bearer",
+	"concealed",
+	"digest",
+	"dpop",
+	"gnap",
+	"hoba",
+	"mutual",
+	"negotiate",
+	"ntlm",
+	"oauth",
+	"privatetoken",
+	"scram-sha-1",
+	"scram-sha-256",
+	"vapid",
 }
 
 // codeOf returns a code as it is kept. One that is known tells no secret, even if it is also somebody's password.

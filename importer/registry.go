@@ -13,9 +13,9 @@ import (
 
 // Registry reads image registries. It does HTTP, TLS and tokens; rate limits, retries and caches wrap it.
 //
-// Implementations must be safe for concurrent use. They must bound what they read, follow few redirects, ask no internal
-// address that a registry names, and send credentials only to the host that these are for. Every error that is not that
-// of ctx is a *[RegistryError], whose texts are short, printable, and show no secret that was sent.
+// Implementations must be safe for concurrent use. They must bound what they read, follow few redirects, ask no
+// internal address that a registry names, and send credentials only to the host that these are for. Every error that
+// is not that of ctx is a *[RegistryError], whose texts are short, printable, and show no secret that was sent.
 type Registry interface {
 	// Repository returns a repository. It need not ask the registry, so that a repository that does not exist may be
 	// found out later. Name has no tag and no digest, and has Docker's defaults: "docker.io/library/nodejs".

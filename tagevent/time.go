@@ -18,8 +18,8 @@ const unixZero = 62135596800
 // TimeOf returns t as a Time. What is below a second is cut off; the zero time.Time gives the zero Time.
 func TimeOf(t time.Time) Time { return Time(t.Unix() + unixZero) }
 
-// ParseTime reads an RFC 3339 time of any zone, with or without a fraction of a second, which is cut off. A time that is outside
-// the years 0 to 9999 in UTC is an error: it could not be written again.
+// ParseTime reads an RFC 3339 time of any zone, with or without a fraction of a second, which is cut off. A time that
+// is outside the years 0 to 9999 in UTC is an error: it could not be written again.
 func ParseTime(s string) (Time, error) {
 	if t, ok := parseSeconds(s); ok {
 		return t, nil

@@ -40,7 +40,10 @@ func get[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key) (
 }
 
 // CreateImageStream implements [imagestream.Store].
-func (s *Store) CreateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+func (s *Store) CreateImageStream(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStream, error) {
 	if err := stream.CheckUnversioned(); err != nil {
 		return nil, err
 	}
@@ -78,7 +81,10 @@ func create[T any](ctx context.Context, s *Store, k kind[T], o *T) (*T, error) {
 }
 
 // UpdateImageStream implements [imagestream.Store].
-func (s *Store) UpdateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+func (s *Store) UpdateImageStream(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStream, error) {
 	return update(ctx, s, streamKind, stream)
 }
 
@@ -146,7 +152,13 @@ func (s *Store) DeleteImage(ctx context.Context, name string, only imagestream.P
 	return remove(ctx, s, imageKind, imagestream.Key{Name: name}, only)
 }
 
-func remove[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key, only imagestream.Preconditions) error {
+func remove[T any](
+	ctx context.Context,
+	s *Store,
+	k kind[T],
+	key imagestream.Key,
+	only imagestream.Preconditions,
+) error {
 	name, err := k.recordKey(key)
 	if err != nil {
 		return err

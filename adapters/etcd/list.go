@@ -15,13 +15,21 @@ import (
 )
 
 // ListImageStreams implements [imagestream.Reader].
-func (s *Store) ListImageStreams(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
+func (s *Store) ListImageStreams(
+	ctx context.Context,
+	opts imagestream.ListOptions,
+) (*imagestream.ImageStreamList, error) {
 	items, meta, err := list(ctx, s, s.streams, query{namespace: opts.Namespace, labels: opts.Labels}, opts)
 	if err != nil {
 		return nil, err
 	}
 	return &imagestream.ImageStreamList{
-		TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamList", APIVersion: imagestream.APIVersion}, Metadata: meta, Items: items,
+		TypeMeta: imagestream.TypeMeta{
+			Kind:       "ImageStreamList",
+			APIVersion: imagestream.APIVersion,
+		},
+		Metadata: meta,
+		Items:    items,
 	}, nil
 }
 
@@ -37,7 +45,13 @@ func (s *Store) ListImages(ctx context.Context, opts imagestream.ListOptions) (*
 }
 
 // list reads a page of what q says; opts have its limit and where it goes on.
-func list[T any](ctx context.Context, s *Store, k kind[T], q query, opts imagestream.ListOptions) ([]T, imagestream.ListMeta, error) {
+func list[T any](
+	ctx context.Context,
+	s *Store,
+	k kind[T],
+	q query,
+	opts imagestream.ListOptions,
+) ([]T, imagestream.ListMeta, error) {
 	for attempt := 1; ; attempt++ {
 		items, meta, err := listOnce(ctx, s, k, q, opts)
 		if opts.Continue != "" || attempt == maxRestarts || !errors.Is(err, errOvertaken) {
@@ -68,7 +82,13 @@ func (k kind[T]) listFailure(ctx context.Context, err error) error {
 	return k.failure(ctx, imagestream.Key{}, 0, err)
 }
 
-func listOnce[T any](ctx context.Context, s *Store, k kind[T], q query, opts imagestream.ListOptions) ([]T, imagestream.ListMeta, error) {
+func listOnce[T any](
+	ctx context.Context,
+	s *Store,
+	k kind[T],
+	q query,
+	opts imagestream.ListOptions,
+) ([]T, imagestream.ListMeta, error) {
 	var items []T
 	var meta imagestream.ListMeta
 	r, err := k.begin(s, q, opts.Continue)
@@ -150,7 +170,13 @@ func (r *ranging) next(ctx context.Context, limit int) (kvs []*mvccpb.KeyValue, 
 	if limit > 0 {
 		n = min(n, limit)
 	}
-	resp, err := r.client.Get(ctx, r.begin, clientv3.WithRange(r.end), clientv3.WithLimit(int64(n)), clientv3.WithRev(r.revision))
+	resp, err := r.client.Get(
+		ctx,
+		r.begin,
+		clientv3.WithRange(r.end),
+		clientv3.WithLimit(int64(n)),
+		clientv3.WithRev(r.revision),
+	)
 	if errors.Is(err, rpctypes.ErrCompacted) || errors.Is(err, rpctypes.ErrFutureRev) {
 		return nil, false, errOvertaken
 	}

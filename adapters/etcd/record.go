@@ -166,7 +166,11 @@ func knows(apiVersion string) bool {
 // encode returns the value of o.
 func (k kind[T]) encode(o *T, uid string) (string, error) {
 	if version := k.types(o).APIVersion; !knows(version) {
-		return "", k.fail(imagestream.ReasonBadRequest, k.key(o), fmt.Sprintf("its apiVersion is %q: the store holds objects of %s", version, imagestream.APIVersion))
+		return "", k.fail(
+			imagestream.ReasonBadRequest,
+			k.key(o),
+			fmt.Sprintf("its apiVersion is %q: the store holds objects of %s", version, imagestream.APIVersion),
+		)
 	}
 	b, err := json.Marshal(k.value(stored{uid, k.meta(o)}, o))
 	return string(b), err
@@ -192,9 +196,20 @@ func unusable(kv *mvccpb.KeyValue, err error) error {
 		return fmt.Errorf("%w: the value of key %q is damaged: %w", ErrFormat, kv.Key, damaged)
 	}
 	if !knows(named.APIVersion) {
-		return fmt.Errorf("%w: the value of key %q is of %s, this program knows %s: use a newer program", ErrFormat, kv.Key, named.APIVersion, imagestream.APIVersion)
+		return fmt.Errorf(
+			"%w: the value of key %q is of %s, this program knows %s: use a newer program",
+			ErrFormat,
+			kv.Key,
+			named.APIVersion,
+			imagestream.APIVersion,
+		)
 	}
-	return fmt.Errorf("%w: the value of key %q has what this program does not know: use a newer program: %w", ErrFormat, kv.Key, err)
+	return fmt.Errorf(
+		"%w: the value of key %q has what this program does not know: use a newer program: %w",
+		ErrFormat,
+		kv.Key,
+		err,
+	)
 }
 
 // decoder reads values, one after the other, into the same buffer.
@@ -245,9 +260,21 @@ func preconditions(m *imagestream.ObjectMeta) imagestream.Preconditions {
 func (k kind[T]) check(key imagestream.Key, m *imagestream.ObjectMeta, only imagestream.Preconditions) error {
 	switch {
 	case only.UID != "" && only.UID != m.UID:
-		return k.fail(imagestream.ReasonConflict, key, fmt.Sprintf("its uid is %s, not %s: it was deleted and created again", m.UID, only.UID))
+		return k.fail(
+			imagestream.ReasonConflict,
+			key,
+			fmt.Sprintf("its uid is %s, not %s: it was deleted and created again", m.UID, only.UID),
+		)
 	case only.ResourceVersion != "" && only.ResourceVersion != m.ResourceVersion:
-		return k.fail(imagestream.ReasonConflict, key, fmt.Sprintf("its resourceVersion is %s, not %s: get it and apply the change again", m.ResourceVersion, only.ResourceVersion))
+		return k.fail(
+			imagestream.ReasonConflict,
+			key,
+			fmt.Sprintf(
+				"its resourceVersion is %s, not %s: get it and apply the change again",
+				m.ResourceVersion,
+				only.ResourceVersion,
+			),
+		)
 	}
 	return nil
 }

@@ -34,7 +34,10 @@ func get[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key) (
 }
 
 // CreateImageStream implements [imagestream.Store].
-func (s *Store) CreateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+func (s *Store) CreateImageStream(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStream, error) {
 	if err := stream.CheckUnversioned(); err != nil {
 		return nil, err
 	}
@@ -57,7 +60,10 @@ func create[T any](ctx context.Context, s *Store, k kind[T], o *T) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(name), "=", 0)).Then(clientv3.OpPut(name, value)).Commit()
+	resp, err := s.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(name), "=", 0)).
+		Then(clientv3.OpPut(name, value)).
+		Commit()
 	if err != nil {
 		return nil, k.failure(ctx, key, len(value), err)
 	}
@@ -76,7 +82,10 @@ func (k kind[T]) written(o *T, uid string, revision int64) *T {
 }
 
 // UpdateImageStream implements [imagestream.Store].
-func (s *Store) UpdateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+func (s *Store) UpdateImageStream(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStream, error) {
 	return update(ctx, s, s.streams, stream)
 }
 
@@ -108,9 +117,22 @@ func (s *Store) DeleteImage(ctx context.Context, name string, only imagestream.P
 	return remove(ctx, s, s.images, imagestream.Key{Name: name}, only)
 }
 
-func remove[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key, only imagestream.Preconditions) error {
+func remove[T any](
+	ctx context.Context,
+	s *Store,
+	k kind[T],
+	key imagestream.Key,
+	only imagestream.Preconditions,
+) error {
 	if only != (imagestream.Preconditions{}) {
-		_, err := swap(ctx, s, k, key, only, func(name, _ string) (clientv3.Op, int, error) { return clientv3.OpDelete(name), 0, nil })
+		_, err := swap(
+			ctx,
+			s,
+			k,
+			key,
+			only,
+			func(name, _ string) (clientv3.Op, int, error) { return clientv3.OpDelete(name), 0, nil },
+		)
 		return err
 	}
 	name, err := k.etcdKey(key)
@@ -127,8 +149,8 @@ func remove[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key
 	return nil
 }
 
-// swap does what op says with an object for which preconditions hold, in one transaction, and returns its revision. Op is told the
-// object's uid, and returns the size of its value.
+// swap does what op says with an object for which preconditions hold, in one transaction, and returns its revision.
+// Op is told the object's uid, and returns the size of its value.
 func swap[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key, only imagestream.Preconditions,
 	op func(name, uid string) (do clientv3.Op, size int, err error),
 ) (int64, error) {
@@ -170,8 +192,9 @@ func swap[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key, 
 	}
 }
 
-// guess returns conditions under which preconditions hold. They are certain if they can be compared without a look at the object;
-// otherwise they never hold. Certain ones may still fail where the preconditions hold: a value can be in another order.
+// guess returns conditions under which preconditions hold. They are certain if they can be compared without a look at
+// the object; otherwise they never hold. Certain ones may still fail where the preconditions hold: a value can be in
+// another order.
 func guess(name string, only imagestream.Preconditions) (conditions []clientv3.Cmp, certain bool) {
 	revision, ok := parseVersion(only.ResourceVersion)
 	if !ok || revision == 0 || only.UID == "" {

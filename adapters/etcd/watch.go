@@ -18,16 +18,28 @@ import (
 )
 
 // WatchImageStreams implements [imagestream.Reader].
-func (s *Store) WatchImageStreams(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+func (s *Store) WatchImageStreams(
+	ctx context.Context,
+	opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
 	return watch(ctx, s, s.streams, query{opts.Namespace, opts.Name, opts.Labels}, opts.ResourceVersion)
 }
 
 // WatchImages implements [imagestream.Reader].
-func (s *Store) WatchImages(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.Image], error] {
+func (s *Store) WatchImages(
+	ctx context.Context,
+	opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.Image], error] {
 	return watch(ctx, s, s.images, query{"", opts.Name, opts.Labels}, opts.ResourceVersion)
 }
 
-func watch[T any](ctx context.Context, s *Store, k kind[T], q query, version string) iter.Seq2[imagestream.Change[T], error] {
+func watch[T any](
+	ctx context.Context,
+	s *Store,
+	k kind[T],
+	q query,
+	version string,
+) iter.Seq2[imagestream.Change[T], error] {
 	return func(yield func(imagestream.Change[T], error) bool) {
 		w := &watcher[T]{store: s, kind: k, query: q, yield: func(c imagestream.Change[T]) bool { return yield(c, nil) }}
 		if err := w.run(ctx, version); !errors.Is(err, errStopped) {
@@ -78,7 +90,11 @@ func (w *watcher[T]) begin(ctx context.Context, version string) error {
 	if version != "" {
 		var ok bool
 		if w.at, ok = parseVersion(version); !ok {
-			return w.kind.fail(imagestream.ReasonBadRequest, imagestream.Key{}, "resourceVersion "+strconv.Quote(version)+" is not one of this store")
+			return w.kind.fail(
+				imagestream.ReasonBadRequest,
+				imagestream.Key{},
+				"resourceVersion "+strconv.Quote(version)+" is not one of this store",
+			)
 		}
 		return nil
 	}
@@ -136,7 +152,11 @@ func (w *watcher[T]) handle(ctx context.Context, resp clientv3.WatchResponse) er
 	case interrupted(err):
 		return err
 	case resp.CompactRevision != 0:
-		return w.kind.fail(imagestream.ReasonExpired, imagestream.Key{}, "etcd has compacted changes that the watch has not reported: list again and watch from there")
+		return w.kind.fail(
+			imagestream.ReasonExpired,
+			imagestream.Key{},
+			"etcd has compacted changes that the watch has not reported: list again and watch from there",
+		)
 	case err != nil:
 		return w.kind.failure(ctx, imagestream.Key{}, 0, err)
 	case resp.Created:
@@ -157,8 +177,8 @@ func (w *watcher[T]) handle(ctx context.Context, resp clientv3.WatchResponse) er
 	return nil
 }
 
-// checkAhead ends a watch that begins after the newest revision there is: it would wait for changes that are others than those it
-// has seen. The member that serves the watch may be behind, so the cluster is asked.
+// checkAhead ends a watch that begins after the newest revision there is: it would wait for changes that are others
+// than those it has seen. The member that serves the watch may be behind, so the cluster is asked.
 func (w *watcher[T]) checkAhead(ctx context.Context, revision int64) error {
 	if w.at <= revision {
 		return nil
@@ -172,7 +192,9 @@ func (w *watcher[T]) checkAhead(ctx context.Context, revision int64) error {
 		return w.kind.failure(ctx, imagestream.Key{}, 0, err)
 	case w.at > resp.Header.Revision:
 		return w.kind.fail(imagestream.ReasonExpired, imagestream.Key{}, fmt.Sprintf(
-			"resourceVersion %d is ahead of etcd, which was restored from a backup, perhaps: list again and watch from there", w.at))
+			"resourceVersion %d is ahead of etcd, which was restored from a backup, perhaps: list again and watch from there",
+			w.at,
+		))
 	}
 	return nil
 }
@@ -221,8 +243,8 @@ func (k kind[T]) change(event *clientv3.Event, q query) (seen imagestream.Change
 	return seen, false, nil
 }
 
-// queue holds what the server has sent and the reader has not taken, up to a number of bytes: the client itself would hold it without
-// a bound.
+// queue holds what the server has sent and the reader has not taken, up to a number of bytes: the client itself would
+// hold it without a bound.
 type queue struct {
 	bound int
 

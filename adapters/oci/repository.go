@@ -179,7 +179,11 @@ func (r *repository) Manifest(ctx context.Context, ref importer.Ref) (importer.S
 	if err != nil {
 		return importer.SentManifest{}, err
 	}
-	m := importer.SentManifest{MediaType: ownMediaType(r.mediaType(answer), body), Digest: digest.FromBytes(body), Bytes: body}
+	m := importer.SentManifest{
+		MediaType: ownMediaType(r.mediaType(answer), body),
+		Digest:    digest.FromBytes(body),
+		Bytes:     body,
+	}
 	if ref.Digest != "" {
 		if err := manifest.Verify(m.MediaType, body, ref.Digest); err != nil {
 			return importer.SentManifest{}, r.untrue(q, answer, body, err)

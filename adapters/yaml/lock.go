@@ -206,7 +206,11 @@ type recorder struct {
 
 func newRecorder(source lookup.Source) *recorder {
 	return &recorder{
-		Source: source, streams: map[imagestream.Key]*imagestream.ImageStream{}, local: map[imagestream.Key]bool{}, locked: map[lockKey]Locked{}, stays: map[Stayed]bool{},
+		Source:  source,
+		streams: map[imagestream.Key]*imagestream.ImageStream{},
+		local:   map[imagestream.Key]bool{},
+		locked:  map[lockKey]Locked{},
+		stays:   map[Stayed]bool{},
 	}
 }
 

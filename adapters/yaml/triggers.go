@@ -46,7 +46,10 @@ func (d *document) follow(ctx context.Context, object map[string]any, at string,
 	for _, u := range plan.Unresolved {
 		review.Decisions = append(review.Decisions, lookup.Decision{
 			Reference: lookup.Reference{
-				Path: "/metadata", Kind: imagestream.KindImageStreamTag, Namespace: u.Stream.Namespace, Name: u.Stream.Name + ":" + u.Tag,
+				Path:      "/metadata",
+				Kind:      imagestream.KindImageStreamTag,
+				Namespace: u.Stream.Namespace,
+				Name:      u.Stream.Name + ":" + u.Tag,
 			},
 			Tried: []lookup.Tried{{Stream: u.Stream, Tag: u.Tag}}, Why: u.Why,
 		})

@@ -18,7 +18,8 @@
 // Everything else, and what names no image stream, stays.
 //
 // With [Options.Triggers] the containers that a trigger ties to a tag get the image of that tag, whatever stands there,
-// so that a repository of manifests follows tags by commits. Paused triggers, and objects that trigger.Hold holds, stay.
+// so that a repository of manifests follows tags by commits. Paused triggers, and objects that trigger.Hold holds,
+// stay.
 //
 // # Tags that are not texts
 //
@@ -39,9 +40,9 @@
 //
 // # Bounds
 //
-// A file has at most 64 MiB and 100,000 documents, a document 16 MiB, 10,000 levels, and a million values if it is JSON,
-// or four million marks that could part values if it is YAML; 100,000 values may come from aliases. What is beyond is
-// skipped with a report.
+// A file has at most 64 MiB and 100,000 documents, a document 16 MiB, 10,000 levels, and a million values if it is
+// JSON, or four million marks that could part values if it is YAML; 100,000 values may come from aliases. What is
+// beyond is skipped with a report.
 //
 // YAML is what go.yaml.in/yaml/v3 reads: version 1.2 with the merge keys of 1.1, in UTF-8.
 package yaml

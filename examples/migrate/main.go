@@ -4,10 +4,11 @@
 //	migrate etcd:10.0.0.1:2379,10.0.0.2:2379 json:backup.jsonl
 //	migrate json:backup.jsonl bolt:streams.db
 //
-// A store is bolt:FILE, etcd:HOST:PORT[,HOST:PORT], or json:FILE, which has the v1 JSON of an object on each line, images first; json:- is
-// the standard input or output. Uid and resourceVersion are the new store's; everything else stays as it is. What is there already with the same
-// content is left alone, so that a migration that was interrupted is run again. What is there with other content is named, and kept: migrate
-// ends with 1 then, after all the rest. Stop the writers of the old store before, since the copy is of one moment.
+// A store is bolt:FILE, etcd:HOST:PORT[,HOST:PORT], or json:FILE, which has the v1 JSON of an object on each line,
+// images first; json:- is the standard input or output. Uid and resourceVersion are the new store's; everything else
+// stays as it is. What is there already with the same content is left alone, so that a migration that was interrupted
+// is run again. What is there with other content is named, and kept: migrate ends with 1 then, after all the rest.
+// Stop the writers of the old store before, since the copy is of one moment.
 package main
 
 import (
@@ -38,7 +39,10 @@ func main() {
 // run migrates, and tells on report what it did.
 func run(ctx context.Context, args []string, in io.Reader, out, report io.Writer) (err error) {
 	if len(args) != 2 {
-		return fmt.Errorf("want two stores, from and to, such as bolt:streams.db and json:backup.jsonl; got %d arguments", len(args))
+		return fmt.Errorf(
+			"want two stores, from and to, such as bolt:streams.db and json:backup.jsonl; got %d arguments",
+			len(args),
+		)
 	}
 	from, closeFrom, err := openSource(ctx, args[0], in)
 	if err != nil {

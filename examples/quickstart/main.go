@@ -4,7 +4,8 @@
 //	quickstart            the whole story, on a registry that it starts in this process
 //	quickstart -f FILE    import the image stream in FILE, YAML or JSON, from where it says, and resolve a short name
 //
-// With -db FILE the streams are kept, and found again the next time. With -f, credentials come from Docker's configuration, and -ca FILE adds certificate authorities in PEM.
+// With -db FILE the streams are kept, and found again the next time. With -f, credentials come from Docker's
+// configuration, and -ca FILE adds certificate authorities in PEM.
 package main
 
 import (

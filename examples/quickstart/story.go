@@ -212,7 +212,12 @@ func (s *story) create(ctx context.Context, text string) (*imagestream.ImageStre
 		return nil, fmt.Errorf("read the image stream: %w", err)
 	}
 	if stream.Kind != "ImageStream" || stream.APIVersion != imagestream.APIVersion {
-		return nil, fmt.Errorf("the object is a %s of %s; an ImageStream of %s is wanted", stream.Kind, stream.APIVersion, imagestream.APIVersion)
+		return nil, fmt.Errorf(
+			"the object is a %s of %s; an ImageStream of %s is wanted",
+			stream.Kind,
+			stream.APIVersion,
+			imagestream.APIVersion,
+		)
 	}
 	if stream.Metadata.Namespace == "" {
 		stream.Metadata.Namespace = "default"
@@ -221,9 +226,13 @@ func (s *story) create(ctx context.Context, text string) (*imagestream.ImageStre
 	created, err := s.writer.Create(ctx, &stream)
 	if errors.Is(err, imagestream.ErrAlreadyExists) {
 		did = "found"
-		created, err = s.writer.Update(ctx, stream.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-			return edit.Merge(old, &stream), nil
-		})
+		created, err = s.writer.Update(
+			ctx,
+			stream.Key(),
+			func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+				return edit.Merge(old, &stream), nil
+			},
+		)
 	}
 	if err != nil {
 		return nil, err
@@ -233,7 +242,11 @@ func (s *story) create(ctx context.Context, text string) (*imagestream.ImageStre
 }
 
 // importTags imports what the stream needs.
-func (s *story) importTags(ctx context.Context, stream *imagestream.ImageStream, need importer.Need) (*imagestream.ImageStream, error) {
+func (s *story) importTags(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+	need importer.Need,
+) (*imagestream.ImageStream, error) {
 	wanted := need.Import
 	if wanted == nil {
 		s.printf("   there is nothing to import\n")
@@ -349,7 +362,10 @@ func (s *story) tellOfFile(ctx context.Context, o options, text string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.step("What people asked for and what the tags point at", func() error { return s.describe(stream) }); err != nil {
+	if err := s.step(
+		"What people asked for and what the tags point at",
+		func() error { return s.describe(stream) },
+	); err != nil {
 		return err
 	}
 	if len(stream.Spec.Tags) == 0 {

@@ -28,12 +28,20 @@ type Cluster struct {
 
 // resources are the kinds of objects that are looked at, those of the real controller.
 var resources = map[schema.GroupKind]schema.GroupVersionResource{
-	{Group: "apps", Kind: "Deployment"}:                    {Group: "apps", Version: "v1", Resource: "deployments"},
-	{Group: "apps", Kind: "StatefulSet"}:                   {Group: "apps", Version: "v1", Resource: "statefulsets"},
-	{Group: "apps", Kind: "DaemonSet"}:                     {Group: "apps", Version: "v1", Resource: "daemonsets"},
-	{Group: "batch", Kind: "CronJob"}:                      {Group: "batch", Version: "v1", Resource: "cronjobs"},
-	{Group: "apps.openshift.io", Kind: "DeploymentConfig"}: {Group: "apps.openshift.io", Version: "v1", Resource: "deploymentconfigs"},
-	{Group: "build.openshift.io", Kind: "BuildConfig"}:     {Group: "build.openshift.io", Version: "v1", Resource: "buildconfigs"},
+	{Group: "apps", Kind: "Deployment"}:  {Group: "apps", Version: "v1", Resource: "deployments"},
+	{Group: "apps", Kind: "StatefulSet"}: {Group: "apps", Version: "v1", Resource: "statefulsets"},
+	{Group: "apps", Kind: "DaemonSet"}:   {Group: "apps", Version: "v1", Resource: "daemonsets"},
+	{Group: "batch", Kind: "CronJob"}:    {Group: "batch", Version: "v1", Resource: "cronjobs"},
+	{Group: "apps.openshift.io", Kind: "DeploymentConfig"}: {
+		Group:    "apps.openshift.io",
+		Version:  "v1",
+		Resource: "deploymentconfigs",
+	},
+	{Group: "build.openshift.io", Kind: "BuildConfig"}: {
+		Group:    "build.openshift.io",
+		Version:  "v1",
+		Resource: "buildconfigs",
+	},
 }
 
 // of returns the client for an object.
@@ -76,7 +84,11 @@ func (c *Cluster) Update(ctx context.Context, object Object) (Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	written, err := client.Update(ctx, &unstructured.Unstructured{Object: object}, metav1.UpdateOptions{FieldManager: "imagestreams-trigger"})
+	written, err := client.Update(
+		ctx,
+		&unstructured.Unstructured{Object: object},
+		metav1.UpdateOptions{FieldManager: "imagestreams-trigger"},
+	)
 	if err != nil {
 		return nil, classOf(id, err)
 	}
@@ -85,7 +97,12 @@ func (c *Cluster) Update(ctx context.Context, object Object) (Object, error) {
 
 // Instantiate implements [Objects].
 func (c *Cluster) Instantiate(ctx context.Context, request *trigger.BuildRequest) error {
-	id := trigger.ID{Group: "build.openshift.io", Kind: "BuildConfig", Namespace: request.Metadata.Namespace, Name: request.Metadata.Name}
+	id := trigger.ID{
+		Group:     "build.openshift.io",
+		Kind:      "BuildConfig",
+		Namespace: request.Metadata.Namespace,
+		Name:      request.Metadata.Name,
+	}
 	client, err := c.of(id)
 	if err != nil {
 		return err

@@ -56,7 +56,12 @@ func (c *Controller) Run(ctx context.Context) error {
 }
 
 // feed puts what a watch yields into the queue, and watches again if the watch was too slow.
-func feed[T any](ctx context.Context, queue chan<- func(), watch func() iter.Seq2[imagestream.Change[T], error], do func(imagestream.Change[T])) error {
+func feed[T any](
+	ctx context.Context,
+	queue chan<- func(),
+	watch func() iter.Seq2[imagestream.Change[T], error],
+	do func(imagestream.Change[T]),
+) error {
 	for {
 		for change, err := range watch() {
 			if errors.Is(err, imagestream.ErrGone) {

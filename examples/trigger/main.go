@@ -46,8 +46,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var opts trigger.Options
 	flags.IntVar(&opts.AtOnce, "at-once", 0, "how many objects may roll out at a time; 0 is any number")
 	flags.IntVar(&opts.AtOncePerNamespace, "at-once-per-namespace", 0, "the same for each namespace")
-	flags.DurationVar(&opts.Settle, "settle", 10*time.Minute, "how long a step is held back that was undone, or comes again")
-	flags.StringVar(&opts.Settings.InternalRegistry, "registry", "", "`host` of the registry that the streams are served from")
+	flags.DurationVar(
+		&opts.Settle,
+		"settle",
+		10*time.Minute,
+		"how long a step is held back that was undone, or comes again",
+	)
+	flags.StringVar(
+		&opts.Settings.InternalRegistry,
+		"registry",
+		"",
+		"`host` of the registry that the streams are served from",
+	)
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {

@@ -107,7 +107,12 @@ func version(object Object) any {
 
 // Instantiate implements [Objects].
 func (m *Memory) Instantiate(ctx context.Context, request *trigger.BuildRequest) error {
-	id := trigger.ID{Group: "build.openshift.io", Kind: "BuildConfig", Namespace: request.Metadata.Namespace, Name: request.Metadata.Name}
+	id := trigger.ID{
+		Group:     "build.openshift.io",
+		Kind:      "BuildConfig",
+		Namespace: request.Metadata.Namespace,
+		Name:      request.Metadata.Name,
+	}
 	env := imagestream.Env{Now: time.Now(), Streams: map[imagestream.Key]*imagestream.ImageStream{}}
 	for s, err := range imagestream.All(ctx, m.Streams.ListImageStreams, imagestream.ListOptions{}) {
 		if err != nil {

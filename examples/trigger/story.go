@@ -43,7 +43,10 @@ func push(ctx context.Context, store imagestream.Store, name, tag, image string)
 	for {
 		s, err := store.GetImageStream(ctx, key)
 		if errors.Is(err, imagestream.ErrNotFound) {
-			s, err = store.CreateImageStream(ctx, &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: name}})
+			s, err = store.CreateImageStream(
+				ctx,
+				&imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: name}},
+			)
 		}
 		if err != nil {
 			return err
@@ -91,7 +94,8 @@ func (g *gate) wait(ctx context.Context, so func() bool) error {
 	}
 }
 
-// tell tells the story: a base image moves, a build follows, and what it makes is rolled out; then one deployment is held.
+// tell tells the story: a base image moves, a build follows, and what it makes is rolled out; then one deployment is
+// held.
 func tell(ctx context.Context, out io.Writer, opts trigger.Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	store, rounds := &fakes.Store{}, &gate{}
@@ -107,14 +111,20 @@ func tell(ctx context.Context, out io.Writer, opts trigger.Options) error {
 		defer mu.Unlock()
 		fmt.Fprintf(out, "# %s\n", text)
 	}
-	c := &Controller{Streams: store, Objects: objects, Planner: trigger.NewPlanner(opts), Wrote: func(u trigger.Update, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		reportUpdate(out, u, err)
-		if err == nil && u.Build == nil {
-			ran[u.ID] = u.Changes[0].To
-		}
-	}, Planned: func(trigger.Round) { rounds.pass() }}
+	c := &Controller{
+		Streams: store,
+		Objects: objects,
+		Planner: trigger.NewPlanner(opts),
+		Wrote: func(u trigger.Update, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			reportUpdate(out, u, err)
+			if err == nil && u.Build == nil {
+				ran[u.ID] = u.Changes[0].To
+			}
+		},
+		Planned: func(trigger.Round) { rounds.pass() },
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
 	err := scenes(ctx, store, objects, say, func(id trigger.ID, image string) error {
@@ -132,8 +142,24 @@ func tell(ctx context.Context, out io.Writer, opts trigger.Options) error {
 }
 
 // scenes are what happens. Runs waits until an object was rolled out with an image.
-func scenes(ctx context.Context, store imagestream.Store, objects *Memory, say func(string), runs func(trigger.ID, string) error) error {
-	web, admin := trigger.ID{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "web"}, trigger.ID{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "admin"}
+func scenes(
+	ctx context.Context,
+	store imagestream.Store,
+	objects *Memory,
+	say func(string),
+	runs func(trigger.ID, string) error,
+) error {
+	web, admin := trigger.ID{
+		Group:     "apps",
+		Kind:      "Deployment",
+		Namespace: "shop",
+		Name:      "web",
+	}, trigger.ID{
+		Group:     "apps",
+		Kind:      "Deployment",
+		Namespace: "shop",
+		Name:      "admin",
+	}
 	build := func(n int) string { return fmt.Sprintf("registry.shop/shop/web@sha256:%064x", n) }
 	for _, object := range []struct {
 		text string

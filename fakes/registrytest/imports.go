@@ -12,8 +12,9 @@ import (
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// RunImports imports from a registry into streams: tags, manifest lists, digests, whole repositories, what is not there; again when
-// nothing changed, and when a tag moved. Start makes a registry that holds contents; [Subject.Push] must be set.
+// RunImports imports from a registry into streams: tags, manifest lists, digests, whole repositories, what is not
+// there; again when nothing changed, and when a tag moved. Start makes a registry that holds contents; [Subject.Push]
+// must be set.
 func RunImports(t *testing.T, start func(t *testing.T, contents fakes.Contents) Subject) {
 	contents := fakes.Contents{}
 	one := contents.Push("org/app", fakes.Image{Layer: "one"}, "v1")
@@ -21,7 +22,10 @@ func RunImports(t *testing.T, start func(t *testing.T, contents fakes.Contents) 
 	amd, arm := contents.Push("org/app", children[0]), contents.Push("org/app", children[1])
 	list := contents.PushList("org/app", children, "v2", "arm")
 	contents.Push("org/many", fakes.Image{Layer: "many"}, "latest", "1.9", "1.10", "test")
-	s := &importSuite{Subject: start(t, contents), importer: importer.Importer{Engine: &write.Engine{Store: &fakes.Store{}}, MaxTags: 2}}
+	s := &importSuite{
+		Subject:  start(t, contents),
+		importer: importer.Importer{Engine: &write.Engine{Store: &fakes.Store{}}, MaxTags: 2},
+	}
 	s.importer.Registry = s.Registry
 
 	t.Run("Images", func(t *testing.T) {
@@ -35,11 +39,37 @@ func RunImports(t *testing.T, start func(t *testing.T, contents fakes.Contents) 
 			t.Fatal(err)
 		}
 		done := s.run(t, []imagestream.ImageImportSpec{
-			s.image("org/app:v1", "v1", ""), s.image("org/app:v2", "v2", ""), arm64, s.image("org/app:v2", "whole", imagestream.ImportModePreserveOriginal),
-			s.image("org/app@"+one.String(), "digest", ""), s.image("org/app:nowhere", "nowhere", ""), s.image("org/nothing:v1", "nothing", ""),
+			s.image(
+				"org/app:v1",
+				"v1",
+				"",
+			),
+			s.image("org/app:v2", "v2", ""),
+			arm64,
+			s.image("org/app:v2", "whole", imagestream.ImportModePreserveOriginal),
+			s.image(
+				"org/app@"+one.String(),
+				"digest",
+				"",
+			),
+			s.image("org/app:nowhere", "nowhere", ""),
+			s.image("org/nothing:v1", "nothing", ""),
 		}, "")
-		s.have(t, done, map[string][]digest.Digest{"v1": {one}, "v2": {amd}, "arm": {arm}, "whole": {list}, "digest": {one}, "nowhere": nil, "nothing": nil})
-		if m := done.Status.Images[3].Manifests; len(m) != 2 || m[0].Metadata.Name != amd.String() || m[1].Metadata.Name != arm.String() {
+		s.have(
+			t,
+			done,
+			map[string][]digest.Digest{
+				"v1":      {one},
+				"v2":      {amd},
+				"arm":     {arm},
+				"whole":   {list},
+				"digest":  {one},
+				"nowhere": nil,
+				"nothing": nil,
+			},
+		)
+		if m := done.Status.Images[3].Manifests; len(m) != 2 || m[0].Metadata.Name != amd.String() ||
+			m[1].Metadata.Name != arm.String() {
 			t.Errorf("the list has the images %v", m)
 		}
 		if r := done.Status.Images[5].Status.Reason; r != imagestream.ReasonNotFound {
@@ -47,7 +77,11 @@ func RunImports(t *testing.T, start func(t *testing.T, contents fakes.Contents) 
 		}
 	})
 	t.Run("Unchanged", func(t *testing.T) {
-		specs := []imagestream.ImageImportSpec{s.image("org/app:v1", "v1", ""), s.image("org/app:v2", "v2", ""), s.image("org/app:v2", "whole", imagestream.ImportModePreserveOriginal)}
+		specs := []imagestream.ImageImportSpec{
+			s.image("org/app:v1", "v1", ""),
+			s.image("org/app:v2", "v2", ""),
+			s.image("org/app:v2", "whole", imagestream.ImportModePreserveOriginal),
+		}
 		before, after := s.run(t, specs, ""), s.run(t, specs, "")
 		if before.Status.Import.Metadata.ResourceVersion != after.Status.Import.Metadata.ResourceVersion {
 			t.Error("an import that changes nothing writes")
@@ -63,7 +97,8 @@ func RunImports(t *testing.T, start func(t *testing.T, contents fakes.Contents) 
 	t.Run("Repository", func(t *testing.T) {
 		done := s.run(t, nil, s.Host+"/org/many")
 		found := done.Status.Repository
-		if found.Status.Status != imagestream.StatusSuccess || len(found.Images) != 2 || found.Images[0].Tag != "latest" || found.Images[1].Tag != "1.10" ||
+		if found.Status.Status != imagestream.StatusSuccess || len(found.Images) != 2 || found.Images[0].Tag != "latest" ||
+			found.Images[1].Tag != "1.10" ||
 			!slices.Equal(found.AdditionalTags, []string{"1.9", "test"}) {
 			t.Errorf("the repository gives %+v", found)
 		}
@@ -81,16 +116,28 @@ type importSuite struct {
 
 func (s *importSuite) image(from, tag string, mode imagestream.ImportModeType) imagestream.ImageImportSpec {
 	return imagestream.ImageImportSpec{
-		From: imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: s.Host + "/" + from}, To: &imagestream.LocalObjectReference{Name: tag},
+		From: imagestream.ObjectReference{
+			Kind: imagestream.KindDockerImage,
+			Name: s.Host + "/" + from,
+		},
+		To:           &imagestream.LocalObjectReference{Name: tag},
 		ImportPolicy: imagestream.TagImportPolicy{ImportMode: mode, Insecure: s.Access.Insecure},
 	}
 }
 
 // run imports images, and a repository if it has a name, into shop/app.
-func (s *importSuite) run(t *testing.T, images []imagestream.ImageImportSpec, repository string) *imagestream.ImageStreamImport {
+func (s *importSuite) run(
+	t *testing.T,
+	images []imagestream.ImageImportSpec,
+	repository string,
+) *imagestream.ImageStreamImport {
 	t.Helper()
 	imp := &imagestream.ImageStreamImport{
-		Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: "app"}, Spec: imagestream.ImageStreamImportSpec{Import: true, Images: images},
+		Metadata: imagestream.ObjectMeta{
+			Namespace: "shop",
+			Name:      "app",
+		},
+		Spec: imagestream.ImageStreamImportSpec{Import: true, Images: images},
 	}
 	if repository != "" {
 		imp.Spec.Repository = &imagestream.RepositoryImportSpec{

@@ -15,7 +15,8 @@ func images(s *suite) {
 	first := newImage(1)
 	first.Metadata.Labels = map[string]string{"kind": "base"}
 	created, err := images.Create(s.ctx(), "", &first, rest.CreateOptions{})
-	if err != nil || created.Metadata.UID == "" || created.Metadata.ResourceVersion == "" || created.Metadata.CreationTimestamp.IsZero() {
+	if err != nil || created.Metadata.UID == "" || created.Metadata.ResourceVersion == "" ||
+		created.Metadata.CreationTimestamp.IsZero() {
 		s.Fatalf("created %+v, %v", created, err)
 	}
 	_, err = images.Create(s.ctx(), "", &first, rest.CreateOptions{})
@@ -29,11 +30,16 @@ func images(s *suite) {
 	nameless := imagestream.Image{}
 	_, err = images.Create(s.ctx(), "", &nameless, rest.CreateOptions{})
 	s.fails("create without a name", err, imagestream.ReasonInvalid)
-	updated, isNew, err := images.Update(s.ctx(), imagestream.Key{Name: digestOf(1)}, func(old *imagestream.Image) (*imagestream.Image, error) {
-		next := old.Clone()
-		next.Metadata.Annotations = map[string]string{"checked": "yes"}
-		return next, nil
-	}, rest.UpdateOptions{})
+	updated, isNew, err := images.Update(
+		s.ctx(),
+		imagestream.Key{Name: digestOf(1)},
+		func(old *imagestream.Image) (*imagestream.Image, error) {
+			next := old.Clone()
+			next.Metadata.Annotations = map[string]string{"checked": "yes"}
+			return next, nil
+		},
+		rest.UpdateOptions{},
+	)
 	if err != nil || isNew || updated.Metadata.Annotations["checked"] != "yes" {
 		s.Errorf("updated to %+v, created %t, %v", updated, isNew, err)
 	}
@@ -82,13 +88,19 @@ func signatures(s *suite) {
 	}
 	_, err = s.API.ImageSignatures().Create(s.ctx(), "", signature, rest.CreateOptions{})
 	s.fails("create again", err, imagestream.ReasonAlreadyExists)
-	if stored, err := s.API.Images().Get(s.ctx(), imagestream.Key{Name: digestOf(1)}); err != nil || len(stored.Signatures) != 1 {
+	if stored, err := s.API.Images().
+		Get(s.ctx(), imagestream.Key{Name: digestOf(1)}); err != nil ||
+		len(stored.Signatures) != 1 {
 		s.Errorf("the image has the signatures %+v, %v", stored.Signatures, err)
 	}
 	if err := s.API.ImageSignatures().Delete(s.ctx(), imagestream.Key{Name: name}, rest.DeleteOptions{}); err != nil {
 		s.Fatal(err)
 	}
-	s.fails("delete again", s.API.ImageSignatures().Delete(s.ctx(), imagestream.Key{Name: name}, rest.DeleteOptions{}), imagestream.ReasonNotFound)
+	s.fails(
+		"delete again",
+		s.API.ImageSignatures().Delete(s.ctx(), imagestream.Key{Name: name}, rest.DeleteOptions{}),
+		imagestream.ReasonNotFound,
+	)
 	signature.Metadata.Name = "unsigned"
 	if _, err := s.API.ImageSignatures().Create(s.ctx(), "", signature, rest.CreateOptions{}); err == nil {
 		s.Error("a signature of no image was created")
@@ -125,10 +137,12 @@ func ownership(s *suite) {
 	}
 	tag := newTag("app:v2", "quay.io/org/app:v2")
 	tagBefore := tag.Clone()
-	if _, _, err := s.API.ImageStreamTags().Update(s.ctx(), shop("app:v2"), rest.Replace(tag), rest.UpdateOptions{}); err != nil {
+	if _, _, err := s.API.ImageStreamTags().
+		Update(s.ctx(), shop("app:v2"), rest.Replace(tag), rest.UpdateOptions{}); err != nil {
 		s.Fatal(err)
 	}
-	if tag.Tag.Name != tagBefore.Tag.Name || tag.Metadata.Namespace != tagBefore.Metadata.Namespace || tag.Tag.Generation != nil {
+	if tag.Tag.Name != tagBefore.Tag.Name || tag.Metadata.Namespace != tagBefore.Metadata.Namespace ||
+		tag.Tag.Generation != nil {
 		s.Errorf("updating changed the argument to %+v", tag)
 	}
 }
@@ -154,7 +168,8 @@ func imports(s *suite) {
 		return s.API.ImageStreamImports().Create(s.ctx(), "shop", i, rest.CreateOptions{})
 	}
 	looked, err := create(imp(false, "v1"))
-	if err != nil || len(looked.Status.Images) != 1 || looked.Status.Images[0].Image == nil || looked.Status.Import != nil {
+	if err != nil || len(looked.Status.Images) != 1 || looked.Status.Images[0].Image == nil ||
+		looked.Status.Import != nil {
 		s.Fatalf("looked at %+v, %v", looked, err)
 	}
 	_, err = s.API.ImageStreams().Get(s.ctx(), shop("app"))
@@ -163,7 +178,8 @@ func imports(s *suite) {
 	if err != nil || len(done.Status.Images) != 2 || done.Status.Import == nil {
 		s.Fatalf("imported %+v, %v", done, err)
 	}
-	if !errors.Is(importer.Failure(done), importer.ErrFailed) || done.Status.Images[1].Status.Reason != imagestream.ReasonNotFound {
+	if !errors.Is(importer.Failure(done), importer.ErrFailed) ||
+		done.Status.Images[1].Status.Reason != imagestream.ReasonNotFound {
 		s.Errorf("a tag that is not there: %+v", done.Status.Images[1].Status)
 	}
 	stream := s.get("app")
@@ -190,7 +206,8 @@ func endedContext(s *suite) {
 	if _, err := s.API.ImageStreams().List(ctx, rest.ListOptions{}); !errors.Is(err, context.Canceled) {
 		s.Errorf("list: %v", err)
 	}
-	_, _, err := s.API.ImageStreamTags().Update(ctx, shop("app:v1"), rest.Replace(newTag("app:v1", "quay.io/org/app:v1")), rest.UpdateOptions{})
+	_, _, err := s.API.ImageStreamTags().
+		Update(ctx, shop("app:v1"), rest.Replace(newTag("app:v1", "quay.io/org/app:v1")), rest.UpdateOptions{})
 	if !errors.Is(err, context.Canceled) {
 		s.Errorf("update: %v", err)
 	}

@@ -87,11 +87,17 @@ func newStream(name string, tags ...imagestream.TagReference) *imagestream.Image
 }
 
 func docker(tag, from string) imagestream.TagReference {
-	return imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: from}}
+	return imagestream.TagReference{
+		Name: tag,
+		From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: from},
+	}
 }
 
 func follows(tag, from string) imagestream.TagReference {
-	return imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: from}}
+	return imagestream.TagReference{
+		Name: tag,
+		From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: from},
+	}
 }
 
 func newTag(name, from string) *imagestream.ImageStreamTag {
@@ -103,7 +109,10 @@ func newTag(name, from string) *imagestream.ImageStreamTag {
 }
 
 func newImage(n int) imagestream.Image {
-	return imagestream.Image{Metadata: imagestream.ObjectMeta{Name: digestOf(n)}, DockerImageReference: "quay.io/org/app@" + digestOf(n)}
+	return imagestream.Image{
+		Metadata:             imagestream.ObjectMeta{Name: digestOf(n)},
+		DockerImageReference: "quay.io/org/app@" + digestOf(n),
+	}
 }
 
 // create stores a stream in the namespace shop.

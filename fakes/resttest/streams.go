@@ -14,10 +14,14 @@ func streamLifecycle(s *suite) {
 	streams := s.API.ImageStreams()
 	created := s.create(newStream("app", docker("v1", "quay.io/org/app:v1")))
 	m := created.Metadata
-	if m.UID == "" || m.ResourceVersion == "" || m.Generation != 1 || m.CreationTimestamp.IsZero() || m.Namespace != "shop" {
+	if m.UID == "" || m.ResourceVersion == "" || m.Generation != 1 || m.CreationTimestamp.IsZero() ||
+		m.Namespace != "shop" {
 		s.Errorf("created with the metadata %+v", m)
 	}
-	if tag, ok := created.SpecTag("v1"); !ok || tag.Generation == nil || *tag.Generation != 1 || tag.ImportPolicy.ImportMode != imagestream.ImportModeLegacy ||
+	if tag, ok := created.SpecTag(
+		"v1",
+	); !ok || tag.Generation == nil || *tag.Generation != 1 ||
+		tag.ImportPolicy.ImportMode != imagestream.ImportModeLegacy ||
 		tag.ReferencePolicy.Type != imagestream.ReferencePolicySource {
 		s.Errorf("the tag is created without its defaults or its generation: %+v", created.Spec.Tags)
 	}
@@ -49,7 +53,8 @@ func streamRefusals(s *suite) {
 	_, err = streams.Create(s.ctx(), "shop", newStream("Bad_Name"), rest.CreateOptions{})
 	s.failsAbout("create with a bad name", err, imagestream.ReasonInvalid, "ImageStream", "Bad_Name")
 	var status *imagestream.StatusError
-	if errors.As(err, &status) && (len(status.Status().Details.Causes) == 0 || status.Status().Details.Causes[0].Field != "metadata.name") {
+	if errors.As(err, &status) &&
+		(len(status.Status().Details.Causes) == 0 || status.Status().Details.Causes[0].Field != "metadata.name") {
 		s.Errorf("the causes do not name the field: %+v", status.Status().Details.Causes)
 	}
 	versioned := newStream("app")
@@ -58,7 +63,11 @@ func streamRefusals(s *suite) {
 		s.Error("a stream with a resource version was created")
 	}
 	created := s.create(newStream("app"))
-	err = streams.Delete(s.ctx(), shop("app"), rest.DeleteOptions{Preconditions: imagestream.Preconditions{UID: "somebody-else"}})
+	err = streams.Delete(
+		s.ctx(),
+		shop("app"),
+		rest.DeleteOptions{Preconditions: imagestream.Preconditions{UID: "somebody-else"}},
+	)
 	s.fails("delete another uid", err, imagestream.ReasonConflict)
 	only := imagestream.Preconditions{UID: created.Metadata.UID}
 	if err := streams.Delete(s.ctx(), shop("app"), rest.DeleteOptions{Preconditions: only}); err != nil {
@@ -97,12 +106,17 @@ func streamUpdate(s *suite) {
 	created := s.create(newStream("app", docker("v1", "quay.io/org/app:v1")))
 	next := created.Clone()
 	next.Spec.Tags = append(next.Spec.Tags, docker("v2", "quay.io/org/app:v2"))
-	next.Status.Tags = []tagevent.History{{Tag: "v9", Items: []tagevent.Event{{DockerImageReference: "quay.io/org/app:v9"}}}}
+	next.Status.Tags = []tagevent.History{
+		{Tag: "v9", Items: []tagevent.Event{{DockerImageReference: "quay.io/org/app:v9"}}},
+	}
 	updated, isNew, err := streams.Update(s.ctx(), shop("app"), rest.Replace(next), rest.UpdateOptions{})
 	if err != nil || isNew {
 		s.Fatalf("update: created %t, %v", isNew, err)
 	}
-	if _, ok := updated.History("v9"); ok || updated.Metadata.Generation != 2 || updated.Metadata.ResourceVersion == created.Metadata.ResourceVersion {
+	if _, ok := updated.History(
+		"v9",
+	); ok || updated.Metadata.Generation != 2 ||
+		updated.Metadata.ResourceVersion == created.Metadata.ResourceVersion {
 		s.Errorf("updated to %+v: want generation 2, a new version, and the server's own status", updated)
 	}
 	v1, _ := updated.SpecTag("v1")
@@ -122,7 +136,12 @@ func streamUpdate(s *suite) {
 	s.fails("update under another name", err, imagestream.ReasonBadRequest)
 	_, _, err = streams.Update(s.ctx(), shop("none"), withLabel("a", "b"), rest.UpdateOptions{})
 	s.fails("update of nothing", err, imagestream.ReasonNotFound)
-	_, _, err = streams.Update(s.ctx(), shop("app"), func(*imagestream.ImageStream) (*imagestream.ImageStream, error) { return nil, io.EOF }, rest.UpdateOptions{})
+	_, _, err = streams.Update(
+		s.ctx(),
+		shop("app"),
+		func(*imagestream.ImageStream) (*imagestream.ImageStream, error) { return nil, io.EOF },
+		rest.UpdateOptions{},
+	)
 	if !errors.Is(err, io.EOF) {
 		s.Errorf("an update whose function fails: %v", err)
 	}
@@ -136,14 +155,19 @@ func updateIsRepeated(s *suite) {
 	streams := s.API.ImageStreams()
 	s.create(newStream("app"))
 	calls := 0
-	updated, _, err := streams.Update(s.ctx(), shop("app"), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		if calls++; calls == 1 {
-			if _, _, err := streams.Update(s.ctx(), shop("app"), withLabel("theirs", "yes"), rest.UpdateOptions{}); err != nil {
-				return nil, err
+	updated, _, err := streams.Update(
+		s.ctx(),
+		shop("app"),
+		func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+			if calls++; calls == 1 {
+				if _, _, err := streams.Update(s.ctx(), shop("app"), withLabel("theirs", "yes"), rest.UpdateOptions{}); err != nil {
+					return nil, err
+				}
 			}
-		}
-		return withLabel("ours", "yes")(old)
-	}, rest.UpdateOptions{})
+			return withLabel("ours", "yes")(old)
+		},
+		rest.UpdateOptions{},
+	)
 	if err != nil || calls != 2 || updated.Metadata.Labels["ours"] != "yes" || updated.Metadata.Labels["theirs"] != "yes" {
 		s.Errorf("after %d calls: %+v, %v", calls, updated, err)
 	}
@@ -170,12 +194,13 @@ func updateOrCreate(s *suite) {
 func statusUpdate(s *suite) {
 	s.create(newStream("app", docker("v1", "quay.io/org/app:v1")))
 	event := tagevent.Event{DockerImageReference: "quay.io/org/app@" + digestOf(1), Image: digestOf(1)}
-	updated, err := s.API.ImageStreams().UpdateStatus(s.ctx(), shop("app"), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		next, _ := old.Push("v1", event)
-		next = next.Clone()
-		next.Spec.Tags = nil
-		return next, nil
-	}, rest.UpdateOptions{})
+	updated, err := s.API.ImageStreams().
+		UpdateStatus(s.ctx(), shop("app"), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+			next, _ := old.Push("v1", event)
+			next = next.Clone()
+			next.Spec.Tags = nil
+			return next, nil
+		}, rest.UpdateOptions{})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -201,7 +226,8 @@ func dryRun(s *suite) {
 	if err := streams.Delete(s.ctx(), shop("app"), rest.DeleteOptions{DryRun: true}); err != nil {
 		s.Error(err)
 	}
-	tagged, _, err := s.API.ImageStreamTags().Update(s.ctx(), shop("app:v1"), rest.Replace(newTag("app:v1", "quay.io/org/app:v1")), rest.UpdateOptions{DryRun: true})
+	tagged, _, err := s.API.ImageStreamTags().
+		Update(s.ctx(), shop("app:v1"), rest.Replace(newTag("app:v1", "quay.io/org/app:v1")), rest.UpdateOptions{DryRun: true})
 	if err != nil || tagged.Tag == nil {
 		s.Errorf("tagged %+v, %v", tagged, err)
 	}
@@ -245,7 +271,14 @@ func lists(s *suite) {
 	} {
 		list, err := streams.List(s.ctx(), tc.opts)
 		if err != nil || names(list) != tc.want || list.Metadata.ResourceVersion == "" {
-			s.Errorf("list %+v: %s at version %q, %v; want %s", tc.opts, names(list), list.Metadata.ResourceVersion, err, tc.want)
+			s.Errorf(
+				"list %+v: %s at version %q, %v; want %s",
+				tc.opts,
+				names(list),
+				list.Metadata.ResourceVersion,
+				err,
+				tc.want,
+			)
 		}
 	}
 	_, err = streams.List(s.ctx(), rest.ListOptions{Fields: "spec.x=1"})

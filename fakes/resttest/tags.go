@@ -12,7 +12,8 @@ import (
 func tags(s *suite) {
 	tags := s.API.ImageStreamTags()
 	created, err := tags.Create(s.ctx(), "shop", newTag("app:v1", "quay.io/org/app:v1"), rest.CreateOptions{})
-	if err != nil || created.Tag == nil || created.Tag.Name != "v1" || created.Tag.Generation == nil || *created.Tag.Generation != 1 {
+	if err != nil || created.Tag == nil || created.Tag.Name != "v1" || created.Tag.Generation == nil ||
+		*created.Tag.Generation != 1 {
 		s.Fatalf("created %+v, %v", created, err)
 	}
 	if stream := s.get("app"); len(stream.Spec.Tags) != 1 || stream.Metadata.UID != created.Metadata.UID {
@@ -24,14 +25,20 @@ func tags(s *suite) {
 	s.failsAbout("get a tag without an image", err, imagestream.ReasonNotFound, "imagestreamtags", "app:v1")
 	s.push("app", "v1", newImage(1))
 	got, err := tags.Get(s.ctx(), shop("app:v1"))
-	if err != nil || got.Image.Metadata.Name != digestOf(1) || got.Image.DockerImageReference == "" || got.Generation != 1 {
+	if err != nil || got.Image.Metadata.Name != digestOf(1) || got.Image.DockerImageReference == "" ||
+		got.Generation != 1 {
 		s.Errorf("got %+v, %v", got, err)
 	}
 	for _, tc := range []struct {
 		name    string
 		created bool
 	}{{"app:v1", false}, {"app:v2", true}, {"other:v1", true}} {
-		updated, created, err := tags.Update(s.ctx(), shop(tc.name), rest.Replace(newTag(tc.name, "quay.io/org/app:new")), rest.UpdateOptions{})
+		updated, created, err := tags.Update(
+			s.ctx(),
+			shop(tc.name),
+			rest.Replace(newTag(tc.name, "quay.io/org/app:new")),
+			rest.UpdateOptions{},
+		)
 		if err != nil || created != tc.created || updated.Tag == nil || updated.Tag.From.Name != "quay.io/org/app:new" {
 			s.Errorf("update %s: %+v, created %t, %v", tc.name, updated, created, err)
 		}
@@ -69,16 +76,29 @@ func tagRefusals(s *suite) {
 	labelled.Metadata.Labels = map[string]string{"a": "b"}
 	_, _, err = tags.Update(s.ctx(), shop("app:v1"), rest.Replace(labelled), rest.UpdateOptions{})
 	s.fails("update of labels", err, imagestream.ReasonInvalid)
-	_, _, err = tags.Update(s.ctx(), shop("app:v9"), func(old *imagestream.ImageStreamTag) (*imagestream.ImageStreamTag, error) {
-		next := *old
-		next.Tag = nil
-		return &next, nil
-	}, rest.UpdateOptions{})
+	_, _, err = tags.Update(
+		s.ctx(),
+		shop("app:v9"),
+		func(old *imagestream.ImageStreamTag) (*imagestream.ImageStreamTag, error) {
+			next := *old
+			next.Tag = nil
+			return &next, nil
+		},
+		rest.UpdateOptions{},
+	)
 	s.fails("update of no tag without a source", err, imagestream.ReasonBadRequest)
-	err = tags.Delete(s.ctx(), shop("app:v1"), rest.DeleteOptions{Preconditions: imagestream.Preconditions{UID: "somebody-else"}})
+	err = tags.Delete(
+		s.ctx(),
+		shop("app:v1"),
+		rest.DeleteOptions{Preconditions: imagestream.Preconditions{UID: "somebody-else"}},
+	)
 	s.fails("delete of another uid", err, imagestream.ReasonConflict)
 	foreign := newTag("app:foreign", "")
-	foreign.Tag.From = &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Namespace: "tools", Name: "base:v1"}
+	foreign.Tag.From = &imagestream.ObjectReference{
+		Kind:      imagestream.KindImageStreamTag,
+		Namespace: "tools",
+		Name:      "base:v1",
+	}
 	if _, _, err := tags.Update(s.ctx(), shop("app:foreign"), rest.Replace(foreign), rest.UpdateOptions{}); err == nil {
 		s.Error("a tag follows a stream that is not there, of another namespace")
 	}
@@ -91,36 +111,51 @@ func tagRefusals(s *suite) {
 func tagPatch(s *suite) {
 	tags := s.API.ImageStreamTags()
 	s.create(newStream("app", docker("v1", "quay.io/org/app:v1")))
-	updated, created, err := tags.Update(s.ctx(), shop("app:v1"), func(old *imagestream.ImageStreamTag) (*imagestream.ImageStreamTag, error) {
-		if old == nil || old.Tag == nil || old.Tag.From.Name != "quay.io/org/app:v1" {
-			return nil, fmt.Errorf("the old object is %+v", old)
-		}
-		next := old.Clone()
-		next.Tag.ImportPolicy.Scheduled = true
-		next.Metadata.Annotations = map[string]string{"why": "nightly"}
-		return next, nil
-	}, rest.UpdateOptions{})
+	updated, created, err := tags.Update(
+		s.ctx(),
+		shop("app:v1"),
+		func(old *imagestream.ImageStreamTag) (*imagestream.ImageStreamTag, error) {
+			if old == nil || old.Tag == nil || old.Tag.From.Name != "quay.io/org/app:v1" {
+				return nil, fmt.Errorf("the old object is %+v", old)
+			}
+			next := old.Clone()
+			next.Tag.ImportPolicy.Scheduled = true
+			next.Metadata.Annotations = map[string]string{"why": "nightly"}
+			return next, nil
+		},
+		rest.UpdateOptions{},
+	)
 	if err != nil || created || !updated.Tag.ImportPolicy.Scheduled || updated.Tag.Annotations["why"] != "nightly" {
 		s.Errorf("patched to %+v, created %t, %v", updated, created, err)
 	}
-	_, created, err = tags.Update(s.ctx(), shop("app:v2"), func(old *imagestream.ImageStreamTag) (*imagestream.ImageStreamTag, error) {
-		if old == nil || old.Tag != nil {
-			return nil, fmt.Errorf("the old object of a tag that is not there yet is %+v", old)
-		}
-		next := old.Clone()
-		source := docker("v2", "quay.io/org/app:v2")
-		next.Tag = &source
-		return next, nil
-	}, rest.UpdateOptions{})
+	_, created, err = tags.Update(
+		s.ctx(),
+		shop("app:v2"),
+		func(old *imagestream.ImageStreamTag) (*imagestream.ImageStreamTag, error) {
+			if old == nil || old.Tag != nil {
+				return nil, fmt.Errorf("the old object of a tag that is not there yet is %+v", old)
+			}
+			next := old.Clone()
+			source := docker("v2", "quay.io/org/app:v2")
+			next.Tag = &source
+			return next, nil
+		},
+		rest.UpdateOptions{},
+	)
 	if err != nil || !created {
 		s.Errorf("a patch that creates: created %t, %v", created, err)
 	}
-	_, created, err = tags.Update(s.ctx(), shop("other:v1"), func(old *imagestream.ImageStreamTag) (*imagestream.ImageStreamTag, error) {
-		if old != nil {
-			return nil, fmt.Errorf("the old object of a stream that is not there is %+v", old)
-		}
-		return newTag("other:v1", "quay.io/org/app:v1"), nil
-	}, rest.UpdateOptions{})
+	_, created, err = tags.Update(
+		s.ctx(),
+		shop("other:v1"),
+		func(old *imagestream.ImageStreamTag) (*imagestream.ImageStreamTag, error) {
+			if old != nil {
+				return nil, fmt.Errorf("the old object of a stream that is not there is %+v", old)
+			}
+			return newTag("other:v1", "quay.io/org/app:v1"), nil
+		},
+		rest.UpdateOptions{},
+	)
 	if err != nil || !created {
 		s.Errorf("a patch that creates the stream: created %t, %v", created, err)
 	}
@@ -139,17 +174,23 @@ func imageTags(s *suite) {
 	}
 	s.push("app", "v1", newImage(1))
 	got, err := tags.Get(s.ctx(), shop("app:v1"))
-	if err != nil || got.Status == nil || len(got.Status.Items) != 1 || got.Image == nil || got.Image.Metadata.Name != digestOf(1) {
+	if err != nil || got.Status == nil || len(got.Status.Items) != 1 || got.Image == nil ||
+		got.Image.Metadata.Name != digestOf(1) {
 		s.Fatalf("got %+v, %v", got, err)
 	}
-	updated, isNew, err := tags.Update(s.ctx(), shop("app:v1"), func(old *imagestream.ImageTag) (*imagestream.ImageTag, error) {
-		if old.Status == nil || len(old.Status.Items) != 1 {
-			return nil, fmt.Errorf("the old object has the status %+v", old.Status)
-		}
-		next := old.Clone()
-		next.Spec = nil
-		return next, nil
-	}, rest.UpdateOptions{})
+	updated, isNew, err := tags.Update(
+		s.ctx(),
+		shop("app:v1"),
+		func(old *imagestream.ImageTag) (*imagestream.ImageTag, error) {
+			if old.Status == nil || len(old.Status.Items) != 1 {
+				return nil, fmt.Errorf("the old object has the status %+v", old.Status)
+			}
+			next := old.Clone()
+			next.Spec = nil
+			return next, nil
+		},
+		rest.UpdateOptions{},
+	)
 	if err != nil || isNew || updated.Spec != nil || updated.Status == nil {
 		s.Errorf("without its source it is %+v, created %t, %v", updated, isNew, err)
 	}
@@ -178,7 +219,8 @@ func tagLists(s *suite) {
 		s.Fatal(err)
 	}
 	list, err := s.API.ImageStreamTags().List(s.ctx(), rest.ListOptions{Namespace: "shop"})
-	if err != nil || len(list.Items) != 2 || list.Items[0].Metadata.Name != "app:b" || list.Items[0].Image.Metadata.Name != digestOf(1) {
+	if err != nil || len(list.Items) != 2 || list.Items[0].Metadata.Name != "app:b" ||
+		list.Items[0].Image.Metadata.Name != digestOf(1) {
 		s.Errorf("tags with an image: %+v, %v", list, err)
 	}
 	all, err := s.API.ImageTags().List(s.ctx(), rest.ListOptions{Namespace: "shop", Labels: team})
@@ -201,7 +243,9 @@ func push(s *suite) {
 	if stream.Metadata.Generation != 1 || len(stream.Spec.Tags) != 2 {
 		s.Errorf("a push changed the spec: generation %d, %+v", stream.Metadata.Generation, stream.Spec.Tags)
 	}
-	if image, err := s.API.Images().Get(s.ctx(), imagestream.Key{Name: digestOf(1)}); err != nil || image.Metadata.UID == "" {
+	if image, err := s.API.Images().
+		Get(s.ctx(), imagestream.Key{Name: digestOf(1)}); err != nil ||
+		image.Metadata.UID == "" {
 		s.Errorf("the image of a push: %+v, %v", image, err)
 	}
 }
@@ -214,7 +258,8 @@ func pushRefusals(s *suite) {
 		}, rest.CreateOptions{})
 	}
 	s.failsAbout("push to no stream", mapping("v1", newImage(1)), imagestream.ReasonNotFound, "imagestreams", "app")
-	if _, err := s.API.Images().Get(s.ctx(), imagestream.Key{Name: digestOf(1)}); !errors.Is(err, imagestream.ErrNotFound) {
+	if _, err := s.API.Images().
+		Get(s.ctx(), imagestream.Key{Name: digestOf(1)}); !errors.Is(err, imagestream.ErrNotFound) {
 		s.Errorf("a push to no stream left its image: %v", err)
 	}
 	s.create(newStream("app"))
@@ -225,7 +270,9 @@ func pushRefusals(s *suite) {
 func streamImages(s *suite) {
 	s.create(newStream("app"))
 	image := newImage(1)
-	image.DockerImageLayers = []imagestream.ImageLayer{{Name: digestOf(7), LayerSize: 7, MediaType: "application/vnd.oci.image.layer.v1.tar+gzip"}}
+	image.DockerImageLayers = []imagestream.ImageLayer{
+		{Name: digestOf(7), LayerSize: 7, MediaType: "application/vnd.oci.image.layer.v1.tar+gzip"},
+	}
 	s.push("app", "v1", image)
 	images := s.API.ImageStreamImages()
 	for _, id := range []string{digestOf(1), digestOf(1)[:20]} {
@@ -253,7 +300,8 @@ func concurrentTags(s *suite) {
 	for i := range writers {
 		wg.Go(func() {
 			name := fmt.Sprintf("app:v%02d", i)
-			_, _, err := s.API.ImageStreamTags().Update(s.ctx(), shop(name), rest.Replace(newTag(name, "quay.io/org/"+name)), rest.UpdateOptions{})
+			_, _, err := s.API.ImageStreamTags().
+				Update(s.ctx(), shop(name), rest.Replace(newTag(name, "quay.io/org/"+name)), rest.UpdateOptions{})
 			if err != nil {
 				s.Errorf("%s: %v", name, err)
 			}

@@ -35,7 +35,8 @@ func (s *suite) collect(opts rest.WatchOptions, n int) []seen {
 
 func (s *suite) label(name, key, value string) {
 	s.Helper()
-	if _, _, err := s.API.ImageStreams().Update(s.ctx(), shop(name), withLabel(key, value), rest.UpdateOptions{}); err != nil {
+	if _, _, err := s.API.ImageStreams().
+		Update(s.ctx(), shop(name), withLabel(key, value), rest.UpdateOptions{}); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -77,11 +78,23 @@ func watchSelected(s *suite) {
 	s.label("a", "watched", "no")
 	from := a.Metadata.ResourceVersion
 	want := []seen{{imagestream.Added, "a"}, {imagestream.Added, "b"}, {imagestream.Deleted, "a"}}
-	if got := s.collect(rest.WatchOptions{Namespace: "shop", Labels: labels, ResourceVersion: from}, 3); !slices.Equal(got, want) {
+	if got := s.collect(
+		rest.WatchOptions{Namespace: "shop", Labels: labels, ResourceVersion: from},
+		3,
+	); !slices.Equal(
+		got,
+		want,
+	) {
 		s.Errorf("by label: %v, want %v", got, want)
 	}
 	want = []seen{{imagestream.Added, "b"}, {imagestream.Modified, "b"}, {imagestream.Modified, "b"}}
-	if got := s.collect(rest.WatchOptions{Namespace: "shop", Fields: "metadata.name=b", ResourceVersion: from}, 3); !slices.Equal(got, want) {
+	if got := s.collect(
+		rest.WatchOptions{Namespace: "shop", Fields: "metadata.name=b", ResourceVersion: from},
+		3,
+	); !slices.Equal(
+		got,
+		want,
+	) {
 		s.Errorf("by name: %v, want %v", got, want)
 	}
 	want = []seen{{imagestream.Added, "b"}}

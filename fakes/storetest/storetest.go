@@ -58,10 +58,18 @@ func stream(namespace, name string) *imagestream.ImageStream {
 			Labels: map[string]string{"app": name}, Annotations: map[string]string{"a": "1"},
 		},
 		Spec: imagestream.ImageStreamSpec{Tags: []imagestream.TagReference{
-			{Name: "v1", From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/" + name + ":v1"}},
+			{
+				Name: "v1",
+				From: &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: "quay.io/org/" + name + ":v1"},
+			},
 		}},
 		Status: imagestream.ImageStreamStatus{Tags: []tagevent.History{
-			{Tag: "v1", Items: []tagevent.Event{{Created: 1, DockerImageReference: "quay.io/org/" + name + "@sha256:1", Image: "sha256:1", Generation: 1}}},
+			{
+				Tag: "v1",
+				Items: []tagevent.Event{
+					{Created: 1, DockerImageReference: "quay.io/org/" + name + "@sha256:1", Image: "sha256:1", Generation: 1},
+				},
+			},
 		}},
 	}
 }
@@ -126,7 +134,12 @@ func testCreate(t *testing.T, s imagestream.Store) {
 	_, err = s.CreateImageStream(t.Context(), stream("ns", "app"))
 	wantClass(t, "create twice", err, imagestream.ErrAlreadyExists)
 	wantStored(t, s, created)
-	if other := mustCreate(t, s, stream("other", "app")); other.Metadata.UID == m.UID || other.Metadata.ResourceVersion == m.ResourceVersion {
+	if other := mustCreate(
+		t,
+		s,
+		stream("other", "app"),
+	); other.Metadata.UID == m.UID ||
+		other.Metadata.ResourceVersion == m.ResourceVersion {
 		t.Errorf("two streams have the uid %s or the version %s", m.UID, m.ResourceVersion)
 	}
 }
@@ -146,7 +159,9 @@ func testUpdate(t *testing.T, s imagestream.Store) {
 	next.Metadata.Generation = 2
 	next.Metadata.UID = ""
 	updated := mustUpdate(t, s, next)
-	if updated.Metadata.UID != created.Metadata.UID || updated.Metadata.ResourceVersion == created.Metadata.ResourceVersion || updated.Metadata.Generation != 2 {
+	if updated.Metadata.UID != created.Metadata.UID ||
+		updated.Metadata.ResourceVersion == created.Metadata.ResourceVersion ||
+		updated.Metadata.Generation != 2 {
 		t.Errorf("updated to %+v from %+v", updated.Metadata, created.Metadata)
 	}
 	wantStored(t, s, updated)
@@ -169,8 +184,18 @@ func testUpdate(t *testing.T, s imagestream.Store) {
 func testDelete(t *testing.T, s imagestream.Store) {
 	created := mustCreate(t, s, stream("ns", "app"))
 	key := created.Key()
-	wantClass(t, "delete another uid", s.DeleteImageStream(t.Context(), key, imagestream.Preconditions{UID: "another"}), imagestream.ErrConflict)
-	wantClass(t, "delete another version", s.DeleteImageStream(t.Context(), key, imagestream.Preconditions{ResourceVersion: "another"}), imagestream.ErrConflict)
+	wantClass(
+		t,
+		"delete another uid",
+		s.DeleteImageStream(t.Context(), key, imagestream.Preconditions{UID: "another"}),
+		imagestream.ErrConflict,
+	)
+	wantClass(
+		t,
+		"delete another version",
+		s.DeleteImageStream(t.Context(), key, imagestream.Preconditions{ResourceVersion: "another"}),
+		imagestream.ErrConflict,
+	)
 	wantStored(t, s, created)
 	only := imagestream.Preconditions{UID: created.Metadata.UID, ResourceVersion: created.Metadata.ResourceVersion}
 	if err := s.DeleteImageStream(t.Context(), key, only); err != nil {
@@ -178,16 +203,29 @@ func testDelete(t *testing.T, s imagestream.Store) {
 	}
 	_, err := s.GetImageStream(t.Context(), key)
 	wantClass(t, "get what was deleted", err, imagestream.ErrNotFound)
-	wantClass(t, "delete twice", s.DeleteImageStream(t.Context(), key, imagestream.Preconditions{}), imagestream.ErrNotFound)
+	wantClass(
+		t,
+		"delete twice",
+		s.DeleteImageStream(t.Context(), key, imagestream.Preconditions{}),
+		imagestream.ErrNotFound,
+	)
 	_, err = s.UpdateImageStream(t.Context(), created)
 	wantClass(t, "update what was deleted", err, imagestream.ErrNotFound)
-	if again := mustCreate(t, s, stream("ns", "app")); again.Metadata.UID == created.Metadata.UID || again.Metadata.ResourceVersion == created.Metadata.ResourceVersion {
+	if again := mustCreate(
+		t,
+		s,
+		stream("ns", "app"),
+	); again.Metadata.UID == created.Metadata.UID ||
+		again.Metadata.ResourceVersion == created.Metadata.ResourceVersion {
 		t.Errorf("created again with the same uid %s or version %s", again.Metadata.UID, again.Metadata.ResourceVersion)
 	}
 }
 
 func testImages(t *testing.T, s imagestream.Store) {
-	image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageReference: "quay.io/org/app@sha256:1"}
+	image := &imagestream.Image{
+		Metadata:             imagestream.ObjectMeta{Name: "sha256:1"},
+		DockerImageReference: "quay.io/org/app@sha256:1",
+	}
 	created, err := s.CreateImage(t.Context(), image)
 	if err != nil {
 		t.Fatal(err)
@@ -344,7 +382,11 @@ func testPages(t *testing.T, s imagestream.Store) {
 	version := page.Metadata.ResourceVersion
 	// What is written between pages does not show.
 	mustCreate(t, s, stream("ns", "s6a"))
-	if err := s.DeleteImageStream(t.Context(), imagestream.Key{Namespace: "ns", Name: "s5"}, imagestream.Preconditions{}); err != nil {
+	if err := s.DeleteImageStream(
+		t.Context(),
+		imagestream.Key{Namespace: "ns", Name: "s5"},
+		imagestream.Preconditions{},
+	); err != nil {
 		t.Fatal(err)
 	}
 	got := keys(page)

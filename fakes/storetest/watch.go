@@ -60,14 +60,27 @@ func testWatch(t *testing.T, s imagestream.Store) {
 	if err := s.DeleteImageStream(t.Context(), a.Key(), imagestream.Preconditions{}); err != nil {
 		t.Fatal(err)
 	}
-	want := []seen{{imagestream.Added, "b", 1}, {imagestream.Modified, "a", 2}, {imagestream.Modified, "a", 3}, {imagestream.Deleted, "a", 3}}
+	want := []seen{
+		{imagestream.Added, "b", 1},
+		{imagestream.Modified, "a", 2},
+		{imagestream.Modified, "a", 3},
+		{imagestream.Deleted, "a", 3},
+	}
 	if got := <-done; !slices.Equal(got, want) {
 		t.Errorf("watched %v, want %v", got, want)
 	}
 	if got := collect(t, s, imagestream.WatchOptions{ResourceVersion: from}, 4); !slices.Equal(got, want) {
 		t.Errorf("a watch that comes later sees %v, want %v", got, want)
 	}
-	if got := collect(t, s, imagestream.WatchOptions{ResourceVersion: a.Metadata.ResourceVersion}, 1); !slices.Equal(got, want[3:]) {
+	if got := collect(
+		t,
+		s,
+		imagestream.WatchOptions{ResourceVersion: a.Metadata.ResourceVersion},
+		1,
+	); !slices.Equal(
+		got,
+		want[3:],
+	) {
 		t.Errorf("a watch from an object's version sees %v, want %v", got, want[3:])
 	}
 }
@@ -95,7 +108,15 @@ func testWatchSelected(t *testing.T, s imagestream.Store) {
 	for _, c := range got {
 		types = append(types, c.change)
 	}
-	if want := []imagestream.ChangeType{imagestream.Added, imagestream.Modified, imagestream.Deleted, imagestream.Added}; !slices.Equal(types, want) {
+	if want := []imagestream.ChangeType{
+		imagestream.Added,
+		imagestream.Modified,
+		imagestream.Deleted,
+		imagestream.Added,
+	}; !slices.Equal(
+		types,
+		want,
+	) {
 		t.Errorf("watched %v, want %v", got, want)
 	}
 }
@@ -112,7 +133,15 @@ func testWatchOneName(t *testing.T, s imagestream.Store) {
 	update(a)
 	update(b)
 	want := []seen{{imagestream.Modified, "b", 2}}
-	if got := collect(t, s, imagestream.WatchOptions{Namespace: "ns", Name: "b", ResourceVersion: b.Metadata.ResourceVersion}, 1); !slices.Equal(got, want) {
+	if got := collect(
+		t,
+		s,
+		imagestream.WatchOptions{Namespace: "ns", Name: "b", ResourceVersion: b.Metadata.ResourceVersion},
+		1,
+	); !slices.Equal(
+		got,
+		want,
+	) {
 		t.Errorf("a watch of b sees %v, want %v", got, want)
 	}
 	want = []seen{{imagestream.Added, "b", 2}}

@@ -6,18 +6,20 @@
 //
 // # How old an answer is
 //
-// A get or a list answers with what the watch of the store last delivered: it is as old as the watch is late, as a rule milliseconds.
-// [Store.State] tells when the feed was heard from last, and what it failed with. A read is never older than a write through the same
-// [Store] that had returned, or than what a get of the same object found before: where the feed is not there yet, the read goes to the
-// store. A read under a context of [Fresh] always goes to the store.
+// A get or a list answers with what the watch of the store last delivered: it is as old as the watch is late, as a
+// rule milliseconds.
+// [Store.State] tells when the feed was heard from last, and what it failed with. A read is never older than a write
+// through the same
+// [Store] that had returned, or than what a get of the same object found before: where the feed is not there yet, the
+// read goes to the store. A read under a context of [Fresh] always goes to the store.
 //
-// Before the feed has begun, and after it was lost, all reads go to the store, and [Store.Find] is an [ErrNotFed]. The feed begins
-// again by itself, with a new list. So nobody is answered from a state that nothing keeps up to date, nor from one that is older than an
-// answer before.
+// Before the feed has begun, and after it was lost, all reads go to the store, and [Store.Find] is an [ErrNotFed].
+// The feed begins again by itself, with a new list. So nobody is answered from a state that nothing keeps up to date,
+// nor from one that is older than an answer before.
 //
-// Lists of several pages show one state: the newest 64 of them are kept until their last page, others end with an error of class
-// imagestream.ErrGone. Their resource version is one of the store, and watches go on from there. Watches and writes go to the store.
-// Images are cached if [Options].Images says so.
+// Lists of several pages show one state: the newest 64 of them are kept until their last page, others end with an
+// error of class imagestream.ErrGone. Their resource version is one of the store, and watches go on from there.
+// Watches and writes go to the store. Images are cached if [Options].Images says so.
 //
 // A delete takes one get more than that of the store, since the cache must know which object was deleted.
 package cache
@@ -108,7 +110,8 @@ func Fresh(ctx context.Context) context.Context { return context.WithValue(ctx, 
 
 func isFresh(ctx context.Context) bool { return ctx.Value(freshKey{}) != nil }
 
-// Find returns the keys of the streams that an index has under a value, in order. An index that Options do not name is an error.
+// Find returns the keys of the streams that an index has under a value, in order. An index that Options do not name
+// is an error.
 func (s *Store) Find(ctx context.Context, index, value string) ([]imagestream.Key, error) {
 	return s.streams.find(ctx, index, value)
 }
@@ -122,7 +125,10 @@ func (s *Store) GetImageStream(ctx context.Context, key imagestream.Key) (*image
 }
 
 // ListImageStreams implements [imagestream.Reader].
-func (s *Store) ListImageStreams(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
+func (s *Store) ListImageStreams(
+	ctx context.Context,
+	opts imagestream.ListOptions,
+) (*imagestream.ImageStreamList, error) {
 	items, meta, ok, err := s.streams.list(ctx, opts)
 	if err != nil {
 		return nil, err
@@ -131,28 +137,53 @@ func (s *Store) ListImageStreams(ctx context.Context, opts imagestream.ListOptio
 		return s.store.ListImageStreams(ctx, opts)
 	}
 	return &imagestream.ImageStreamList{
-		TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamList", APIVersion: imagestream.APIVersion}, Metadata: meta, Items: items,
+		TypeMeta: imagestream.TypeMeta{
+			Kind:       "ImageStreamList",
+			APIVersion: imagestream.APIVersion,
+		},
+		Metadata: meta,
+		Items:    items,
 	}, nil
 }
 
 // WatchImageStreams implements [imagestream.Reader].
-func (s *Store) WatchImageStreams(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+func (s *Store) WatchImageStreams(
+	ctx context.Context,
+	opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
 	return s.store.WatchImageStreams(ctx, opts)
 }
 
 // CreateImageStream implements [imagestream.Store].
-func (s *Store) CreateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-	return s.streams.write(stream.Key(), func() (*imagestream.ImageStream, error) { return s.store.CreateImageStream(ctx, stream) })
+func (s *Store) CreateImageStream(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStream, error) {
+	return s.streams.write(
+		stream.Key(),
+		func() (*imagestream.ImageStream, error) { return s.store.CreateImageStream(ctx, stream) },
+	)
 }
 
 // UpdateImageStream implements [imagestream.Store].
-func (s *Store) UpdateImageStream(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-	return s.streams.write(stream.Key(), func() (*imagestream.ImageStream, error) { return s.store.UpdateImageStream(ctx, stream) })
+func (s *Store) UpdateImageStream(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStream, error) {
+	return s.streams.write(
+		stream.Key(),
+		func() (*imagestream.ImageStream, error) { return s.store.UpdateImageStream(ctx, stream) },
+	)
 }
 
 // DeleteImageStream implements [imagestream.Store].
 func (s *Store) DeleteImageStream(ctx context.Context, key imagestream.Key, only imagestream.Preconditions) error {
-	return s.streams.remove(ctx, key, only, func(only imagestream.Preconditions) error { return s.store.DeleteImageStream(ctx, key, only) })
+	return s.streams.remove(
+		ctx,
+		key,
+		only,
+		func(only imagestream.Preconditions) error { return s.store.DeleteImageStream(ctx, key, only) },
+	)
 }
 
 // GetImage implements [imagestream.Reader].
@@ -182,7 +213,10 @@ func (s *Store) ListImages(ctx context.Context, opts imagestream.ListOptions) (*
 }
 
 // WatchImages implements [imagestream.Reader].
-func (s *Store) WatchImages(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.Image], error] {
+func (s *Store) WatchImages(
+	ctx context.Context,
+	opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.Image], error] {
 	return s.store.WatchImages(ctx, opts)
 }
 
@@ -208,7 +242,12 @@ func (s *Store) DeleteImage(ctx context.Context, name string, only imagestream.P
 		return s.store.DeleteImage(ctx, name, only)
 	}
 	key := imagestream.Key{Name: name}
-	return s.images.remove(ctx, key, only, func(only imagestream.Preconditions) error { return s.store.DeleteImage(ctx, name, only) })
+	return s.images.remove(
+		ctx,
+		key,
+		only,
+		func(only imagestream.Preconditions) error { return s.store.DeleteImage(ctx, name, only) },
+	)
 }
 
 // notFed returns the error of what needs a feed.

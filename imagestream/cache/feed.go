@@ -90,7 +90,14 @@ type await struct {
 }
 
 func newFeed[T any](k kind[T], indexes map[string]Index, now func() time.Time) *feed[T] {
-	f := &feed[T]{kind: k, now: now, err: ErrNotFed, fed: make(chan struct{}), awaits: map[imagestream.Key][]await{}, indexes: map[string]*entries{}}
+	f := &feed[T]{
+		kind:    k,
+		now:     now,
+		err:     ErrNotFed,
+		fed:     make(chan struct{}),
+		awaits:  map[imagestream.Key][]await{},
+		indexes: map[string]*entries{},
+	}
 	f.tokens = fmt.Sprintf("cache-%x.", rand.Uint64())
 	for name, index := range indexes {
 		f.indexes[name] = newEntries(index)

@@ -8,7 +8,8 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
-// Index returns the values under which a stream is found. It must not modify the stream, and return the same for the same stream.
+// Index returns the values under which a stream is found. It must not modify the stream, and return the same for the
+// same stream.
 type Index func(stream *imagestream.ImageStream) []string
 
 // The names of the indexes that [Indexes] has.

@@ -69,7 +69,12 @@ func (f *feed[T]) write(key imagestream.Key, write func() (*T, error)) (*T, erro
 }
 
 // remove deletes the object that is there now.
-func (f *feed[T]) remove(ctx context.Context, key imagestream.Key, only imagestream.Preconditions, remove func(imagestream.Preconditions) error) error {
+func (f *feed[T]) remove(
+	ctx context.Context,
+	key imagestream.Key,
+	only imagestream.Preconditions,
+	remove func(imagestream.Preconditions) error,
+) error {
 	for {
 		exact := only
 		if exact.UID == "" {
@@ -100,7 +105,10 @@ func (f *feed[T]) remove(ctx context.Context, key imagestream.Key, only imagestr
 const maxAsked = 16
 
 // list answers a list if the feed can.
-func (f *feed[T]) list(ctx context.Context, opts imagestream.ListOptions) (items []T, meta imagestream.ListMeta, ok bool, err error) {
+func (f *feed[T]) list(
+	ctx context.Context,
+	opts imagestream.ListOptions,
+) (items []T, meta imagestream.ListMeta, ok bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, meta, false, err
 	}
@@ -113,7 +121,12 @@ func (f *feed[T]) list(ctx context.Context, opts imagestream.ListOptions) (items
 		rest, kept := f.pages.take(number)
 		f.mu.Unlock()
 		if !kept {
-			return nil, meta, false, imagestream.NewError(imagestream.ReasonExpired, f.resource, imagestream.Key{}, "the list cannot be continued any more: begin it again")
+			return nil, meta, false, imagestream.NewError(
+				imagestream.ReasonExpired,
+				f.resource,
+				imagestream.Key{},
+				"the list cannot be continued any more: begin it again",
+			)
 		}
 		items, meta = f.cut(rest, opts.Limit)
 		return items, meta, true, nil
@@ -138,7 +151,8 @@ func (f *feed[T]) list(ctx context.Context, opts imagestream.ListOptions) (items
 	return items, meta, true, nil
 }
 
-// caughtUp reports whether the feed may answer for a namespace. It asks for a few objects that it does not answer for yet.
+// caughtUp reports whether the feed may answer for a namespace. It asks for a few objects that it does not answer for
+// yet.
 func (f *feed[T]) caughtUp(ctx context.Context, namespace string) bool {
 	f.mu.RLock()
 	waits := f.waits(namespace)

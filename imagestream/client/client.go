@@ -106,7 +106,10 @@ func (c *Client) List(ctx context.Context, opts rest.ListOptions) iter.Seq2[*ima
 
 // Watch yields what happens to streams until the caller stops or an error ends it. An error of class
 // [imagestream.ErrGone] means that the watch was too slow, or began too far back: list, and watch from there.
-func (c *Client) Watch(ctx context.Context, opts rest.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+func (c *Client) Watch(
+	ctx context.Context,
+	opts rest.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
 	streams, err := c.streams()
 	if err != nil {
 		return func(yield func(imagestream.Change[imagestream.ImageStream], error) bool) {
@@ -119,7 +122,11 @@ func (c *Client) Watch(ctx context.Context, opts rest.WatchOptions) iter.Seq2[im
 // Update stores what change makes of a stream, by the rules of [imagestream.PrepareUpdate], and returns it as
 // stored. Change is called again, with the fresh stream, if somebody else wrote meanwhile; its argument is
 // frozen. An error of change ends it.
-func (c *Client) Update(ctx context.Context, stream imagestream.Key, change rest.Change[imagestream.ImageStream]) (*imagestream.ImageStream, error) {
+func (c *Client) Update(
+	ctx context.Context,
+	stream imagestream.Key,
+	change rest.Change[imagestream.ImageStream],
+) (*imagestream.ImageStream, error) {
 	streams, err := c.streams()
 	if err != nil {
 		return nil, err
@@ -172,7 +179,12 @@ type PinOptions struct {
 // the tag has now. No import, push or update moves it until it is unpinned; tags that follow it go with it. An
 // image that is not there is of class [imagestream.ErrNotFound], a time that has passed of class
 // [imagestream.ErrInvalid].
-func (c *Client) Pin(ctx context.Context, stream imagestream.Key, tag, image string, opts PinOptions) (*imagestream.ImageStream, error) {
+func (c *Client) Pin(
+	ctx context.Context,
+	stream imagestream.Key,
+	tag, image string,
+	opts PinOptions,
+) (*imagestream.ImageStream, error) {
 	now := c.now()
 	if !opts.Until.IsZero() && !opts.Until.After(now) {
 		return nil, invalidTag(stream, tag, "until", opts.Until.UTC().Format(time.RFC3339),
@@ -241,7 +253,12 @@ func tagKey(stream imagestream.Key, tag string) imagestream.Key {
 }
 
 func tagNotFound(stream imagestream.Key, tag, message string) error {
-	return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreamTags, tagKey(stream, tag), message)
+	return imagestream.NewError(
+		imagestream.ReasonNotFound,
+		imagestream.ResourceImageStreamTags,
+		tagKey(stream, tag),
+		message,
+	)
 }
 
 // invalidTag is the error of wrong input about a tag; field is a path below it.

@@ -27,7 +27,11 @@ func New(store imagestream.Store, registry importer.Registry) *Client {
 // each tag, and stands in the answer and in the tag's conditions; the rest is imported. A tag that does not come
 // from a registry is of class [imagestream.ErrInvalid], and an API that cannot import says so; nothing is imported
 // then.
-func (c *Client) Import(ctx context.Context, stream imagestream.Key, tags ...string) (*imagestream.ImageStreamImport, error) {
+func (c *Client) Import(
+	ctx context.Context,
+	stream imagestream.Key,
+	tags ...string,
+) (*imagestream.ImageStreamImport, error) {
 	s, err := c.Get(ctx, stream)
 	if err != nil {
 		return nil, err
@@ -36,7 +40,8 @@ func (c *Client) Import(ctx context.Context, stream imagestream.Key, tags ...str
 	if err != nil {
 		return nil, err
 	}
-	done, err := c.API.ImageStreamImports().Create(ctx, stream.Namespace, importer.ImportOf(s, names...), rest.CreateOptions{})
+	done, err := c.API.ImageStreamImports().
+		Create(ctx, stream.Namespace, importer.ImportOf(s, names...), rest.CreateOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -54,9 +59,13 @@ func importable(s *imagestream.ImageStream, tags []string) ([]string, error) {
 			}
 		}
 		if len(names) == 0 {
-			return nil, imagestream.ErrorList{{
-				Type: imagestream.FieldInvalid, Field: "spec.tags", Detail: "no tag comes from a registry: there is nothing to import",
-			}}.Of(imagestream.ResourceImageStreams, s.Key())
+			return nil, imagestream.ErrorList{
+				{
+					Type:   imagestream.FieldInvalid,
+					Field:  "spec.tags",
+					Detail: "no tag comes from a registry: there is nothing to import",
+				},
+			}.Of(imagestream.ResourceImageStreams, s.Key())
 
 		}
 		return names, nil

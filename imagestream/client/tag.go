@@ -28,15 +28,27 @@ type TagOptions struct {
 
 // Tag lets a tag come from an image of a registry. A stream that does not exist is created. Nothing is
 // imported yet: [Client.Import] does it.
-func (c *Client) Tag(ctx context.Context, stream imagestream.Key, tag, pullSpec string, opts TagOptions) (*imagestream.ImageStream, error) {
+func (c *Client) Tag(
+	ctx context.Context,
+	stream imagestream.Key,
+	tag, pullSpec string,
+	opts TagOptions,
+) (*imagestream.ImageStream, error) {
 	if _, err := pullspec.Parse(pullSpec); err != nil {
 		return nil, invalidTag(stream, tag, "from.name", pullSpec, pullspec.Reason(err))
 	}
 	asksForImport := int64(0)
 	return c.setTag(ctx, stream, imagestream.TagReference{
-		Name: tag, Annotations: opts.Annotations, Reference: opts.Reference, Generation: &asksForImport,
-		From:            &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: pullSpec},
-		ImportPolicy:    imagestream.TagImportPolicy{Insecure: opts.Insecure, Scheduled: opts.Scheduled, ImportMode: opts.ImportMode},
+		Name:        tag,
+		Annotations: opts.Annotations,
+		Reference:   opts.Reference,
+		Generation:  &asksForImport,
+		From:        &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: pullSpec},
+		ImportPolicy: imagestream.TagImportPolicy{
+			Insecure:   opts.Insecure,
+			Scheduled:  opts.Scheduled,
+			ImportMode: opts.ImportMode,
+		},
 		ReferencePolicy: imagestream.TagReferencePolicy{Type: opts.ReferencePolicy},
 	})
 }
@@ -44,7 +56,13 @@ func (c *Client) Tag(ctx context.Context, stream imagestream.Key, tag, pullSpec 
 // Copy lets a tag be the image that a tag, of this or another stream, has now; it stays there when that one
 // moves. A stream that does not exist is created. A tag without an image to copy is an error of class
 // [imagestream.ErrNotFound].
-func (c *Client) Copy(ctx context.Context, stream imagestream.Key, tag string, from imagestream.Key, fromTag string) (*imagestream.ImageStream, error) {
+func (c *Client) Copy(
+	ctx context.Context,
+	stream imagestream.Key,
+	tag string,
+	from imagestream.Key,
+	fromTag string,
+) (*imagestream.ImageStream, error) {
 	source, err := c.Get(ctx, from)
 	if err != nil {
 		return nil, err
@@ -53,10 +71,16 @@ func (c *Client) Copy(ctx context.Context, stream imagestream.Key, tag string, f
 	if !ok {
 		return nil, tagNotFound(from, fromTag, "it has no image yet: import it, or push to it")
 	}
-	ref := &imagestream.ObjectReference{Kind: imagestream.KindImageStreamImage, Name: pullspec.JoinImage(from.Name, event.Image)}
+	ref := &imagestream.ObjectReference{
+		Kind: imagestream.KindImageStreamImage,
+		Name: pullspec.JoinImage(from.Name, event.Image),
+	}
 	var generation *int64
 	if event.Image == "" {
-		ref, generation = &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: event.DockerImageReference}, new(int64)
+		ref, generation = &imagestream.ObjectReference{
+			Kind: imagestream.KindDockerImage,
+			Name: event.DockerImageReference,
+		}, new(int64)
 	} else if from.Namespace != stream.Namespace {
 		ref.Namespace = from.Namespace
 	}
@@ -65,7 +89,11 @@ func (c *Client) Copy(ctx context.Context, stream imagestream.Key, tag string, f
 
 // Alias lets a tag follow another tag of the same stream: whatever that one points at, it points at. A tag that
 // would follow itself, by way of others or not, is of class [imagestream.ErrInvalid].
-func (c *Client) Alias(ctx context.Context, stream imagestream.Key, tag, target string) (*imagestream.ImageStream, error) {
+func (c *Client) Alias(
+	ctx context.Context,
+	stream imagestream.Key,
+	tag, target string,
+) (*imagestream.ImageStream, error) {
 	if !pullspec.IsTag(target) {
 		return nil, invalidTag(stream, tag, "from.name", target, wantTag)
 	}
@@ -74,16 +102,29 @@ func (c *Client) Alias(ctx context.Context, stream imagestream.Key, tag, target 
 		return nil, err
 	}
 	if path := edit.Circle(s, tag, target); path != nil {
-		return nil, invalidTag(stream, tag, "from.name", target, "these tags would follow each other in a circle: "+strings.Join(path, ", "))
+		return nil, invalidTag(
+			stream,
+			tag,
+			"from.name",
+			target,
+			"these tags would follow each other in a circle: "+strings.Join(path, ", "),
+		)
 	}
 	return c.setTag(ctx, stream, imagestream.TagReference{
-		Name: tag, From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: pullspec.JoinTag(stream.Name, target)},
+		Name: tag,
+		From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: pullspec.JoinTag(stream.Name, target)},
 	})
 }
 
 // Track lets a tag follow a tag of another stream. Permission to get imagestreams/layers of that stream is
 // required if it is in another namespace. A stream that does not exist is created.
-func (c *Client) Track(ctx context.Context, stream imagestream.Key, tag string, from imagestream.Key, fromTag string) (*imagestream.ImageStream, error) {
+func (c *Client) Track(
+	ctx context.Context,
+	stream imagestream.Key,
+	tag string,
+	from imagestream.Key,
+	fromTag string,
+) (*imagestream.ImageStream, error) {
 	if !pullspec.IsTag(fromTag) {
 		return nil, invalidTag(stream, tag, "from.name", pullspec.JoinTag(from.Name, fromTag), wantTag)
 	}
@@ -100,7 +141,12 @@ func (c *Client) Track(ctx context.Context, stream imagestream.Key, tag string, 
 //
 // The stream remembers the source first, and then the tag is written. What is remembered counts only if the second
 // write follows.
-func (c *Client) Rollback(ctx context.Context, stream imagestream.Key, tag string, to edit.Target) (*imagestream.ImageStream, error) {
+func (c *Client) Rollback(
+	ctx context.Context,
+	stream imagestream.Key,
+	tag string,
+	to edit.Target,
+) (*imagestream.ImageStream, error) {
 	var next, before imagestream.TagReference
 	_, err := c.Update(ctx, stream, func(s *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 		back, err := edit.Rollback(s, tag, to)
@@ -128,7 +174,12 @@ func (c *Client) Rollback(ctx context.Context, stream imagestream.Key, tag strin
 
 func withoutSpec(old *imagestream.ImageTag) (*imagestream.ImageTag, error) {
 	if old == nil {
-		return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreamTags, imagestream.Key{}, "")
+		return nil, imagestream.NewError(
+			imagestream.ReasonNotFound,
+			imagestream.ResourceImageStreamTags,
+			imagestream.Key{},
+			"",
+		)
 	}
 	next := *old
 	next.Spec = nil
@@ -153,7 +204,11 @@ func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string)
 const wantTag = "a tag has letters, digits, \"_\", \".\" and \"-\", 128 at most, and neither \".\" nor \"-\" first"
 
 // setTag stores a spec tag. If the stream is deleted meanwhile, it is created anew.
-func (c *Client) setTag(ctx context.Context, stream imagestream.Key, t imagestream.TagReference) (*imagestream.ImageStream, error) {
+func (c *Client) setTag(
+	ctx context.Context,
+	stream imagestream.Key,
+	t imagestream.TagReference,
+) (*imagestream.ImageStream, error) {
 	if c.API == nil {
 		return nil, ErrNoAPI
 	}
@@ -184,7 +239,12 @@ func (c *Client) setTag(ctx context.Context, stream imagestream.Key, t imagestre
 // Push records that an image was pushed to a tag, as a registry does: the tag points at it now, and so does
 // what follows the tag. A stream that does not exist is created. The image is named by its digest and has a
 // pull spec, or gets one in the internal registry.
-func (c *Client) Push(ctx context.Context, stream imagestream.Key, tag string, image *imagestream.Image) (*imagestream.ImageStream, error) {
+func (c *Client) Push(
+	ctx context.Context,
+	stream imagestream.Key,
+	tag string,
+	image *imagestream.Image,
+) (*imagestream.ImageStream, error) {
 	if c.API == nil {
 		return nil, ErrNoAPI
 	}

@@ -27,13 +27,19 @@ type WaitOptions struct {
 // A tag whose import failed is an error of class [importer.ErrFailed], one that the stream does not have, or
 // ceases to have, of class [imagestream.ErrNotFound]; [WaitOptions] wait on for both. It watches this one stream,
 // and reads it again only if the watch ends.
-func (c *Client) Wait(ctx context.Context, stream imagestream.Key, opts WaitOptions, tags ...string) (map[string]tagevent.Event, error) {
+func (c *Client) Wait(
+	ctx context.Context,
+	stream imagestream.Key,
+	opts WaitOptions,
+	tags ...string,
+) (map[string]tagevent.Event, error) {
 	if c.API == nil {
 		return nil, ErrNoAPI
 	}
 	w := wait{stream: stream, opts: opts, tags: tags}
 	for {
-		list, err := c.API.ImageStreams().List(ctx, rest.ListOptions{Namespace: stream.Namespace, Fields: "metadata.name=" + stream.Name})
+		list, err := c.API.ImageStreams().
+			List(ctx, rest.ListOptions{Namespace: stream.Namespace, Fields: "metadata.name=" + stream.Name})
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +66,11 @@ type wait struct {
 
 // watch watches the stream from a version on until the tags are done. An error of class ErrGone means that it must
 // be read again.
-func (w *wait) watch(ctx context.Context, streams rest.ImageStreams, version string) (_ map[string]tagevent.Event, done bool, err error) {
+func (w *wait) watch(
+	ctx context.Context,
+	streams rest.ImageStreams,
+	version string,
+) (_ map[string]tagevent.Event, done bool, err error) {
 	for change, err := range streams.Watch(ctx, rest.WatchOptions{
 		Namespace: w.stream.Namespace, Fields: "metadata.name=" + w.stream.Name, ResourceVersion: version,
 	}) {
@@ -84,7 +94,12 @@ func (w *wait) watch(ctx context.Context, streams rest.ImageStreams, version str
 // outcome tells what came of the tags of a stream, nil if it does not exist, if that is decided.
 func (w *wait) outcome(s *imagestream.ImageStream) (_ map[string]tagevent.Event, done bool, err error) {
 	if s == nil {
-		return nil, !w.opts.Appear, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, w.stream, "")
+		return nil, !w.opts.Appear, imagestream.NewError(
+			imagestream.ReasonNotFound,
+			imagestream.ResourceImageStreams,
+			w.stream,
+			"",
+		)
 	}
 	tags := w.tags
 	if len(tags) == 0 {
@@ -117,7 +132,13 @@ func (w *wait) tag(s *imagestream.ImageStream, tag string) (ready bool, err erro
 			return false, nil
 		case inspect.Failed:
 			if !w.opts.Recover {
-				return false, fmt.Errorf("tag %s: %w: %s: %s", tagKey(w.stream, name), importer.ErrFailed, state.Reason, state.Message)
+				return false, fmt.Errorf(
+					"tag %s: %w: %s: %s",
+					tagKey(w.stream, name),
+					importer.ErrFailed,
+					state.Reason,
+					state.Message,
+				)
 			}
 			return false, nil
 		case inspect.Pending:

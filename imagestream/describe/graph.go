@@ -40,7 +40,9 @@ func Graph(w io.Writer, s *imagestream.ImageStream) error {
 	height := float64(graphHead + max(g.row, 1)*(nodeHeight+rowGap) + graphMargin)
 
 	p := &picture{}
-	p.printf(`<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z" fill="#595959"/></marker></defs>` + "\n")
+	p.printf(
+		`<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z" fill="#595959"/></marker></defs>` + "\n",
+	)
 	p.text(graphMargin, 28, ` font-size="16" font-weight="bold"`, fit(title, (width-2*graphMargin)*12/16))
 	if len(g.nodes) == 0 {
 		p.text(graphMargin, graphHead+16, "", "no tags")
@@ -192,7 +194,17 @@ func (n *node) y() float64 { return graphHead + float64(n.row*(nodeHeight+rowGap
 func (p *picture) edge(n *node) {
 	x1, y1 := n.from.x()+nodeWidth, n.from.y()+nodeHeight/2
 	x2, y2 := n.x(), n.y()+nodeHeight/2
-	path := fmt.Sprintf("M%s %sC%s %s %s %s %s %s", number(x1), number(y1), number(x1+nodeGap/2), number(y1), number(x2-nodeGap/2), number(y2), number(x2-1), number(y2))
+	path := fmt.Sprintf(
+		"M%s %sC%s %s %s %s %s %s",
+		number(x1),
+		number(y1),
+		number(x1+nodeGap/2),
+		number(y1),
+		number(x2-nodeGap/2),
+		number(y2),
+		number(x2-1),
+		number(y2),
+	)
 	if n.back { // out at the bottom, in at the bottom
 		x1, y1 = n.from.x()+nodeWidth*3/4, n.from.y()+nodeHeight
 		x2, y2 = n.x()+nodeWidth/4, n.y()+nodeHeight
@@ -214,7 +226,16 @@ func (p *picture) node(n *node) {
 		fill, radius, border = "#eeeeee", nodeHeight/2, `stroke="#767676"`
 	}
 	p.printf("<g><title>%s</title>\n", escape(n.full))
-	p.printf(`<rect x="%s" y="%s" width="%d" height="%d" rx="%d" fill="%s" %s/>`+"\n", number(n.x()), number(n.y()), nodeWidth, nodeHeight, radius, fill, border)
+	p.printf(
+		`<rect x="%s" y="%s" width="%d" height="%d" rx="%d" fill="%s" %s/>`+"\n",
+		number(n.x()),
+		number(n.y()),
+		nodeWidth,
+		nodeHeight,
+		radius,
+		fill,
+		border,
+	)
 	if n.detail == "" {
 		p.text(n.x()+12, n.y()+nodeHeight/2+4, "", fit(n.label, nodeWidth-24))
 	} else {

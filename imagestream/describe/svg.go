@@ -26,9 +26,20 @@ func (p *picture) text(x, y float64, what, s string) {
 // several pictures on a page apart.
 func (p *picture) write(w io.Writer, id, title, description string, width, height float64) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]s %[2]s" width="%[1]s" height="%[2]s" role="img" aria-labelledby="%[3]s-title %[3]s-desc" font-family="system-ui, sans-serif" font-size="12" fill="#1a1a1a">`+"\n",
-		number(width), number(height), escape(id))
-	fmt.Fprintf(&out, `<title id="%[1]s-title">%[2]s</title>`+"\n"+`<desc id="%[1]s-desc">%[3]s</desc>`+"\n", escape(id), escape(title), escape(description))
+	fmt.Fprintf(
+		&out,
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]s %[2]s" width="%[1]s" height="%[2]s" role="img" aria-labelledby="%[3]s-title %[3]s-desc" font-family="system-ui, sans-serif" font-size="12" fill="#1a1a1a">`+"\n",
+		number(width),
+		number(height),
+		escape(id),
+	)
+	fmt.Fprintf(
+		&out,
+		`<title id="%[1]s-title">%[2]s</title>`+"\n"+`<desc id="%[1]s-desc">%[3]s</desc>`+"\n",
+		escape(id),
+		escape(title),
+		escape(description),
+	)
 	fmt.Fprintf(&out, `<rect width="%s" height="%s" fill="#ffffff"/>`+"\n", number(width), number(height))
 	out.WriteString(p.body.String())
 	out.WriteString("</svg>\n")

@@ -71,7 +71,12 @@ func ImageStreams(streams []imagestream.ImageStream, now time.Time) Table {
 // name in a wide table. See conformance case table-v0201.
 func ImageStreamTags(tags []imagestream.ImageStreamTag, now time.Time) Table {
 	return table(tags, func(t *imagestream.ImageStreamTag) []any {
-		return []any{t.Metadata.Name, t.Image.DockerImageReference, ageCell(t.Metadata.CreationTimestamp, now), t.Image.Metadata.Name}
+		return []any{
+			t.Metadata.Name,
+			t.Image.DockerImageReference,
+			ageCell(t.Metadata.CreationTimestamp, now),
+			t.Image.Metadata.Name,
+		}
 	}, nameColumn, textColumn("Image Reference"), textColumn("Updated"), wideColumn("Image Name"))
 }
 
@@ -79,7 +84,12 @@ func ImageStreamTags(tags []imagestream.ImageStreamTag, now time.Time) Table {
 // image's name in a wide table. See conformance case table-v0251.
 func ImageStreamImages(images []imagestream.ImageStreamImage, now time.Time) Table {
 	return table(images, func(i *imagestream.ImageStreamImage) []any {
-		return []any{i.Metadata.Name, ageCell(i.Metadata.CreationTimestamp, now), i.Image.DockerImageReference, i.Image.Metadata.Name}
+		return []any{
+			i.Metadata.Name,
+			ageCell(i.Metadata.CreationTimestamp, now),
+			i.Image.DockerImageReference,
+			i.Image.Metadata.Name,
+		}
 	}, nameColumn, textColumn("Updated"), wideColumn("Image Reference"), wideColumn("Image Name"))
 }
 

@@ -88,9 +88,27 @@ var steps = [...]struct {
 	seconds imagestream.Time
 	layout  string
 }{
-	{1, "15:04:05"}, {5, "15:04:05"}, {15, "15:04:05"}, {60, "15:04"}, {5 * 60, "15:04"}, {15 * 60, "15:04"}, {3600, "Jan 2 15:04"},
-	{6 * 3600, "Jan 2 15:04"}, {24 * 3600, "2006-01-02"}, {7 * 24 * 3600, "2006-01-02"}, {30 * 24 * 3600, "2006-01-02"},
-	{91 * 24 * 3600, "2006-01-02"}, {365 * 24 * 3600, "2006-01-02"}, {5 * 365 * 24 * 3600, "2006"}, {50 * 365 * 24 * 3600, "2006"},
+	{
+		1,
+		"15:04:05",
+	},
+	{5, "15:04:05"},
+	{15, "15:04:05"},
+	{60, "15:04"},
+	{5 * 60, "15:04"},
+	{15 * 60, "15:04"},
+	{3600, "Jan 2 15:04"},
+	{6 * 3600, "Jan 2 15:04"},
+	{24 * 3600, "2006-01-02"},
+	{7 * 24 * 3600, "2006-01-02"},
+	{30 * 24 * 3600, "2006-01-02"},
+	{
+		91 * 24 * 3600,
+		"2006-01-02",
+	},
+	{365 * 24 * 3600, "2006-01-02"},
+	{5 * 365 * 24 * 3600, "2006"},
+	{50 * 365 * 24 * 3600, "2006"},
 }
 
 const maxTicks = 7
@@ -107,7 +125,12 @@ func (p *picture) axis(c scale, bottom float64) {
 	first := (c.from + step.seconds - 1) / step.seconds * step.seconds
 	for t := first; t <= c.to && (t-first)/step.seconds <= maxTicks; t += step.seconds {
 		x := c.x(t)
-		p.printf(`<line x1="%[1]s" y1="%[2]d" x2="%[1]s" y2="%[3]s" stroke="#d0d0d0"/>`+"\n", number(x), timelineHead-8, number(bottom))
+		p.printf(
+			`<line x1="%[1]s" y1="%[2]d" x2="%[1]s" y2="%[3]s" stroke="#d0d0d0"/>`+"\n",
+			number(x),
+			timelineHead-8,
+			number(bottom),
+		)
 		p.text(x, timelineHead-14, ` text-anchor="middle" font-size="11" fill="#595959"`, t.Time().Format(step.layout))
 	}
 }
@@ -117,7 +140,12 @@ func (p *picture) row(c scale, y float64, name string, history tagevent.History,
 	label := fit(name, timelineLabels-24)
 	if failure, ok := history.Condition(tagevent.ImportSuccess); ok && failure.Status == tagevent.ConditionFalse {
 		label = fit(name, timelineLabels-40) + " !"
-		p.printf("<g><title>%s: import failed (%s): %s</title>\n", escape(name), escape(failure.Reason), escape(failure.Message))
+		p.printf(
+			"<g><title>%s: import failed (%s): %s</title>\n",
+			escape(name),
+			escape(failure.Reason),
+			escape(failure.Message),
+		)
 	} else {
 		p.printf("<g><title>%s</title>\n", escape(name))
 	}
@@ -148,7 +176,13 @@ func (p *picture) bar(from, to, y float64, tag string, e tagevent.Event, painted
 	from = min(from, timelineWidth-timelineEnd-minBar)
 	width := max(to-from, minBar)
 	p.printf("<g><title>%s: %s, since %s</title>\n", escape(tag), escape(e.DockerImageReference), e.Created)
-	shape := fmt.Sprintf(`<rect x="%s" y="%s" width="%s" height="%d" rx="2"`, number(from), number(y), number(width), timelineBar)
+	shape := fmt.Sprintf(
+		`<rect x="%s" y="%s" width="%s" height="%d" rx="2"`,
+		number(from),
+		number(y),
+		number(width),
+		timelineBar,
+	)
 	p.printf(`%s fill="%s" stroke="#ffffff"/>`+"\n", shape, s.fill)
 	if pattern != "" {
 		p.printf(`%s fill="url(#%s)"/>`+"\n", shape, pattern)
@@ -163,7 +197,12 @@ func (p *picture) bar(from, to, y float64, tag string, e tagevent.Event, painted
 func inWords(name string, history tagevent.History, now time.Time) string {
 	text := name + " points at nothing"
 	if latest, ok := history.Latest(); ok {
-		text = fmt.Sprintf("%s points at %s since %s ago", name, imageName(latest.Image, latest.DockerImageReference), Age(now.Sub(latest.Created.Time())))
+		text = fmt.Sprintf(
+			"%s points at %s since %s ago",
+			name,
+			imageName(latest.Image, latest.DockerImageReference),
+			Age(now.Sub(latest.Created.Time())),
+		)
 		if n := len(history.Items) - 1; n > 0 {
 			text += fmt.Sprintf(", and pointed at something else %d times before", n)
 		}

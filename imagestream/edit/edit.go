@@ -51,7 +51,11 @@ func WithoutSource(s *imagestream.ImageStream, tag string) *imagestream.ImageStr
 }
 
 // withTags returns s with t, if there is one, in the place of the first tag that is dropped.
-func withTags(s *imagestream.ImageStream, drop func(imagestream.TagReference) bool, t *imagestream.TagReference) *imagestream.ImageStream {
+func withTags(
+	s *imagestream.ImageStream,
+	drop func(imagestream.TagReference) bool,
+	t *imagestream.TagReference,
+) *imagestream.ImageStream {
 	c := *s
 	c.Spec.Tags = make([]imagestream.TagReference, 0, len(s.Spec.Tags)+1)
 	for _, have := range s.Spec.Tags {
@@ -162,14 +166,20 @@ func Snapshot(s *imagestream.ImageStream, opts SnapshotOptions) (*imagestream.Im
 		t, _ := s.SpecTag(h.Tag)
 		if state := inspect.TagState(s, h.Tag); state.Phase == inspect.Pending {
 			pending = append(pending, &imagestream.FieldError{
-				Type: imagestream.FieldInvalid, Field: "spec.tags[" + h.Tag + "]",
+				Type:   imagestream.FieldInvalid,
+				Field:  "spec.tags[" + h.Tag + "]",
 				Detail: "the tag asks for something newer than the image that it points at: wait for the import, or take the old image",
 			})
 		}
 		c.Spec.Tags = append(c.Spec.Tags, imagestream.TagReference{
-			Name: h.Tag, Annotations: t.Annotations, Reference: t.Reference,
-			From:            &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: r.Exact()},
-			ImportPolicy:    imagestream.TagImportPolicy{Insecure: t.ImportPolicy.Insecure, ImportMode: t.ImportPolicy.ImportMode},
+			Name:        h.Tag,
+			Annotations: t.Annotations,
+			Reference:   t.Reference,
+			From:        &imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: r.Exact()},
+			ImportPolicy: imagestream.TagImportPolicy{
+				Insecure:   t.ImportPolicy.Insecure,
+				ImportMode: t.ImportPolicy.ImportMode,
+			},
 			ReferencePolicy: t.ReferencePolicy,
 		})
 	}

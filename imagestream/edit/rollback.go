@@ -49,7 +49,12 @@ func Rollback(s *imagestream.ImageStream, tag string, to Target) (*imagestream.I
 	spec, inSpec := s.SpecTag(tag)
 	history, inStatus := s.History(tag)
 	if !inSpec && !inStatus {
-		return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreamTags, tagKey(s.Key(), tag), "")
+		return nil, imagestream.NewError(
+			imagestream.ReasonNotFound,
+			imagestream.ResourceImageStreamTags,
+			tagKey(s.Key(), tag),
+			"",
+		)
 	}
 	memory := Remembered(s)
 	m := memory[tag]
@@ -65,7 +70,10 @@ func Rollback(s *imagestream.ImageStream, tag string, to Target) (*imagestream.I
 	if m.Source == nil && inSpec {
 		m.Source = &spec
 	}
-	m.Left = slices.DeleteFunc(slices.Clone(m.Left), func(left string) bool { return left == event.Image || left == current.Image })
+	m.Left = slices.DeleteFunc(
+		slices.Clone(m.Left),
+		func(left string) bool { return left == event.Image || left == current.Image },
+	)
 	if current.Image != event.Image {
 		m.Left = append(m.Left, current.Image)
 	}
@@ -136,7 +144,11 @@ func find(h tagevent.History, current tagevent.Event, to Target, left []string) 
 	case to.At != 0:
 		i := slices.IndexFunc(h.Items, func(e tagevent.Event) bool { return e.Created <= to.At })
 		if i < 0 {
-			return tagevent.Event{}, fmt.Sprintf("it pointed at nothing at %s: its history begins at %s", to.At, h.Items[len(h.Items)-1].Created)
+			return tagevent.Event{}, fmt.Sprintf(
+				"it pointed at nothing at %s: its history begins at %s",
+				to.At,
+				h.Items[len(h.Items)-1].Created,
+			)
 		}
 		return h.Items[i], ""
 	case to.Events != 0:
@@ -158,7 +170,12 @@ func findImage(h tagevent.History, image string) (found tagevent.Event, problem 
 		switch {
 		case e.Image == "" || !pullspec.MatchImageID(e.Image, image) || e.Image == found.Image:
 		case found.Image != "":
-			return tagevent.Event{}, fmt.Sprintf("%q is the beginning of %s and of %s: give more of the digest", image, found.Image, e.Image)
+			return tagevent.Event{}, fmt.Sprintf(
+				"%q is the beginning of %s and of %s: give more of the digest",
+				image,
+				found.Image,
+				e.Image,
+			)
 		default:
 			found = e
 		}
@@ -174,7 +191,12 @@ func findImage(h tagevent.History, image string) (found tagevent.Event, problem 
 // spec does not have of class [imagestream.ErrNotFound].
 func Resume(s *imagestream.ImageStream, tag string) (*imagestream.ImageStream, error) {
 	if _, ok := s.SpecTag(tag); !ok {
-		return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreamTags, tagKey(s.Key(), tag), "")
+		return nil, imagestream.NewError(
+			imagestream.ReasonNotFound,
+			imagestream.ResourceImageStreamTags,
+			tagKey(s.Key(), tag),
+			"",
+		)
 	}
 	memory := Remembered(s)
 	if memory[tag].Source == nil {

@@ -70,7 +70,9 @@ type TagPullSpec struct {
 // The reasons why a tag has no pull spec.
 var (
 	// ErrNoRepository means that the tag points at nothing that any of the places has.
-	ErrNoRepository = errors.New("the tag points at nothing, and the image stream has no repository: import or push an image first")
+	ErrNoRepository = errors.New(
+		"the tag points at nothing, and the image stream has no repository: import or push an image first",
+	)
 	// ErrNotImported means that what was asked for is not imported yet, and its source cannot stand in for
 	// it.
 	ErrNotImported = errors.New("what the tag asks for is not imported yet: wait for it, or take the most recent image")
@@ -110,7 +112,11 @@ func PullSpec(s *imagestream.ImageStream, tag string, opts PullSpecOptions) (Tag
 
 // partsOf returns spec and history of a tag, nil where there is none: of several the first, or the ones that the
 // API takes.
-func partsOf(s *imagestream.ImageStream, tag string, firstOfSeveral bool) (spec *imagestream.TagReference, history *tagevent.History) {
+func partsOf(
+	s *imagestream.ImageStream,
+	tag string,
+	firstOfSeveral bool,
+) (spec *imagestream.TagReference, history *tagevent.History) {
 	if firstOfSeveral {
 		return first(s.Spec.Tags, func(t *imagestream.TagReference) bool { return t.Name == tag }),
 			first(s.Status.Tags, func(h *tagevent.History) bool { return h.Tag == tag })
@@ -153,7 +159,12 @@ func imageOf(e tagevent.Event) string {
 }
 
 // pull returns the pull spec of an event from the first place that has it.
-func pull(s *imagestream.ImageStream, spec *imagestream.TagReference, e tagevent.Event, places []From) (TagPullSpec, error) {
+func pull(
+	s *imagestream.ImageStream,
+	spec *imagestream.TagReference,
+	e tagevent.Event,
+	places []From,
+) (TagPullSpec, error) {
 	found := TagPullSpec{Event: e, HasStatus: true}
 	if len(places) == 0 {
 		found.PullSpec = e.DockerImageReference

@@ -149,7 +149,12 @@ func readLayers(c *imagestream.Image, m *raw) error {
 	switch m.SchemaVersion {
 	case 1:
 		if len(m.History) != len(m.FSLayers) {
-			return fmt.Errorf("manifest of image %s has %d layers and a history of %d", c.Metadata.Name, len(m.FSLayers), len(m.History))
+			return fmt.Errorf(
+				"manifest of image %s has %d layers and a history of %d",
+				c.Metadata.Name,
+				len(m.FSLayers),
+				len(m.History),
+			)
 		}
 		for i, l := range m.FSLayers {
 			var v1 struct {
@@ -158,7 +163,10 @@ func readLayers(c *imagestream.Image, m *raw) error {
 			if json.Unmarshal([]byte(m.History[i].V1Compatibility), &v1) != nil {
 				v1.Size = 0
 			}
-			layers = append(layers, imagestream.ImageLayer{Name: l.BlobSum, LayerSize: v1.Size, MediaType: mediaTypeSchema1Layer})
+			layers = append(
+				layers,
+				imagestream.ImageLayer{Name: l.BlobSum, LayerSize: v1.Size, MediaType: mediaTypeSchema1Layer},
+			)
 		}
 		slices.Reverse(layers)
 	case 2:
@@ -198,7 +206,10 @@ func readSchema2(c *imagestream.Image, metadata *DockerImage, m *raw) error {
 	}
 	*metadata = config.metadata()
 	metadata.ID = m.Config.Digest
-	metadata.Size = addSizes(int64(len(c.DockerImageConfig)), sizeOf(c.DockerImageLayers, map[string]bool{m.Config.Digest: true}))
+	metadata.Size = addSizes(
+		int64(len(c.DockerImageConfig)),
+		sizeOf(c.DockerImageLayers, map[string]bool{m.Config.Digest: true}),
+	)
 	return nil
 }
 
@@ -300,7 +311,11 @@ func signedPayload(text string) ([]byte, bool) {
 			FormatLength int    `json:"formatLength"`
 			FormatTail   string `json:"formatTail"`
 		}
-		if err := json.Unmarshal(head, &protected); err != nil || protected.FormatLength < 0 || protected.FormatLength > len(text) {
+		if err := json.Unmarshal(
+			head,
+			&protected,
+		); err != nil || protected.FormatLength < 0 ||
+			protected.FormatLength > len(text) {
 			return nil, false
 		}
 		tail, err := base64.RawURLEncoding.DecodeString(protected.FormatTail)

@@ -11,10 +11,10 @@
 //
 // # Hostile texts
 //
-// [Parse] refuses a manifest with a digest that is none or a negative size, and [Image] one of schema 1 with such a layer:
-// what a registry says is not asked for before it was looked at. Stored images may hold anything: sizes that are negative
-// count as nothing, and sums end at the largest number that there is. [PrepareImageCreate] takes no layer with a negative
-// size, or with a control character in its name, since names are printed.
+// [Parse] refuses a manifest with a digest that is none or a negative size, and [Image] one of schema 1 with such a
+// layer: what a registry says is not asked for before it was looked at. Stored images may hold anything: sizes that
+// are negative count as nothing, and sums end at the largest number that there is. [PrepareImageCreate] takes no
+// layer with a negative size, or with a control character in its name, since names are printed.
 //
 // # Platforms
 //
@@ -51,7 +51,14 @@ const (
 
 // MediaTypes are the media types to ask a registry for.
 func MediaTypes() []string {
-	return []string{MediaTypeDockerManifest, MediaTypeDockerList, MediaTypeOCIManifest, MediaTypeOCIIndex, mediaTypeSchema1Signed, MediaTypeSchema1}
+	return []string{
+		MediaTypeDockerManifest,
+		MediaTypeDockerList,
+		MediaTypeOCIManifest,
+		MediaTypeOCIIndex,
+		mediaTypeSchema1Signed,
+		MediaTypeSchema1,
+	}
 }
 
 // Descriptor names a blob or a manifest.
@@ -161,13 +168,16 @@ func read(contentType string, raw []byte) (*Manifest, error) {
 func readSigned(mediaType string, raw []byte) (*Manifest, error) {
 	payload, ok := signedPayload(string(raw))
 	if !ok {
-		return nil, fmt.Errorf("manifest of the media type %q: neither Docker schema 2 nor OCI, and not signed as schema 1 is", mediaType)
+		return nil, fmt.Errorf(
+			"manifest of the media type %q: neither Docker schema 2 nor OCI, and not signed as schema 1 is",
+			mediaType,
+		)
 	}
 	return &Manifest{MediaType: MediaTypeSchema1, Digest: digest.FromBytes(payload), Raw: raw}, nil
 }
 
-// Verify checks that a manifest that came with a Content-Type is that of a digest: of its bytes, or, for schema 1, of its
-// payload without signatures.
+// Verify checks that a manifest that came with a Content-Type is that of a digest: of its bytes, or, for schema 1, of
+// its payload without signatures.
 func Verify(contentType string, raw []byte, d digest.Digest) error {
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("digest %q: %w", d, err)

@@ -96,13 +96,17 @@ func PrepareImageUpdate(old, next *imagestream.Image, env imagestream.Env) (*ima
 	return done, nil
 }
 
-// validateLayers returns what is wrong with the layers of a new image. The real system takes anything for a layer's name and size.
+// validateLayers returns what is wrong with the layers of a new image. The real system takes anything for a layer's
+// name and size.
 func validateLayers(layers []imagestream.ImageLayer) (errs imagestream.ErrorList) {
 	for i, l := range layers {
 		path := fmt.Sprintf("dockerImageLayers[%d].", i)
 		if strings.ContainsFunc(l.Name, unicode.IsControl) {
 			errs = append(errs, &imagestream.FieldError{
-				Type: imagestream.FieldInvalid, Field: path + "name", Value: l.Name, Detail: "a layer's name is a digest, without control characters",
+				Type:   imagestream.FieldInvalid,
+				Field:  path + "name",
+				Value:  l.Name,
+				Detail: "a layer's name is a digest, without control characters",
 			})
 		}
 		if l.LayerSize < 0 {
@@ -159,7 +163,10 @@ func ValidateImage(image *imagestream.Image, prefix string) (errs imagestream.Er
 	return errs
 }
 
-func validateSignature(s *imagestream.ImageSignature, add func(t imagestream.FieldErrorType, field string, value any, detail string)) {
+func validateSignature(
+	s *imagestream.ImageSignature,
+	add func(t imagestream.FieldErrorType, field string, value any, detail string),
+) {
 	named := s.Metadata
 	if stream, id, err := pullspec.ParseImage(named.Name); err != nil || stream == "" || id == "" {
 		add(imagestream.FieldInvalid, "metadata.name", named.Name, "the name of a signature is <image>@<name>")

@@ -102,7 +102,13 @@ func PlanCreateImageStreamTag(cmd Command) (*Creation, error) {
 const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration"
 
 // newCreation reads the flags that all create commands have. Meta is the metadata of object.
-func newCreation(cmd Command, f flags, resource, singular string, object any, meta *imagestream.ObjectMeta) (*Creation, error) {
+func newCreation(
+	cmd Command,
+	f flags,
+	resource, singular string,
+	object any,
+	meta *imagestream.ObjectMeta,
+) (*Creation, error) {
 	c := &Creation{Request: Request{Verb: Create, Resource: resource, Namespace: cmd.Namespace, Object: object}}
 	name := meta.Name
 	if name == "" {
@@ -161,7 +167,10 @@ func parseAnnotations(lists []string) (map[string]string, error) {
 		for _, member := range members {
 			key, value, ok := strings.Cut(member, "=")
 			if !ok || !annotationKey.MatchString(key) || key == "." || strings.HasPrefix(key, "..") {
-				return nil, usage("--annotation=%s: want key=value, the key of letters, digits, \"-\", \"_\" and \".\", no digit first", member)
+				return nil, usage(
+					"--annotation=%s: want key=value, the key of letters, digits, \"-\", \"_\" and \".\", no digit first",
+					member,
+				)
 			}
 			annotations[key] = value
 		}
@@ -188,9 +197,17 @@ func parseFrom(from, image string) (*imagestream.ObjectReference, error) {
 	case ref.Registry != "":
 		return nil, usage("--from=%s: an image stream tag has no registry; --from-image takes images of registries", from)
 	case ref.ID != "":
-		return &imagestream.ObjectReference{Kind: imagestream.KindImageStreamImage, Namespace: ref.Namespace, Name: pullspec.JoinImage(ref.Name, ref.ID)}, nil
+		return &imagestream.ObjectReference{
+			Kind:      imagestream.KindImageStreamImage,
+			Namespace: ref.Namespace,
+			Name:      pullspec.JoinImage(ref.Name, ref.ID),
+		}, nil
 	}
-	return &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Namespace: ref.Namespace, Name: ref.NameString()}, nil
+	return &imagestream.ObjectReference{
+		Kind:      imagestream.KindImageStreamTag,
+		Namespace: ref.Namespace,
+		Name:      ref.NameString(),
+	}, nil
 }
 
 // CreateImageStream carries out a "create imagestream" command. Errors are of class [ErrUsage], or the

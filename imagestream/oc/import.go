@@ -18,8 +18,14 @@ import (
 )
 
 var importFlags = map[string]flagKind{
-	"from": textFlag, "confirm": boolFlag, "all": boolFlag, "scheduled": boolFlag, "insecure": boolFlag, "reference-policy": textFlag,
-	"import-mode": textFlag, "dry-run": boolFlag,
+	"from":             textFlag,
+	"confirm":          boolFlag,
+	"all":              boolFlag,
+	"scheduled":        boolFlag,
+	"insecure":         boolFlag,
+	"reference-policy": textFlag,
+	"import-mode":      textFlag,
+	"dry-run":          boolFlag,
 }
 
 // ImportPlan is an "import-image" command whose target was read.
@@ -84,7 +90,12 @@ func (p *ImportPlan) Import(stream *imagestream.ImageStream) (*imagestream.Image
 	all, confirm, from := p.flags.bool("all"), p.flags.bool("confirm"), p.flags.text("from")
 	if stream == nil {
 		if !confirm {
-			return nil, imagestream.NewError(imagestream.ReasonNotFound, imageStreams, p.Needs(), "use --confirm to create it, and --from for where it comes from")
+			return nil, imagestream.NewError(
+				imagestream.ReasonNotFound,
+				imageStreams,
+				p.Needs(),
+				"use --confirm to create it, and --from for where it comes from",
+			)
 		}
 		if from == "" {
 			from = p.target
@@ -107,7 +118,11 @@ func (p *ImportPlan) Import(stream *imagestream.ImageStream) (*imagestream.Image
 			from = stream.Spec.DockerImageRepository
 		}
 		if from == "" {
-			return nil, fmt.Errorf("image stream %q has no tag %q to import again: use --from for where it comes from", p.name, p.tag)
+			return nil, fmt.Errorf(
+				"image stream %q has no tag %q to import again: use --from for where it comes from",
+				p.name,
+				p.tag,
+			)
 		}
 		return p.images(stream, p.image(stream, tag, from, nil)), nil
 	}
@@ -117,7 +132,13 @@ func (p *ImportPlan) Import(stream *imagestream.ImageStream) (*imagestream.Image
 	case spec.From.Kind != "" && spec.From.Kind != imagestream.KindDockerImage:
 		return nil, fmt.Errorf("tag %q of image stream %q is an %s, which is not imported", tag, p.name, spec.From.Kind)
 	case from != "" && from != spec.From.Name:
-		return nil, fmt.Errorf("tag %q of image stream %q comes from %q, not from %q: change that with the command tag", tag, p.name, spec.From.Name, from)
+		return nil, fmt.Errorf(
+			"tag %q of image stream %q comes from %q, not from %q: change that with the command tag",
+			tag,
+			p.name,
+			spec.From.Name,
+			from,
+		)
 	}
 	return p.images(stream, p.image(stream, tag, spec.From.Name, spec)), nil
 }
@@ -127,9 +148,18 @@ func (p *ImportPlan) follow(stream *imagestream.ImageStream) (string, *imagestre
 	chain := inspect.Follow(stream, p.tag)
 	switch chain.End {
 	case inspect.EndsInCircle:
-		return "", nil, fmt.Errorf("tag %q of image stream %q follows itself, by way of %s", p.tag, p.name, strings.Join(chain.Path, ", "))
+		return "", nil, fmt.Errorf(
+			"tag %q of image stream %q follows itself, by way of %s",
+			p.tag,
+			p.name,
+			strings.Join(chain.Path, ", "),
+		)
 	case inspect.EndsElsewhere:
-		return "", nil, fmt.Errorf("tag %q of image stream %q follows a tag of another stream: import that one", p.tag, p.name)
+		return "", nil, fmt.Errorf(
+			"tag %q of image stream %q follows a tag of another stream: import that one",
+			p.tag,
+			p.name,
+		)
 	case inspect.EndsNowhere:
 		return p.tag, nil, nil
 	}
@@ -138,12 +168,21 @@ func (p *ImportPlan) follow(stream *imagestream.ImageStream) (string, *imagestre
 }
 
 // all imports the repository of a stream, or every tag from a registry.
-func (p *ImportPlan) all(stream *imagestream.ImageStream, from string, confirm bool) (*imagestream.ImageStreamImport, error) {
+func (p *ImportPlan) all(
+	stream *imagestream.ImageStream,
+	from string,
+	confirm bool,
+) (*imagestream.ImageStreamImport, error) {
 	if from == "" {
 		from = stream.Spec.DockerImageRepository
 	}
 	if from != stream.Spec.DockerImageRepository && !confirm {
-		return nil, fmt.Errorf("image stream %q is imported from %q: use --confirm to import from %q instead", p.name, stream.Spec.DockerImageRepository, from)
+		return nil, fmt.Errorf(
+			"image stream %q is imported from %q: use --confirm to import from %q instead",
+			p.name,
+			stream.Spec.DockerImageRepository,
+			from,
+		)
 	}
 	if from != "" {
 		return p.repository(stream, from), nil
@@ -155,13 +194,22 @@ func (p *ImportPlan) all(stream *imagestream.ImageStream, from string, confirm b
 		}
 	}
 	if len(images) == 0 {
-		return nil, fmt.Errorf("image stream %q has no tag that comes from a registry: use --from and --confirm to import a repository", p.name)
+		return nil, fmt.Errorf(
+			"image stream %q has no tag that comes from a registry: use --from and --confirm to import a repository",
+			p.name,
+		)
 	}
-	slices.SortStableFunc(images, func(a, b imagestream.ImageImportSpec) int { return strings.Compare(a.To.Name, b.To.Name) })
+	slices.SortStableFunc(
+		images,
+		func(a, b imagestream.ImageImportSpec) int { return strings.Compare(a.To.Name, b.To.Name) },
+	)
 	return p.images(stream, images...), nil
 }
 
-func (p *ImportPlan) images(stream *imagestream.ImageStream, images ...imagestream.ImageImportSpec) *imagestream.ImageStreamImport {
+func (p *ImportPlan) images(
+	stream *imagestream.ImageStream,
+	images ...imagestream.ImageImportSpec,
+) *imagestream.ImageStreamImport {
 	imp := p.newImport(stream)
 	imp.Spec.Images = images
 	return imp
@@ -180,12 +228,20 @@ func (p *ImportPlan) repository(stream *imagestream.ImageStream, from string) *i
 func (p *ImportPlan) newImport(stream *imagestream.ImageStream) *imagestream.ImageStreamImport {
 	return &imagestream.ImageStreamImport{
 		TypeMeta: typeMeta("ImageStreamImport"),
-		Metadata: imagestream.ObjectMeta{Name: p.name, Namespace: p.namespace, ResourceVersion: stream.Metadata.ResourceVersion},
-		Spec:     imagestream.ImageStreamImportSpec{Import: !p.flags.bool("dry-run")},
+		Metadata: imagestream.ObjectMeta{
+			Name:            p.name,
+			Namespace:       p.namespace,
+			ResourceVersion: stream.Metadata.ResourceVersion,
+		},
+		Spec: imagestream.ImageStreamImportSpec{Import: !p.flags.bool("dry-run")},
 	}
 }
 
-func (p *ImportPlan) image(stream *imagestream.ImageStream, tag, from string, spec *imagestream.TagReference) imagestream.ImageImportSpec {
+func (p *ImportPlan) image(
+	stream *imagestream.ImageStream,
+	tag, from string,
+	spec *imagestream.TagReference,
+) imagestream.ImageImportSpec {
 	return imagestream.ImageImportSpec{
 		From:            imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: from},
 		To:              &imagestream.LocalObjectReference{Name: tag},
@@ -195,7 +251,10 @@ func (p *ImportPlan) image(stream *imagestream.ImageStream, tag, from string, sp
 }
 
 // importPolicy is that of the flags, of the stream's annotation, and of the tag.
-func (p *ImportPlan) importPolicy(stream *imagestream.ImageStream, spec *imagestream.TagReference) imagestream.TagImportPolicy {
+func (p *ImportPlan) importPolicy(
+	stream *imagestream.ImageStream,
+	spec *imagestream.TagReference,
+) imagestream.TagImportPolicy {
 	policy := imagestream.TagImportPolicy{
 		Insecure:   stream.Metadata.Annotations[imagestream.InsecureRepositoryAnnotation] == "true",
 		Scheduled:  p.flags.bool("scheduled"),
@@ -278,7 +337,12 @@ func (p *ImportPlan) report(w io.Writer, imp *imagestream.ImageStreamImport, fai
 		text.WriteByte('\n')
 	}
 	if r := imp.Status.Repository; r != nil && len(r.AdditionalTags) > 0 {
-		fmt.Fprintf(&text, "info: The remote repository contained %d additional tags which were not imported: %s\n", len(r.AdditionalTags), strings.Join(r.AdditionalTags, ", "))
+		fmt.Fprintf(
+			&text,
+			"info: The remote repository contained %d additional tags which were not imported: %s\n",
+			len(r.AdditionalTags),
+			strings.Join(r.AdditionalTags, ", "),
+		)
 	}
 	_, err := io.WriteString(w, text.String())
 	return err

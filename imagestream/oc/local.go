@@ -59,5 +59,10 @@ func (l Local) do(ctx context.Context, r Request) (any, error) {
 	case imageStreamTags + " " + Delete:
 		return nil, tags.Delete(ctx, key, rest.DeleteOptions{DryRun: dryRun})
 	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, r.Resource, key, fmt.Sprintf("this server cannot %s %s", r.Verb, r.Resource))
+	return nil, imagestream.NewError(
+		imagestream.ReasonNotFound,
+		r.Resource,
+		key,
+		fmt.Sprintf("this server cannot %s %s", r.Verb, r.Resource),
+	)
 }

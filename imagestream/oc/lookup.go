@@ -14,7 +14,13 @@ import (
 )
 
 var lookupFlags = map[string]flagKind{
-	"local": boolFlag, "list": boolFlag, "enabled": boolFlag, "all": boolFlag, "selector": textFlag, "dry-run": textFlag, "output": textFlag,
+	"local":    boolFlag,
+	"list":     boolFlag,
+	"enabled":  boolFlag,
+	"all":      boolFlag,
+	"selector": textFlag,
+	"dry-run":  textFlag,
+	"output":   textFlag,
 }
 
 // resolveNamesAnnotation asks for the short names of an object, or of what it makes, to be resolved.
@@ -82,7 +88,10 @@ func PlanImageLookup(cmd Command, resources []Resource) (*LookupPlan, error) {
 		if name == "" || strings.Contains(name, "/") {
 			return nil, usage("%q: want NAME or TYPE/NAME", arg)
 		}
-		p.Reads = append(p.Reads, LookupRead{Request{Verb: Get, Resource: resource.Plural, Namespace: p.namespace, Name: name}, resource})
+		p.Reads = append(
+			p.Reads,
+			LookupRead{Request{Verb: Get, Resource: resource.Plural, Namespace: p.namespace, Name: name}, resource},
+		)
 	}
 	return p, nil
 }
@@ -200,7 +209,9 @@ func (p *LookupPlan) Table(objects []LookupObject) (_ describe.Table, ok bool) {
 	if !p.list {
 		return describe.Table{}, false
 	}
-	t := describe.Table{Columns: []describe.Column{{Name: "Name", Type: "string", Format: "name"}, {Name: "Local", Type: "string"}}}
+	t := describe.Table{
+		Columns: []describe.Column{{Name: "Name", Type: "string", Format: "name"}, {Name: "Local", Type: "string"}},
+	}
 	for _, o := range objects {
 		name, local := objectName(o.Object), false
 		if isStream(o.Resource) {
@@ -208,7 +219,8 @@ func (p *LookupPlan) Table(objects []LookupObject) (_ describe.Table, ok bool) {
 		} else {
 			name = o.Resource.Plural + "/" + name
 			template, _ := podspec.TemplateAt(o.Object)
-			local = podspec.Annotation(template, resolveNamesAnnotation) == "*" || podspec.Annotation(o.Object, resolveNamesAnnotation) == "*"
+			local = podspec.Annotation(template, resolveNamesAnnotation) == "*" ||
+				podspec.Annotation(o.Object, resolveNamesAnnotation) == "*"
 		}
 		t.Rows = append(t.Rows, []any{name, strconv.FormatBool(local)})
 	}
@@ -258,7 +270,11 @@ func (c *Commands) warnOfDots(plan *LookupPlan, change LookupChange) error {
 	if c.Warnings == nil || !plan.enabled || change.Request.Resource != imageStreams || !strings.Contains(name, ".") {
 		return nil
 	}
-	_, err := fmt.Fprintf(c.Warnings, "warning: image stream %q is never looked up: a short name with a dot is taken for the host of a registry\n", name)
+	_, err := fmt.Fprintf(
+		c.Warnings,
+		"warning: image stream %q is never looked up: a short name with a dot is taken for the host of a registry\n",
+		name,
+	)
 	return err
 }
 

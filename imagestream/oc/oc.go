@@ -100,7 +100,11 @@ func parseFlags(f Flags, known map[string]flagKind) (flags, error) {
 	for _, name := range slices.Sorted(maps.Keys(f)) {
 		kind, ok := known[name]
 		if !ok {
-			return flags{}, usage("unknown flag: --%s; there are --%s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", --"))
+			return flags{}, usage(
+				"unknown flag: --%s; there are --%s",
+				name,
+				strings.Join(slices.Sorted(maps.Keys(known)), ", --"),
+			)
 		}
 		for _, value := range f[name] {
 			if _, err := strconv.ParseBool(value); kind == boolFlag && err != nil {
@@ -185,7 +189,12 @@ func (c *Commands) do(ctx context.Context, r Request) (json.RawMessage, error) {
 	switch r.Verb {
 	case Get, Update, Patch, Delete:
 		if r.Name == "" || !pullspec.IsPathSegment(r.Name) {
-			return nil, fmt.Errorf("%s %s: %q cannot be the name of an object: it must not be empty, \".\" or \"..\", nor have \"/\" or \"%%\" in it", r.Verb, r.Resource, r.Name)
+			return nil, fmt.Errorf(
+				"%s %s: %q cannot be the name of an object: it must not be empty, \".\" or \"..\", nor have \"/\" or \"%%\" in it",
+				r.Verb,
+				r.Resource,
+				r.Name,
+			)
 		}
 	}
 	return c.Server.Do(ctx, r)
@@ -262,7 +271,8 @@ func typeMeta(kind string) imagestream.TypeMeta {
 // that kind.
 func isOldServer(err error) bool {
 	var status *imagestream.StatusError
-	return errors.As(err, &status) && (status.Reason == reasonMethodNotAllowed || status.Reason == imagestream.ReasonForbidden)
+	return errors.As(err, &status) &&
+		(status.Reason == reasonMethodNotAllowed || status.Reason == imagestream.ReasonForbidden)
 }
 
 const reasonMethodNotAllowed imagestream.StatusReason = "MethodNotAllowed"

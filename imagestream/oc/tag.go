@@ -13,8 +13,14 @@ import (
 )
 
 var tagFlags = map[string]flagKind{
-	"source": textFlag, "delete": boolFlag, "alias": boolFlag, "reference": boolFlag, "scheduled": boolFlag, "insecure": boolFlag,
-	"reference-policy": textFlag, "import-mode": textFlag,
+	"source":           textFlag,
+	"delete":           boolFlag,
+	"alias":            boolFlag,
+	"reference":        boolFlag,
+	"scheduled":        boolFlag,
+	"insecure":         boolFlag,
+	"reference-policy": textFlag,
+	"import-mode":      textFlag,
 }
 
 // TagPlan is a "tag" command whose source was read.
@@ -82,7 +88,12 @@ func (p *TagPlan) takeKind(word string, resources []Resource) error {
 	}
 	switch {
 	case p.source.Registry != "":
-		return usage("source %q: an %s has no registry: leave %q out, or use --source=docker", p.typed, p.kind, p.source.Registry)
+		return usage(
+			"source %q: an %s has no registry: leave %q out, or use --source=docker",
+			p.typed,
+			p.kind,
+			p.source.Registry,
+		)
 	case p.kind == imagestream.KindImageStreamTag && p.source.Tag == "":
 		return usage("source %q: --source=%s requires a tag: %s:TAG", p.typed, word, p.typed)
 	case p.kind == imagestream.KindImageStreamImage && p.source.ID == "":
@@ -225,7 +236,11 @@ func (p *TagPlan) step(kind string, source pullspec.Reference, dest imagestream.
 		s.Name = pullspec.JoinTag(stream, tag)
 		s.Message = fmt.Sprintf("Deleted tag %s/%s.\n", dest.Namespace, dest.Name)
 	case !pullspec.IsTag(tag):
-		s.Err = usage("destination %q: %q cannot be a tag: want letters, digits, \"_\", \".\" and \"-\", 128 at most, none of the last two first", dest.Name, tag)
+		s.Err = usage(
+			"destination %q: %q cannot be a tag: want letters, digits, \"_\", \".\" and \"-\", 128 at most, none of the last two first",
+			dest.Name,
+			tag,
+		)
 	default:
 		s.Object = p.object(kind, source, dest, tag)
 		s.Message = p.message(source, dest)
@@ -233,7 +248,12 @@ func (p *TagPlan) step(kind string, source pullspec.Reference, dest imagestream.
 	return s
 }
 
-func (p *TagPlan) object(kind string, source pullspec.Reference, dest imagestream.Key, tag string) *imagestream.ImageStreamTag {
+func (p *TagPlan) object(
+	kind string,
+	source pullspec.Reference,
+	dest imagestream.Key,
+	tag string,
+) *imagestream.ImageStreamTag {
 	f := p.flags
 	from := &imagestream.ObjectReference{Kind: kind}
 	var generation *int64
@@ -257,8 +277,15 @@ func (p *TagPlan) object(kind string, source pullspec.Reference, dest imagestrea
 		TypeMeta: typeMeta("ImageStreamTag"),
 		Metadata: imagestream.ObjectMeta{Name: dest.Name, Namespace: dest.Namespace},
 		Tag: &imagestream.TagReference{
-			Name: tag, From: from, Reference: f.bool("reference"), Generation: generation,
-			ImportPolicy:    imagestream.TagImportPolicy{Insecure: f.bool("insecure"), Scheduled: f.bool("scheduled"), ImportMode: mode},
+			Name:       tag,
+			From:       from,
+			Reference:  f.bool("reference"),
+			Generation: generation,
+			ImportPolicy: imagestream.TagImportPolicy{
+				Insecure:   f.bool("insecure"),
+				Scheduled:  f.bool("scheduled"),
+				ImportMode: mode,
+			},
 			ReferencePolicy: imagestream.TagReferencePolicy{Type: policy},
 		},
 	}
@@ -363,7 +390,11 @@ func (c *Commands) writeTag(ctx context.Context, s TagStep) error {
 }
 
 // changeStream reads the stream of a step, and writes it changed.
-func (c *Commands) changeStream(ctx context.Context, s TagStep, change func(*imagestream.ImageStream) *imagestream.ImageStream) error {
+func (c *Commands) changeStream(
+	ctx context.Context,
+	s TagStep,
+	change func(*imagestream.ImageStream) *imagestream.ImageStream,
+) error {
 	stream, err := c.stream(ctx, imagestream.Key{Namespace: s.Namespace, Name: s.Stream})
 	if err != nil {
 		return err

@@ -50,7 +50,12 @@ type ImageStreams interface {
 	Deleter
 
 	// UpdateStatus follows [imagestream.PrepareStatusUpdate]: only the status changes.
-	UpdateStatus(ctx context.Context, key imagestream.Key, change Change[imagestream.ImageStream], opts UpdateOptions) (*imagestream.ImageStream, error)
+	UpdateStatus(
+		ctx context.Context,
+		key imagestream.Key,
+		change Change[imagestream.ImageStream],
+		opts UpdateOptions,
+	) (*imagestream.ImageStream, error)
 	// Layers returns the images and layers that the stream's histories name.
 	Layers(ctx context.Context, key imagestream.Key) (*imagestream.ImageStreamLayers, error)
 	// Secrets returns the pull secrets of the stream's namespace that an import may use.
@@ -161,7 +166,12 @@ type Creator[T any] interface {
 // Updater replaces the object of that key by what change makes of it, and returns it as stored. Created tells
 // that it did not exist before.
 type Updater[T any] interface {
-	Update(ctx context.Context, key imagestream.Key, change Change[T], opts UpdateOptions) (stored *T, created bool, err error)
+	Update(
+		ctx context.Context,
+		key imagestream.Key,
+		change Change[T],
+		opts UpdateOptions,
+	) (stored *T, created bool, err error)
 }
 
 // Deleter deletes the object of that key.

@@ -28,7 +28,11 @@ func parseFields(resource, s string) (fieldSelector, error) {
 		r.value = strings.TrimPrefix(value, "=")
 		switch {
 		case !ok:
-			return nil, badRequest(resource, imagestream.Key{}, fmt.Sprintf("field selector %q: %q must have =, == or !=", s, part))
+			return nil, badRequest(
+				resource,
+				imagestream.Key{},
+				fmt.Sprintf("field selector %q: %q must have =, == or !=", s, part),
+			)
 		case field == "metadata.namespace":
 			r.namespace = true
 		case field != "metadata.name":
@@ -65,7 +69,10 @@ func (s fieldSelector) name() (string, bool) {
 
 // watched returns the changes of objects that fields choose, each after visit has seen it. An object keeps its
 // name and namespace, so that a change is seen whole or not at all.
-func watched[T any](changes iter.Seq2[imagestream.Change[T], error], fields fieldSelector, meta func(*T) *imagestream.ObjectMeta,
+func watched[T any](
+	changes iter.Seq2[imagestream.Change[T], error],
+	fields fieldSelector,
+	meta func(*T) *imagestream.ObjectMeta,
 	visit func(*T),
 ) iter.Seq2[imagestream.Change[T], error] {
 	return func(yield func(imagestream.Change[T], error) bool) {

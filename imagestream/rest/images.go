@@ -40,11 +40,22 @@ func (r images) Watch(ctx context.Context, opts WatchOptions) iter.Seq2[imagestr
 		return failed[imagestream.Image](err)
 	}
 	name, _ := fields.name()
-	changes := r.store().WatchImages(ctx, imagestream.WatchOptions{Name: name, Labels: opts.Labels, ResourceVersion: opts.ResourceVersion})
-	return watched(changes, fields, func(i *imagestream.Image) *imagestream.ObjectMeta { return &i.Metadata }, func(*imagestream.Image) {})
+	changes := r.store().
+		WatchImages(ctx, imagestream.WatchOptions{Name: name, Labels: opts.Labels, ResourceVersion: opts.ResourceVersion})
+	return watched(
+		changes,
+		fields,
+		func(i *imagestream.Image) *imagestream.ObjectMeta { return &i.Metadata },
+		func(*imagestream.Image) {},
+	)
 }
 
-func (r images) Create(ctx context.Context, _ string, object *imagestream.Image, opts CreateOptions) (*imagestream.Image, error) {
+func (r images) Create(
+	ctx context.Context,
+	_ string,
+	object *imagestream.Image,
+	opts CreateOptions,
+) (*imagestream.Image, error) {
 	next := *object
 	return named(&next.Metadata, func() (*imagestream.Image, error) { return r.create(ctx, &next, opts.DryRun) })
 }
@@ -70,7 +81,12 @@ func (r images) create(ctx context.Context, image *imagestream.Image, dryRun boo
 	return prepared, nil
 }
 
-func (r images) Update(ctx context.Context, key imagestream.Key, change Change[imagestream.Image], opts UpdateOptions) (stored *imagestream.Image, created bool, err error) {
+func (r images) Update(
+	ctx context.Context,
+	key imagestream.Key,
+	change Change[imagestream.Image],
+	opts UpdateOptions,
+) (stored *imagestream.Image, created bool, err error) {
 	err = r.engine().Retry(ctx, key, r.attempts(imagestream.ResourceImages, "update"), func() (overtaken bool, err error) {
 		old, err := r.store().GetImage(ctx, key.Name)
 		if opts.OrCreate && errors.Is(err, imagestream.ErrNotFound) {
@@ -95,7 +111,12 @@ func (r images) Update(ctx context.Context, key imagestream.Key, change Change[i
 }
 
 // replace updates an image once.
-func (r images) replace(ctx context.Context, old *imagestream.Image, change Change[imagestream.Image], dryRun bool) (_ *imagestream.Image, overtaken bool, err error) {
+func (r images) replace(
+	ctx context.Context,
+	old *imagestream.Image,
+	change Change[imagestream.Image],
+	dryRun bool,
+) (_ *imagestream.Image, overtaken bool, err error) {
 	next, err := change(old)
 	if err != nil {
 		return nil, false, err

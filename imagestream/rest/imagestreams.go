@@ -33,7 +33,12 @@ func (r streams) List(ctx context.Context, opts ListOptions) (*imagestream.Image
 	if err != nil {
 		return nil, err
 	}
-	page := imagestream.ListOptions{Namespace: opts.Namespace, Labels: opts.Labels, Limit: opts.Limit, Continue: opts.Continue}
+	page := imagestream.ListOptions{
+		Namespace: opts.Namespace,
+		Labels:    opts.Labels,
+		Limit:     opts.Limit,
+		Continue:  opts.Continue,
+	}
 	if len(fields) > 0 {
 		page.Limit, page.Continue = 0, ""
 	}
@@ -41,14 +46,20 @@ func (r streams) List(ctx context.Context, opts ListOptions) (*imagestream.Image
 	if err != nil {
 		return nil, err
 	}
-	list.Items = slices.DeleteFunc(list.Items, func(s imagestream.ImageStream) bool { return !fields.matches(&s.Metadata) })
+	list.Items = slices.DeleteFunc(
+		list.Items,
+		func(s imagestream.ImageStream) bool { return !fields.matches(&s.Metadata) },
+	)
 	for i := range list.Items {
 		r.show(&list.Items[i])
 	}
 	return list, nil
 }
 
-func (r streams) Watch(ctx context.Context, opts WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+func (r streams) Watch(
+	ctx context.Context,
+	opts WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
 	fields, err := parseFields(imagestream.ResourceImageStreams, opts.Fields)
 	if err != nil {
 		return failed[imagestream.ImageStream](err)
@@ -57,10 +68,20 @@ func (r streams) Watch(ctx context.Context, opts WatchOptions) iter.Seq2[imagest
 	changes := r.store().WatchImageStreams(ctx, imagestream.WatchOptions{
 		Namespace: opts.Namespace, Name: name, Labels: opts.Labels, ResourceVersion: opts.ResourceVersion,
 	})
-	return watched(changes, fields, func(s *imagestream.ImageStream) *imagestream.ObjectMeta { return &s.Metadata }, r.show)
+	return watched(
+		changes,
+		fields,
+		func(s *imagestream.ImageStream) *imagestream.ObjectMeta { return &s.Metadata },
+		r.show,
+	)
 }
 
-func (r streams) Create(ctx context.Context, namespace string, object *imagestream.ImageStream, opts CreateOptions) (*imagestream.ImageStream, error) {
+func (r streams) Create(
+	ctx context.Context,
+	namespace string,
+	object *imagestream.ImageStream,
+	opts CreateOptions,
+) (*imagestream.ImageStream, error) {
 	next := *object.WithDefaults()
 	if err := inNamespace(&next.Metadata, imagestream.ResourceImageStreams, namespace); err != nil {
 		return nil, err
@@ -98,19 +119,39 @@ func generateName(beginning string) string {
 	return beginning[:min(len(beginning), 58)] + string(suffix)
 }
 
-func (r streams) Update(ctx context.Context, key imagestream.Key, change Change[imagestream.ImageStream], opts UpdateOptions) (*imagestream.ImageStream, bool, error) {
+func (r streams) Update(
+	ctx context.Context,
+	key imagestream.Key,
+	change Change[imagestream.ImageStream],
+	opts UpdateOptions,
+) (*imagestream.ImageStream, bool, error) {
 	return r.update(ctx, key, write.AsUser, change, opts)
 }
 
-func (r streams) UpdateStatus(ctx context.Context, key imagestream.Key, change Change[imagestream.ImageStream], opts UpdateOptions) (*imagestream.ImageStream, error) {
+func (r streams) UpdateStatus(
+	ctx context.Context,
+	key imagestream.Key,
+	change Change[imagestream.ImageStream],
+	opts UpdateOptions,
+) (*imagestream.ImageStream, error) {
 	opts.OrCreate = false
 	stored, _, err := r.update(ctx, key, write.AsStatus, change, opts)
 	return stored, err
 }
 
-func (r streams) update(ctx context.Context, key imagestream.Key, rules write.Rules, change Change[imagestream.ImageStream], opts UpdateOptions) (_ *imagestream.ImageStream, created bool, err error) {
+func (r streams) update(
+	ctx context.Context,
+	key imagestream.Key,
+	rules write.Rules,
+	change Change[imagestream.ImageStream],
+	opts UpdateOptions,
+) (_ *imagestream.ImageStream, created bool, err error) {
 	stored, err := r.engine().Write(ctx, write.Request{
-		Key: key, Rules: rules, OrCreate: opts.OrCreate, DryRun: opts.DryRun, Attempts: r.attempts(imagestream.ResourceImageStreams, "update"),
+		Key:      key,
+		Rules:    rules,
+		OrCreate: opts.OrCreate,
+		DryRun:   opts.DryRun,
+		Attempts: r.attempts(imagestream.ResourceImageStreams, "update"),
 		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 			if old != nil {
 				r.show(old)
@@ -156,8 +197,13 @@ func (r streams) Delete(ctx context.Context, key imagestream.Key, opts DeleteOpt
 // meets checks preconditions as a Store does.
 func meets(resource string, key imagestream.Key, m *imagestream.ObjectMeta, only imagestream.Preconditions) error {
 	if only.UID != "" && only.UID != m.UID || only.ResourceVersion != "" && only.ResourceVersion != m.ResourceVersion {
-		return imagestream.NewError(imagestream.ReasonConflict, resource, key, "the precondition does not hold: its uid is "+m.UID+
-			" and its resourceVersion "+m.ResourceVersion)
+		return imagestream.NewError(
+			imagestream.ReasonConflict,
+			resource,
+			key,
+			"the precondition does not hold: its uid is "+m.UID+
+				" and its resourceVersion "+m.ResourceVersion,
+		)
 	}
 	return nil
 }

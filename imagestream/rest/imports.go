@@ -8,7 +8,12 @@ import (
 
 type imports struct{ *Server }
 
-func (r imports) Create(ctx context.Context, namespace string, object *imagestream.ImageStreamImport, opts CreateOptions) (*imagestream.ImageStreamImport, error) {
+func (r imports) Create(
+	ctx context.Context,
+	namespace string,
+	object *imagestream.ImageStreamImport,
+	opts CreateOptions,
+) (*imagestream.ImageStreamImport, error) {
 	if r.Importer == nil {
 		return nil, ErrNoImporter
 	}

@@ -20,7 +20,10 @@ func (r streams) Layers(ctx context.Context, key imagestream.Key) (*imagestream.
 }
 
 // layers returns the layers of a stream, and its images by name.
-func (s *Server) layers(ctx context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStreamLayers, map[string]*imagestream.Image, error) {
+func (s *Server) layers(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStreamLayers, map[string]*imagestream.Image, error) {
 	images := map[string]*imagestream.Image{}
 	asked := map[string]bool{}
 	for queue := view.LayersNeeds(stream); len(queue) > 0; queue = queue[1:] {
@@ -66,7 +69,12 @@ func (r streamImages) Get(ctx context.Context, key imagestream.Key) (*imagestrea
 	}
 	found, ok := view.FindImage(l, id)
 	if !ok || images[found] == nil {
-		return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreamImages, key, "the image stream holds no such image")
+		return nil, imagestream.NewError(
+			imagestream.ReasonNotFound,
+			imagestream.ResourceImageStreamImages,
+			key,
+			"the image stream holds no such image",
+		)
 	}
 	return view.NewImageStreamImage(s, id, images[found], r.engine().Env())
 }

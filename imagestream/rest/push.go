@@ -13,7 +13,12 @@ import (
 
 type mappings struct{ *Server }
 
-func (r mappings) Create(ctx context.Context, namespace string, mapping *imagestream.ImageStreamMapping, _ CreateOptions) error {
+func (r mappings) Create(
+	ctx context.Context,
+	namespace string,
+	mapping *imagestream.ImageStreamMapping,
+	_ CreateOptions,
+) error {
 	p, err := newPush(namespace, mapping, r.engine().Env())
 	if err != nil {
 		return err
@@ -31,7 +36,10 @@ func (r mappings) Create(ctx context.Context, namespace string, mapping *imagest
 			return p.change(s)
 		},
 	})
-	return gaveUp(err, imagestream.NewError(imagestream.StatusReason(""), imagestream.ResourceImageStreamMappings, p.key, "push again"))
+	return gaveUp(
+		err,
+		imagestream.NewError(imagestream.StatusReason(""), imagestream.ResourceImageStreamMappings, p.key, "push again"),
+	)
 }
 
 // createImage stores the image of a push to a stream that exists, unless it is there already.
@@ -102,7 +110,12 @@ func (p *push) change(s *imagestream.ImageStream) (*imagestream.ImageStream, err
 			"the tag "+p.tag+" was moved meanwhile: push again")
 	}
 	event := tagevent.Event{
-		Created: tagevent.TimeOf(p.env.Now), DockerImageReference: p.reference(s), Image: p.image.Metadata.Name, Generation: s.Metadata.Generation,
+		Created: tagevent.TimeOf(
+			p.env.Now,
+		),
+		DockerImageReference: p.reference(s),
+		Image:                p.image.Metadata.Name,
+		Generation:           s.Metadata.Generation,
 	}
 	next, changed := s.Push(p.tag, event)
 	if !changed {

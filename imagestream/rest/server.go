@@ -123,7 +123,10 @@ func (noStore) ListImageStreams(context.Context, imagestream.ListOptions) (*imag
 	return nil, ErrNoStore
 }
 
-func (noStore) WatchImageStreams(context.Context, imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+func (noStore) WatchImageStreams(
+	context.Context,
+	imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
 	return failed[imagestream.ImageStream](ErrNoStore)
 }
 
@@ -145,7 +148,10 @@ func (noStore) ListImages(context.Context, imagestream.ListOptions) (*imagestrea
 	return nil, ErrNoStore
 }
 
-func (noStore) WatchImages(context.Context, imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.Image], error] {
+func (noStore) WatchImages(
+	context.Context,
+	imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.Image], error] {
 	return failed[imagestream.Image](ErrNoStore)
 }
 

@@ -22,7 +22,12 @@ func splitSignature(key imagestream.Key) (image imagestream.Key, err error) {
 	return imagestream.Key{Name: name}, nil
 }
 
-func (r signatures) Create(ctx context.Context, _ string, object *imagestream.ImageSignature, opts CreateOptions) (*imagestream.ImageSignature, error) {
+func (r signatures) Create(
+	ctx context.Context,
+	_ string,
+	object *imagestream.ImageSignature,
+	opts CreateOptions,
+) (*imagestream.ImageSignature, error) {
 	key := imagestream.Key{Name: object.Metadata.Name}
 	image, err := splitSignature(key)
 	if err != nil {
@@ -43,9 +48,17 @@ func (r signatures) Create(ctx context.Context, _ string, object *imagestream.Im
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(stored.Signatures, func(s imagestream.ImageSignature) bool { return s.Metadata.Name == key.Name })
+	i := slices.IndexFunc(
+		stored.Signatures,
+		func(s imagestream.ImageSignature) bool { return s.Metadata.Name == key.Name },
+	)
 	if i < 0 {
-		return nil, imagestream.NewError(imagestream.ReasonInternalError, imagestream.ResourceImageSignatures, key, "the image was stored without its new signature")
+		return nil, imagestream.NewError(
+			imagestream.ReasonInternalError,
+			imagestream.ResourceImageSignatures,
+			key,
+			"the image was stored without its new signature",
+		)
 	}
 	answer := stored.Signatures[i].Clone()
 	answer.TypeMeta = imagestream.TypeMeta{Kind: "ImageSignature", APIVersion: imagestream.APIVersion}

@@ -43,7 +43,12 @@ func splitNew(resource string, m *imagestream.ObjectMeta) (stream imagestream.Ke
 	name, tag, ok := pullspec.SplitTag(m.Name)
 	switch {
 	case !ok:
-		return imagestream.Key{}, "", imagestream.NewError(imagestream.StatusReason(""), resource, key, "the name must be <image stream>:<tag>")
+		return imagestream.Key{}, "", imagestream.NewError(
+			imagestream.StatusReason(""),
+			resource,
+			key,
+			"the name must be <image stream>:<tag>",
+		)
 	case name == "" || !pullspec.IsPathSegment(name):
 		return imagestream.Key{}, "", badRequest(resource, key, fmt.Sprintf("%q cannot be the name of an image stream", name))
 	}
@@ -94,7 +99,11 @@ func newStream(key imagestream.Key) *imagestream.ImageStream {
 }
 
 // latestImage returns the image that a tag points at; nil if there is none.
-func (s *Server) latestImage(ctx context.Context, stream *imagestream.ImageStream, tag string) (*imagestream.Image, error) {
+func (s *Server) latestImage(
+	ctx context.Context,
+	stream *imagestream.ImageStream,
+	tag string,
+) (*imagestream.Image, error) {
 	latest, ok := stream.LatestEvent(tag)
 	if !ok || latest.Image == "" {
 		return nil, nil
@@ -110,7 +119,13 @@ func (s *Server) latestImage(ctx context.Context, stream *imagestream.ImageStrea
 var errUnborn = errors.New("the image stream has no creation time")
 
 // create adds a spec tag, nil for none, to a stream that may not exist yet.
-func (r tags) create(ctx context.Context, key imagestream.Key, tag string, spec *imagestream.TagReference, dryRun bool) (*imagestream.ImageStream, error) {
+func (r tags) create(
+	ctx context.Context,
+	key imagestream.Key,
+	tag string,
+	spec *imagestream.TagReference,
+	dryRun bool,
+) (*imagestream.ImageStream, error) {
 	name := imagestream.Key{Namespace: key.Namespace, Name: pullspec.JoinTag(key.Name, tag)}
 	var unborn *imagestream.ImageStream
 	stored, err := r.engine().Write(ctx, write.Request{
@@ -183,7 +198,12 @@ func (t *target) meet(m, old *imagestream.ObjectMeta) error {
 }
 
 // update writes the stream of a tag with the spec tag that change makes; one that is nil removes it.
-func (r tags) update(ctx context.Context, key imagestream.Key, opts UpdateOptions, change func(t *target) (*imagestream.TagReference, error)) (
+func (r tags) update(
+	ctx context.Context,
+	key imagestream.Key,
+	opts UpdateOptions,
+	change func(t *target) (*imagestream.TagReference, error),
+) (
 	stored *imagestream.ImageStream, tag string, created bool, err error,
 ) {
 	stream, tag, err := split(key)
@@ -296,7 +316,9 @@ func (r streamTags) Get(ctx context.Context, key imagestream.Key) (*imagestream.
 }
 
 func (r streamTags) List(ctx context.Context, opts ListOptions) (*imagestream.ImageStreamTagList, error) {
-	list := &imagestream.ImageStreamTagList{TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamTagList", APIVersion: imagestream.APIVersion}}
+	list := &imagestream.ImageStreamTagList{
+		TypeMeta: imagestream.TypeMeta{Kind: "ImageStreamTagList", APIVersion: imagestream.APIVersion},
+	}
 	err := r.eachStream(ctx, opts, func(s *imagestream.ImageStream, fields fieldSelector) error {
 		for _, h := range s.Status.Tags {
 			latest, ok := h.Latest()
@@ -322,7 +344,11 @@ func (r streamTags) List(ctx context.Context, opts ListOptions) (*imagestream.Im
 }
 
 // eachStream calls visit for every stream that opts choose.
-func (s *Server) eachStream(ctx context.Context, opts ListOptions, visit func(*imagestream.ImageStream, fieldSelector) error) error {
+func (s *Server) eachStream(
+	ctx context.Context,
+	opts ListOptions,
+	visit func(*imagestream.ImageStream, fieldSelector) error,
+) error {
 	fields, err := parseFields(errorResource, opts.Fields)
 	if err != nil {
 		return err
@@ -340,7 +366,12 @@ func (s *Server) eachStream(ctx context.Context, opts ListOptions, visit func(*i
 	return nil
 }
 
-func (r streamTags) Create(ctx context.Context, namespace string, t *imagestream.ImageStreamTag, opts CreateOptions) (*imagestream.ImageStreamTag, error) {
+func (r streamTags) Create(
+	ctx context.Context,
+	namespace string,
+	t *imagestream.ImageStreamTag,
+	opts CreateOptions,
+) (*imagestream.ImageStreamTag, error) {
 	m := t.Metadata.Clone()
 	if err := accept(&m, errorResource, namespace); err != nil {
 		return nil, err
@@ -375,7 +406,11 @@ func (r streamTags) validateNew(m *imagestream.ObjectMeta, spec *imagestream.Tag
 }
 
 // answer returns the tag as it is after a write: an image that does not exist is no error.
-func (r streamTags) answer(ctx context.Context, s *imagestream.ImageStream, tag string) (*imagestream.ImageStreamTag, error) {
+func (r streamTags) answer(
+	ctx context.Context,
+	s *imagestream.ImageStream,
+	tag string,
+) (*imagestream.ImageStreamTag, error) {
 	image, err := r.latestImage(ctx, s, tag)
 	if err != nil {
 		return nil, err
@@ -383,8 +418,18 @@ func (r streamTags) answer(ctx context.Context, s *imagestream.ImageStream, tag 
 	return view.NewImageStreamTag(s, tag, image, r.engine().Env())
 }
 
-func (r streamTags) Update(ctx context.Context, key imagestream.Key, change Change[imagestream.ImageStreamTag], opts UpdateOptions) (*imagestream.ImageStreamTag, bool, error) {
-	s, tag, created, err := r.update(ctx, key, opts, func(at *target) (*imagestream.TagReference, error) { return r.prepare(at, change) })
+func (r streamTags) Update(
+	ctx context.Context,
+	key imagestream.Key,
+	change Change[imagestream.ImageStreamTag],
+	opts UpdateOptions,
+) (*imagestream.ImageStreamTag, bool, error) {
+	s, tag, created, err := r.update(
+		ctx,
+		key,
+		opts,
+		func(at *target) (*imagestream.TagReference, error) { return r.prepare(at, change) },
+	)
 	if err != nil {
 		return nil, false, err
 	}
@@ -471,7 +516,9 @@ func (r imageTags) Get(ctx context.Context, key imagestream.Key) (*imagestream.I
 }
 
 func (r imageTags) List(ctx context.Context, opts ListOptions) (*imagestream.ImageTagList, error) {
-	list := &imagestream.ImageTagList{TypeMeta: imagestream.TypeMeta{Kind: "ImageTagList", APIVersion: imagestream.APIVersion}}
+	list := &imagestream.ImageTagList{
+		TypeMeta: imagestream.TypeMeta{Kind: "ImageTagList", APIVersion: imagestream.APIVersion},
+	}
 	err := r.eachStream(ctx, opts, func(s *imagestream.ImageStream, fields fieldSelector) error {
 		for _, tag := range tagNames(s) {
 			v, _, err := view.NewImageTag(s, tag, nil, r.engine().Env())
@@ -504,7 +551,12 @@ func tagNames(s *imagestream.ImageStream) []string {
 	return slices.Compact(names)
 }
 
-func (r imageTags) Create(ctx context.Context, namespace string, t *imagestream.ImageTag, opts CreateOptions) (*imagestream.ImageTag, error) {
+func (r imageTags) Create(
+	ctx context.Context,
+	namespace string,
+	t *imagestream.ImageTag,
+	opts CreateOptions,
+) (*imagestream.ImageTag, error) {
 	m := t.Metadata.Clone()
 	if err := accept(&m, errorResource, namespace); err != nil {
 		return nil, err
@@ -524,10 +576,16 @@ func (r imageTags) Create(ctx context.Context, namespace string, t *imagestream.
 	return r.answer(ctx, s, tag)
 }
 
-func (r imageTags) validateNew(m *imagestream.ObjectMeta, spec *imagestream.TagReference) (*imagestream.TagReference, imagestream.ErrorList) {
+func (r imageTags) validateNew(
+	m *imagestream.ObjectMeta,
+	spec *imagestream.TagReference,
+) (*imagestream.TagReference, imagestream.ErrorList) {
 	errs := m.Validate(true)
 	if spec == nil {
-		return nil, append(errs, &imagestream.FieldError{Type: imagestream.FieldRequired, Field: "spec", Detail: "say where the tag comes from"})
+		return nil, append(
+			errs,
+			&imagestream.FieldError{Type: imagestream.FieldRequired, Field: "spec", Detail: "say where the tag comes from"},
+		)
 	}
 	spec = withDefaults(spec)
 	_, tag, ok := pullspec.SplitTag(m.Name)
@@ -542,7 +600,10 @@ func (r imageTags) validateNew(m *imagestream.ObjectMeta, spec *imagestream.TagR
 
 func wrongTagName(name string) *imagestream.FieldError {
 	return &imagestream.FieldError{
-		Type: imagestream.FieldInvalid, Field: "spec.name", Value: name, Detail: "must be the tag in metadata.name, <image stream>:<tag>",
+		Type:   imagestream.FieldInvalid,
+		Field:  "spec.name",
+		Value:  name,
+		Detail: "must be the tag in metadata.name, <image stream>:<tag>",
 	}
 }
 
@@ -555,8 +616,18 @@ func (r imageTags) answer(ctx context.Context, s *imagestream.ImageStream, tag s
 	return v, err
 }
 
-func (r imageTags) Update(ctx context.Context, key imagestream.Key, change Change[imagestream.ImageTag], opts UpdateOptions) (*imagestream.ImageTag, bool, error) {
-	s, tag, created, err := r.update(ctx, key, opts, func(at *target) (*imagestream.TagReference, error) { return r.prepare(at, change) })
+func (r imageTags) Update(
+	ctx context.Context,
+	key imagestream.Key,
+	change Change[imagestream.ImageTag],
+	opts UpdateOptions,
+) (*imagestream.ImageTag, bool, error) {
+	s, tag, created, err := r.update(
+		ctx,
+		key,
+		opts,
+		func(at *target) (*imagestream.TagReference, error) { return r.prepare(at, change) },
+	)
 	if err != nil {
 		return nil, false, err
 	}
@@ -604,7 +675,11 @@ func (r imageTags) prepare(at *target, change Change[imagestream.ImageTag]) (*im
 }
 
 // validateUpdate returns the spec tag of next, which is to replace old and has the metadata m.
-func (r imageTags) validateUpdate(at *target, m *imagestream.ObjectMeta, old, next *imagestream.ImageTag) (*imagestream.TagReference, imagestream.ErrorList) {
+func (r imageTags) validateUpdate(
+	at *target,
+	m *imagestream.ObjectMeta,
+	old, next *imagestream.ImageTag,
+) (*imagestream.TagReference, imagestream.ErrorList) {
 	errs := m.Validate(true)
 	spec := withDefaults(next.Spec)
 	if spec != nil {
@@ -616,7 +691,9 @@ func (r imageTags) validateUpdate(at *target, m *imagestream.ObjectMeta, old, ne
 	errs = append(errs, sameMetadata(m, &old.Metadata, true)...)
 	if !sameHistory(next.Status, old.Status) {
 		errs = append(errs, &imagestream.FieldError{
-			Type: imagestream.FieldInvalid, Field: "status", Detail: "must be the tag's own status: only imports and pushes change it",
+			Type:   imagestream.FieldInvalid,
+			Field:  "status",
+			Detail: "must be the tag's own status: only imports and pushes change it",
 		})
 	}
 	return spec, errs

@@ -41,7 +41,10 @@ const (
 
 // Layers returns the layers of s, given the images that exist, by name. Wrong images, with a layer without a
 // name or a configuration without an ID, are errors at the paths of the result.
-func Layers(s *imagestream.ImageStream, images map[string]*imagestream.Image) (*imagestream.ImageStreamLayers, imagestream.ErrorList) {
+func Layers(
+	s *imagestream.ImageStream,
+	images map[string]*imagestream.Image,
+) (*imagestream.ImageStreamLayers, imagestream.ErrorList) {
 	l := layers{
 		images: images,
 		view: &imagestream.ImageStreamLayers{
@@ -122,7 +125,10 @@ func (l *layers) validate() (errs imagestream.ErrorList) {
 	for _, name := range slices.Sorted(maps.Keys(l.view.Images)) {
 		refs := l.view.Images[name]
 		add := func(field, detail string) {
-			errs = append(errs, &imagestream.FieldError{Type: imagestream.FieldInvalid, Field: "images[" + name + "]." + field, Detail: detail})
+			errs = append(
+				errs,
+				&imagestream.FieldError{Type: imagestream.FieldInvalid, Field: "images[" + name + "]." + field, Detail: detail},
+			)
 		}
 		if len(refs.Manifests) > 0 {
 			if len(refs.Layers) > 0 {
@@ -163,7 +169,12 @@ func FindImage(l *imagestream.ImageStreamLayers, id string) (string, bool) {
 
 // NewImageStreamImage returns the view of an image of s under the name <stream>@<id>. An image whose texts
 // cannot be read is an error.
-func NewImageStreamImage(s *imagestream.ImageStream, id string, image *imagestream.Image, env imagestream.Env) (*imagestream.ImageStreamImage, error) {
+func NewImageStreamImage(
+	s *imagestream.ImageStream,
+	id string,
+	image *imagestream.Image,
+	env imagestream.Env,
+) (*imagestream.ImageStreamImage, error) {
 	complete, err := readable(image, env)
 	if err != nil {
 		return nil, err

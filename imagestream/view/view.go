@@ -48,7 +48,12 @@ func shown(s *imagestream.ImageStream, env imagestream.Env) *imagestream.ImageSt
 // NewImageStreamTag returns the view of a tag of s with its image, nil if that does not exist or is not
 // looked up. The tag may have no event, as one that was just created: the view then has the stream's creation
 // time and an empty image. An image whose texts cannot be read is an error.
-func NewImageStreamTag(s *imagestream.ImageStream, tag string, image *imagestream.Image, env imagestream.Env) (*imagestream.ImageStreamTag, error) {
+func NewImageStreamTag(
+	s *imagestream.ImageStream,
+	tag string,
+	image *imagestream.Image,
+	env imagestream.Env,
+) (*imagestream.ImageStreamTag, error) {
 	s = shown(s, env)
 	history, _ := s.History(tag)
 	event, _ := history.Latest()
@@ -109,7 +114,12 @@ func withAnnotations(image *imagestream.Image, annotations map[string]string) *i
 func readable(image *imagestream.Image, env imagestream.Env) (*imagestream.Image, error) {
 	c, err := manifest.Complete(image, tagevent.TimeOf(env.Now))
 	if err != nil {
-		return nil, imagestream.NewError(imagestream.StatusReason(""), imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, err.Error())
+		return nil, imagestream.NewError(
+			imagestream.StatusReason(""),
+			imagestream.ResourceImages,
+			imagestream.Key{Name: image.Metadata.Name},
+			err.Error(),
+		)
 	}
 	c.TypeMeta = imagestream.TypeMeta{}
 	c.DockerImageManifest, c.DockerImageConfig = "", ""
@@ -118,9 +128,17 @@ func readable(image *imagestream.Image, env imagestream.Env) (*imagestream.Image
 
 // NewImageTag returns the view of a tag of s with its image, nil if that does not exist, and whether the
 // stream has the tag in spec or status. An image whose texts cannot be read is an error.
-func NewImageTag(s *imagestream.ImageStream, tag string, image *imagestream.Image, env imagestream.Env) (*imagestream.ImageTag, bool, error) {
+func NewImageTag(
+	s *imagestream.ImageStream,
+	tag string,
+	image *imagestream.Image,
+	env imagestream.Env,
+) (*imagestream.ImageTag, bool, error) {
 	s = shown(s, env)
-	v := &imagestream.ImageTag{TypeMeta: imagestream.TypeMeta{Kind: "ImageTag", APIVersion: imagestream.APIVersion}, Metadata: s.Metadata}
+	v := &imagestream.ImageTag{
+		TypeMeta: imagestream.TypeMeta{Kind: "ImageTag", APIVersion: imagestream.APIVersion},
+		Metadata: s.Metadata,
+	}
 	v.Metadata.Name = pullspec.JoinTag(s.Metadata.Name, tag)
 	spec, inSpec := s.SpecTag(tag)
 	if inSpec {

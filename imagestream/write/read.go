@@ -25,16 +25,20 @@ const maxReads = 8
 // read fetches what a transition needs.
 func (e *Engine) read(ctx context.Context, needs imagestream.Needs) (imagestream.Env, error) {
 	env := e.Env()
-	streams, err := readEach(ctx, needs.Streams, func(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
-		stream, err := e.Store.GetImageStream(ctx, key)
-		if errors.Is(err, imagestream.ErrNotFound) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("get image stream %s: %w", key, err)
-		}
-		return stream, nil
-	})
+	streams, err := readEach(
+		ctx,
+		needs.Streams,
+		func(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
+			stream, err := e.Store.GetImageStream(ctx, key)
+			if errors.Is(err, imagestream.ErrNotFound) {
+				return nil, nil
+			}
+			if err != nil {
+				return nil, fmt.Errorf("get image stream %s: %w", key, err)
+			}
+			return stream, nil
+		},
+	)
 	if err != nil {
 		return imagestream.Env{}, err
 	}
@@ -66,7 +70,11 @@ func (e *Engine) read(ctx context.Context, needs imagestream.Needs) (imagestream
 
 // readEach calls read for every key, maxReads at a time, and returns the answers in order, or the error of the
 // first key in order that failed.
-func readEach[T any](ctx context.Context, keys []imagestream.Key, read func(context.Context, imagestream.Key) (T, error)) ([]T, error) {
+func readEach[T any](
+	ctx context.Context,
+	keys []imagestream.Key,
+	read func(context.Context, imagestream.Key) (T, error),
+) ([]T, error) {
 	answers, errs := make([]T, len(keys)), make([]error, len(keys))
 	slots := make(chan struct{}, maxReads)
 	var wg sync.WaitGroup

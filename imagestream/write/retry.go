@@ -43,7 +43,12 @@ func (e *ConflictError) Unwrap() []error {
 // Retry calls once until it is not overtaken by somebody else's write, pausing in between: the loop of
 // [Engine.Write], for writes that it does not cover. Attempts overrides [Engine.Attempts] if it is not 0. The
 // error is the last one of once, a [*ConflictError] with it if others wrote first each time.
-func (e *Engine) Retry(ctx context.Context, key imagestream.Key, attempts int, once func() (overtaken bool, err error)) error {
+func (e *Engine) Retry(
+	ctx context.Context,
+	key imagestream.Key,
+	attempts int,
+	once func() (overtaken bool, err error),
+) error {
 	if attempts == 0 {
 		attempts = e.Attempts
 	}

@@ -48,14 +48,20 @@ const (
 	AsImport Rules = "import"
 )
 
-func (r Rules) create(stream *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList) {
+func (r Rules) create(
+	stream *imagestream.ImageStream,
+	env imagestream.Env,
+) (*imagestream.ImageStream, imagestream.ErrorList) {
 	if r == AsImport {
 		return imagestream.PrepareCreateInternal(stream, env)
 	}
 	return imagestream.PrepareCreate(stream, env)
 }
 
-func (r Rules) update(old, next *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList) {
+func (r Rules) update(
+	old, next *imagestream.ImageStream,
+	env imagestream.Env,
+) (*imagestream.ImageStream, imagestream.ErrorList) {
 	switch r {
 	case AsStatus:
 		return imagestream.PrepareStatusUpdate(old, next, env)
@@ -90,7 +96,12 @@ func (e *Engine) Create(ctx context.Context, stream *imagestream.ImageStream) (*
 }
 
 // CreateBy is [Engine.Create] by other rules, or as a dry run.
-func (e *Engine) CreateBy(ctx context.Context, rules Rules, stream *imagestream.ImageStream, dryRun bool) (*imagestream.ImageStream, error) {
+func (e *Engine) CreateBy(
+	ctx context.Context,
+	rules Rules,
+	stream *imagestream.ImageStream,
+	dryRun bool,
+) (*imagestream.ImageStream, error) {
 	env, err := e.read(ctx, stream.CreateNeeds())
 	if err != nil {
 		return nil, err

@@ -1,5 +1,5 @@
-// Package etcdserver starts real etcd servers for tests: each member is a process of its own, which can be killed, stopped and cut
-// off. The server is built by the module in bin, so that no test and no user depends on it.
+// Package etcdserver starts real etcd servers for tests: each member is a process of its own, which can be killed,
+// stopped and cut off. The server is built by the module in bin, so that no test and no user depends on it.
 package etcdserver
 
 import (
@@ -52,7 +52,8 @@ func Start(tb testing.TB, n int, flags ...string) *Cluster {
 	return c
 }
 
-// Launch starts a cluster of n members. The further arguments are flags of etcd. Clients speak HTTP, or HTTPS if one of the flags is
+// Launch starts a cluster of n members. The further arguments are flags of etcd. Clients speak HTTP, or HTTPS if one
+// of the flags is
 // --cert-file=FILE.
 func Launch(n int, flags ...string) (*Cluster, error) {
 	dir, err := os.MkdirTemp("", "etcd")
@@ -90,9 +91,23 @@ func (c *Cluster) launch(n int, flags []string) error {
 		m.Endpoint = m.link.listener.Addr().String()
 		peer := "http://" + free[n+i]
 		m.args = append([]string{
-			"--name", fmt.Sprint("m", i), "--data-dir", filepath.Join(c.dir, fmt.Sprint("m", i)), "--unsafe-no-fsync", "--log-level", "warn",
-			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", strings.Join(cluster, ","),
-			"--listen-client-urls", scheme + "://" + m.address, "--advertise-client-urls", scheme + "://" + m.Endpoint,
+			"--name",
+			fmt.Sprint("m", i),
+			"--data-dir",
+			filepath.Join(c.dir, fmt.Sprint("m", i)),
+			"--unsafe-no-fsync",
+			"--log-level",
+			"warn",
+			"--listen-peer-urls",
+			peer,
+			"--initial-advertise-peer-urls",
+			peer,
+			"--initial-cluster",
+			strings.Join(cluster, ","),
+			"--listen-client-urls",
+			scheme + "://" + m.address,
+			"--advertise-client-urls",
+			scheme + "://" + m.Endpoint,
 		}, flags...)
 		c.Members = append(c.Members, m)
 		if err := m.start(); err != nil {

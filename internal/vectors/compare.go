@@ -40,7 +40,9 @@ func Match(c Case, got []byte) ([]string, error) {
 		}
 	}
 	if len(wants) > 1 {
-		first = append([]string{fmt.Sprintf("outside all %d answers of wantAny; the first differs so:", len(wants))}, first...)
+		first = append(
+			[]string{fmt.Sprintf("outside all %d answers of wantAny; the first differs so:", len(wants))},
+			first...)
 	}
 	return first, nil
 }

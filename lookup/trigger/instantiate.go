@@ -36,7 +36,11 @@ var (
 // is meant. From and image may be nil: then the request comes from no trigger.
 //
 // Errors are [ErrInstantiated], [ErrUnresolved] for a trigger without a from of its own, and [ErrNoFrom].
-func Instantiate(object map[string]any, from, image *imagestream.ObjectReference, env imagestream.Env) ([]BuildTrigger, error) {
+func Instantiate(
+	object map[string]any,
+	from, image *imagestream.ObjectReference,
+	env imagestream.Env,
+) ([]BuildTrigger, error) {
 	i := instantiation{
 		object: object, namespace: metadata(object, "namespace"), strategy: strategyFrom(object), env: &env,
 	}
@@ -87,7 +91,14 @@ func (i *instantiation) rebuild(image *imagestream.ObjectReference) ([]BuildTrig
 		}
 		id, ok := i.resolve(from)
 		if !ok && own == nil {
-			return nil, fmt.Errorf("%s: spec.triggers[%d].imageChange: %s %q: %w", describe(i.object), n, from.Kind, from.Name, ErrUnresolved)
+			return nil, fmt.Errorf(
+				"%s: spec.triggers[%d].imageChange: %s %q: %w",
+				describe(i.object),
+				n,
+				from.Kind,
+				from.Name,
+				ErrUnresolved,
+			)
 		}
 		entry.LastTriggeredImageID = id
 		list = append(list, entry)
@@ -173,7 +184,10 @@ func (i *instantiation) resolve(from *imagestream.ObjectReference) (string, bool
 
 // stream returns the stream that a name of the form stream:tag or stream@image is about, and the other part; nil if
 // there is none, or the name has another form.
-func (i *instantiation) stream(from *imagestream.ObjectReference, sep string) (s *imagestream.ImageStream, rest string) {
+func (i *instantiation) stream(
+	from *imagestream.ObjectReference,
+	sep string,
+) (s *imagestream.ImageStream, rest string) {
 	name, rest, _ := strings.Cut(from.Name, sep)
 	if name == "" || rest == "" || strings.Contains(rest, sep) || sep == ":" && strings.Contains(from.Name, "@") {
 		return nil, ""

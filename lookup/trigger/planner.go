@@ -38,8 +38,8 @@ const (
 //	round := p.Plan(now)             what to write now, and who waits
 //	p.Done(update.ID, object, err)   what came of an update
 //
-// A round costs time for the objects that follow a tag that moved, that changed themselves, or that wait; the others are not
-// looked at. An object gets one update for any number of moved tags, and never one that changes nothing.
+// A round costs time for the objects that follow a tag that moved, that changed themselves, or that wait; the others
+// are not looked at. An object gets one update for any number of moved tags, and never one that changes nothing.
 //
 // Arguments are kept, and must not be changed any more.
 type Planner struct {
@@ -208,8 +208,8 @@ func (p *Planner) touch(e *entry) {
 	}
 }
 
-// Done tells what came of an update. Without an error it was written, and the object is now as given; nil stands for the
-// object as it was planned. An error of class [imagestream.ErrConflict] lets it be planned again at once, as soon
+// Done tells what came of an update. Without an error it was written, and the object is now as given; nil stands for
+// the object as it was planned. An error of class [imagestream.ErrConflict] lets it be planned again at once, as soon
 // as the object is set as it is now; any other makes it wait, longer each time.
 func (p *Planner) Done(id ID, written map[string]any, err error) {
 	e := p.index.objects[id]

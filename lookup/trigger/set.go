@@ -150,7 +150,13 @@ func alreadyFollows(container, tag string) error {
 }
 
 // setAnnotation sets the triggers in the annotation.
-func setAnnotation(object map[string]any, s Setting, from From, names []string, w podspec.Workload) (map[string]any, error) {
+func setAnnotation(
+	object map[string]any,
+	s Setting,
+	from From,
+	names []string,
+	w podspec.Workload,
+) (map[string]any, error) {
 	have, err := annotated(object)
 	if err != nil {
 		return nil, err

@@ -96,10 +96,11 @@ func setBuild(object map[string]any, s Setting, from From) (map[string]any, erro
 		}
 		return []any{map[string]any{"type": imageChangeType, "imageChange": change}}
 	})
-	if s.Auto && s.FromImage == "" && strategy.Kind == imagestream.KindImageStreamTag && !slices.ContainsFunc(triggers, func(t any) bool {
-		change, f := follows(t)
-		return change != nil && f.same(strategy, own)
-	}) {
+	if s.Auto && s.FromImage == "" && strategy.Kind == imagestream.KindImageStreamTag &&
+		!slices.ContainsFunc(triggers, func(t any) bool {
+			change, f := follows(t)
+			return change != nil && f.same(strategy, own)
+		}) {
 		triggers = append(triggers, map[string]any{"type": imageChangeType, "imageChange": map[string]any{}})
 	}
 	return withTriggers(object, have, triggers), nil

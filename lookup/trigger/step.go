@@ -62,8 +62,8 @@ func record(steps []step, made step) []step {
 	return steps[max(0, len(steps)-keptSteps):]
 }
 
-// comesAgain returns until when a step is held back that was made before. If it is the last one, somebody has undone it:
-// it is made once more at once. If others came after it, its tag goes to and fro. Each further time takes twice as
+// comesAgain returns until when a step is held back that was made before. If it is the last one, somebody has undone
+// it: it is made once more at once. If others came after it, its tag goes to and fro. Each further time takes twice as
 // long.
 func comesAgain(steps []step, next step, settle time.Duration) (why lookup.Why, until time.Time) {
 	i := slices.IndexFunc(steps, func(s step) bool { return s.same(&next) })

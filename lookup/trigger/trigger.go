@@ -36,7 +36,9 @@ type From struct {
 var (
 	ErrSyntax    = errors.New("the annotation is not a JSON list of triggers")
 	ErrDuplicate = errors.New("two triggers have the same fieldPath")
-	ErrFieldPath = errors.New(`the fieldPath must be BASE.containers[?(@.name=="NAME")].image or BASE.initContainers[INDEX].image`)
+	ErrFieldPath = errors.New(
+		`the fieldPath must be BASE.containers[?(@.name=="NAME")].image or BASE.initContainers[INDEX].image`,
+	)
 	ErrContainer = errors.New("the pod spec has no such container")
 	ErrNoPodSpec = errors.New("the object has no pod spec")
 	// ErrNoFrom means that a trigger of a build configuration names nothing, and neither does its strategy.
@@ -74,7 +76,14 @@ func Parse(annotation string) ([]Trigger, error) {
 	for i := range triggers {
 		for j := range triggers[:i] {
 			if triggers[i].FieldPath == triggers[j].FieldPath {
-				return nil, fmt.Errorf("annotation %s: triggers %d and %d: %w: %q", Annotation, j, i, ErrDuplicate, triggers[i].FieldPath)
+				return nil, fmt.Errorf(
+					"annotation %s: triggers %d and %d: %w: %q",
+					Annotation,
+					j,
+					i,
+					ErrDuplicate,
+					triggers[i].FieldPath,
+				)
 			}
 		}
 	}

@@ -40,8 +40,8 @@ func Read(dir, namespace string) (lookup.Streams, error) {
 	return streams, nil
 }
 
-// Each calls visit with every object of all files of YAML and JSON in a directory and below it, or of one file. A list is its
-// items. What is not a regular file is an error; errors name the file.
+// Each calls visit with every object of all files of YAML and JSON in a directory and below it, or of one file. A
+// list is its items. What is not a regular file is an error; errors name the file.
 func Each(path string, visit func(object map[string]any) error) error {
 	files, skipped, err := Find(path)
 	if err != nil {

@@ -54,8 +54,14 @@ func run(root string) error {
 	for _, args := range [][]string{{"mod", "tidy"}, {"run", "."}} {
 		cmd := exec.Command("go", args...)
 		cmd.Dir = program
-		cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw", "GONOSUMDB="+prefix, "GOMODCACHE="+filepath.Join(dir, "cache"),
-			"GOPROXY=file://"+filepath.ToSlash(proxy)+",file://"+filepath.ToSlash(cacheProxy())+","+env("GOPROXY"))
+		cmd.Env = append(
+			os.Environ(),
+			"GOWORK=off",
+			"GOFLAGS=-mod=mod -modcacherw",
+			"GONOSUMDB="+prefix,
+			"GOMODCACHE="+filepath.Join(dir, "cache"),
+			"GOPROXY=file://"+filepath.ToSlash(proxy)+",file://"+filepath.ToSlash(cacheProxy())+","+env("GOPROXY"),
+		)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("go %s in a stranger's module: %w", strings.Join(args, " "), err)
@@ -87,7 +93,8 @@ func findModules(root string) ([]localModule, error) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "internal" || d.Name() == "examples" || strings.HasPrefix(d.Name(), ".") && path != root) {
+		if d.IsDir() &&
+			(d.Name() == "internal" || d.Name() == "examples" || strings.HasPrefix(d.Name(), ".") && path != root) {
 			return fs.SkipDir
 		}
 		if d.Name() != "go.mod" {
@@ -176,7 +183,10 @@ func write(dir string, modules []localModule) error {
 	for _, path := range imports {
 		program += fmt.Sprintf("\t_ %q\n", path)
 	}
-	program += fmt.Sprintf(")\n\nfunc main() { println(%q) }\n", fmt.Sprintf("a stranger's program builds on %d packages of %d modules", len(imports), len(modules)))
+	program += fmt.Sprintf(
+		")\n\nfunc main() { println(%q) }\n",
+		fmt.Sprintf("a stranger's program builds on %d packages of %d modules", len(imports), len(modules)),
+	)
 	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o644); err != nil {
 		return err
 	}

@@ -82,8 +82,14 @@ func needsImport(c *call) (any, error) {
 		failure = "error"
 	}
 	return map[string]any{
-		"needsImport": need.Needed, "partial": need.Partial, "import": need.Import, "tags": targets(need.Import), "notified": need.Needed,
-		"error": failure, "retried": failure != "", "observed": observed,
+		"needsImport": need.Needed,
+		"partial":     need.Partial,
+		"import":      need.Import,
+		"tags":        targets(need.Import),
+		"notified":    need.Needed,
+		"error":       failure,
+		"retried":     failure != "",
+		"observed":    observed,
 	}, nil
 }
 
@@ -196,15 +202,24 @@ func newImportRun(env stored, in importInput, mode importMode) *importRun {
 	}
 	ring := keyring.New(in.Config.Secrets...)
 	r.importer = &importer.Importer{
-		Registry: polite.Retry{Registry: r.registry, Again: real.RetryRegistry, Wait: func(context.Context, time.Duration) error { return nil }},
+		Registry: polite.Retry{
+			Registry: r.registry,
+			Again:    real.RetryRegistry,
+			Wait:     func(context.Context, time.Duration) error { return nil },
+		},
 		Engine: &write.Engine{
 			Store: r.store, Authorizer: r.store, Now: func() time.Time { return env.Now }, Attempts: 1,
 			Settings: imagestream.Settings{
-				InternalRegistry: env.InternalRegistry, ExternalRegistry: env.ExternalRegistry, AllowedRegistries: env.AllowedRegistries,
-				Limits: imagestream.Limits{Images: in.Config.LimitImages, ImageTags: in.Config.LimitTags},
+				InternalRegistry:  env.InternalRegistry,
+				ExternalRegistry:  env.ExternalRegistry,
+				AllowedRegistries: env.AllowedRegistries,
+				Limits:            imagestream.Limits{Images: in.Config.LimitImages, ImageTags: in.Config.LimitTags},
 			},
 		},
-		Concurrency: mode.concurrency, Refetch: mode.refetch, Registries: registries.New(in.Config.Configuration), MaxTags: in.Config.MaxTags,
+		Concurrency:  mode.concurrency,
+		Refetch:      mode.refetch,
+		Registries:   registries.New(in.Config.Configuration),
+		MaxTags:      in.Config.MaxTags,
 		Unrestricted: len(in.Config.UserMayCreate) > 0,
 		Secrets:      func(context.Context, string) (importer.CredentialFinder, error) { return ring, nil },
 	}
@@ -288,7 +303,11 @@ func shownStatus(done *imagestream.ImageStreamImport) any {
 	}
 	status := object{"images": entries(done.Status.Images)}
 	if found := done.Status.Repository; found != nil {
-		status["repository"] = object{"status": reduced(found.Status), "images": entries(found.Images), "additionalTags": found.AdditionalTags}
+		status["repository"] = object{
+			"status":         reduced(found.Status),
+			"images":         entries(found.Images),
+			"additionalTags": found.AdditionalTags,
+		}
 	}
 	return status
 }
@@ -310,12 +329,21 @@ func shownImage(image *imagestream.Image) any {
 		return nil
 	}
 	shown := object{
-		"name": image.Metadata.Name, "annotations": image.Metadata.Annotations, "dockerImageReference": image.DockerImageReference,
-		"dockerImageManifestMediaType": image.DockerImageManifestMediaType, "dockerImageLayers": image.DockerImageLayers,
+		"name":                         image.Metadata.Name,
+		"annotations":                  image.Metadata.Annotations,
+		"dockerImageReference":         image.DockerImageReference,
+		"dockerImageManifestMediaType": image.DockerImageManifestMediaType,
+		"dockerImageLayers":            image.DockerImageLayers,
 	}
 	var manifests []object
 	for _, m := range image.DockerImageManifests {
-		o := object{"digest": m.Digest, "mediaType": m.MediaType, "manifestSize": m.ManifestSize, "architecture": m.Architecture, "os": m.OS}
+		o := object{
+			"digest":       m.Digest,
+			"mediaType":    m.MediaType,
+			"manifestSize": m.ManifestSize,
+			"architecture": m.Architecture,
+			"os":           m.OS,
+		}
 		if m.Variant != "" {
 			o["variant"] = m.Variant
 		}

@@ -46,7 +46,13 @@ func lookupRewrite(c *call) (any, error) {
 	if len(errs) > 0 {
 		return object{"configErrors": shownErrors(errs)}, nil
 	}
-	req := &lookup.Request{Namespace: in.Namespace, Object: in.Object, Update: in.Update, Old: in.OldObject, Subresource: in.Subresource}
+	req := &lookup.Request{
+		Namespace:   in.Namespace,
+		Object:      in.Object,
+		Update:      in.Update,
+		Old:         in.OldObject,
+		Subresource: in.Subresource,
+	}
 	for _, n := range e.Namespaces {
 		if n.Metadata.Name == in.Namespace {
 			req.IgnoreRules = n.Metadata.Annotations[lookup.IgnoreRulesAnnotation]
@@ -61,7 +67,10 @@ func lookupRewrite(c *call) (any, error) {
 	if review.Refused == nil {
 		return object{"object": changed}, nil
 	}
-	got := object{"phase": "admit", "status": object{"reason": review.Refused.Reason, "code": review.Refused.Reason.Code()}}
+	got := object{
+		"phase":  "admit",
+		"status": object{"reason": review.Refused.Reason, "code": review.Refused.Reason.Code()},
+	}
 	if len(review.Refused.Errors) > 0 {
 		got["errors"] = shownErrors(review.Refused.Errors)
 	}
@@ -92,7 +101,11 @@ func policyAccepts(c *call) (any, error) {
 	}
 	a := in.Attributes
 	return object{"covers": rules.Covers(a.Resource), "accepts": rules.Accept(lookup.Attributes{
-		Resource: a.Resource, Reference: a.Reference, Integrated: a.IntegratedRegistry, Image: a.Image, Ignored: a.ExcludedRules,
+		Resource:             a.Resource,
+		Reference:            a.Reference,
+		Integrated:           a.IntegratedRegistry,
+		Image:                a.Image,
+		Ignored:              a.ExcludedRules,
 		IntegratedRegistries: in.IntegratedRegistries,
 	})}, nil
 }
@@ -111,7 +124,11 @@ func policyConfig(c *call) (any, error) {
 	for i, r := range config.ExecutionRules {
 		rules[i] = object{"name": r.Name, "onResources": r.OnResources}
 	}
-	return object{"resolveImages": config.ResolveImages, "resolutionRules": config.ResolutionRules, "executionRules": rules}, nil
+	return object{
+		"resolveImages":   config.ResolveImages,
+		"resolutionRules": config.ResolutionRules,
+		"executionRules":  rules,
+	}, nil
 }
 
 var lookupOps = map[string]runner{

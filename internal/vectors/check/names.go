@@ -29,8 +29,12 @@ var nameOps = map[string]runner{
 	"names.joinImage":      over(func(in nameInput) any { return object{"joined": pullspec.JoinImage(in.Name, in.ID)} }),
 	"names.parseTagName":   over(func(in nameInput) any { return parseTag(in.Name) }),
 	"names.parseImageName": over(func(in nameInput) any { return parseImage(in.Name) }),
-	"names.matchImageID":   over(func(in nameInput) any { return object{"match": pullspec.MatchImageID(in.Image, in.ID)} }),
-	"names.validateName":   over(func(in struct{ Name string }) any { return object{"valid": pullspec.IsStreamName(in.Name)} }),
+	"names.matchImageID": over(
+		func(in nameInput) any { return object{"match": pullspec.MatchImageID(in.Image, in.ID)} },
+	),
+	"names.validateName": over(
+		func(in struct{ Name string }) any { return object{"valid": pullspec.IsStreamName(in.Name)} },
+	),
 	"names.validateTag": over(func(in nameInput) any {
 		_, tag, err := pullspec.ParseTag("s:" + in.Tag)
 		return object{

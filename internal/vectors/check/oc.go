@@ -71,7 +71,12 @@ func (s *scripted) answer(r oc.Request) (json.RawMessage, error) {
 	switch outcome {
 	case "ok", "tagFailure", "repoFailure":
 	default:
-		return nil, imagestream.NewError(imagestream.StatusReason(outcome), r.Resource, imagestream.Key{Name: r.Name}, "as the script says")
+		return nil, imagestream.NewError(
+			imagestream.StatusReason(outcome),
+			r.Resource,
+			imagestream.Key{Name: r.Name},
+			"as the script says",
+		)
 	}
 	switch {
 	case r.Verb == oc.Get || r.Verb == oc.List:
@@ -90,7 +95,8 @@ func (s *scripted) find(r oc.Request) (json.RawMessage, error) {
 	for _, o := range s.objects {
 		kind, _ := o["kind"].(string)
 		meta, _ := o["metadata"].(map[string]any)
-		if strings.ToLower(kind)+"s" == r.Resource && meta["namespace"] == r.Namespace && (r.Verb == oc.List || meta["name"] == r.Name) {
+		if strings.ToLower(kind)+"s" == r.Resource && meta["namespace"] == r.Namespace &&
+			(r.Verb == oc.List || meta["name"] == r.Name) {
 			items = append(items, o)
 		}
 	}

@@ -77,7 +77,11 @@ type times struct {
 }
 
 func (t times) config() real.ScheduleConfig {
-	return real.ScheduleConfig{Interval: seconds(t.IntervalSeconds), BucketSize: t.BucketSize, MaxPerMinute: t.MaxPerMinute}
+	return real.ScheduleConfig{
+		Interval:     seconds(t.IntervalSeconds),
+		BucketSize:   t.BucketSize,
+		MaxPerMinute: t.MaxPerMinute,
+	}
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
@@ -88,7 +92,11 @@ func scheduleSettings(c *call) (any, error) {
 		return nil, err
 	}
 	s := in.config().Settings()
-	want := map[string]any{"buckets": s.Buckets, "slots": s.Buckets + 1, "secondsPerBucket": math.Round(s.SlotTime.Seconds()*1000) / 1000}
+	want := map[string]any{
+		"buckets":          s.Buckets,
+		"slots":            s.Buckets + 1,
+		"secondsPerBucket": math.Round(s.SlotTime.Seconds()*1000) / 1000,
+	}
 	if s.Burst == 0 {
 		want["unlimited"] = true
 	} else {
@@ -117,7 +125,10 @@ func scheduleReplay(c *call) (any, error) {
 	}
 	var events []real.Event
 	for _, e := range in.Events {
-		events = append(events, real.Event{At: seconds(e.At), Op: real.Op(e.Op), Stream: e.Stream, Unscheduled: e.Scheduled != nil && !*e.Scheduled})
+		events = append(
+			events,
+			real.Event{At: seconds(e.At), Op: real.Op(e.Op), Stream: e.Stream, Unscheduled: e.Scheduled != nil && !*e.Scheduled},
+		)
 	}
 	imports, left := real.Replay(in.config(), events, seconds(in.Until), nil)
 	type written struct {

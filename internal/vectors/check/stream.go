@@ -80,7 +80,9 @@ type streamInput struct {
 }
 
 // transitionRunner runs a transition with the checks of the request around it.
-func transitionRunner(run func(in streamInput, e environment, env imagestream.Env) (*imagestream.ImageStream, error)) runner {
+func transitionRunner(
+	run func(in streamInput, e environment, env imagestream.Env) (*imagestream.ImageStream, error),
+) runner {
 	return func(c *call) (any, error) {
 		var e environment
 		var in streamInput
@@ -95,14 +97,21 @@ func transitionRunner(run func(in streamInput, e environment, env imagestream.En
 	}
 }
 
-func createRunner(prepare func(*imagestream.ImageStream, imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList)) runner {
+func createRunner(
+	prepare func(*imagestream.ImageStream, imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList),
+) runner {
 	return transitionRunner(func(in streamInput, e environment, env imagestream.Env) (*imagestream.ImageStream, error) {
 		namespace := in.Stream.Metadata.Namespace
 		if in.Namespace != nil {
 			namespace = *in.Namespace
 		}
 		if ns := in.Stream.Metadata.Namespace; ns != "" && ns != namespace {
-			return nil, imagestream.NewError(imagestream.ReasonBadRequest, imagestream.ResourceImageStreams, in.Stream.Key(), "another namespace")
+			return nil, imagestream.NewError(
+				imagestream.ReasonBadRequest,
+				imagestream.ResourceImageStreams,
+				in.Stream.Key(),
+				"another namespace",
+			)
 		}
 		named := *in.Stream
 		named.Metadata.Namespace = namespace
@@ -120,7 +129,9 @@ func createRunner(prepare func(*imagestream.ImageStream, imagestream.Env) (*imag
 	})
 }
 
-func updateRunner(prepare func(old, next *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList)) runner {
+func updateRunner(
+	prepare func(old, next *imagestream.ImageStream, env imagestream.Env) (*imagestream.ImageStream, imagestream.ErrorList),
+) runner {
 	return transitionRunner(func(in streamInput, e environment, env imagestream.Env) (*imagestream.ImageStream, error) {
 		old := *in.Old
 		if in.Namespace != nil {

@@ -30,13 +30,22 @@ func (s *stored) GetImage(_ context.Context, name string) (*imagestream.Image, e
 			return image, nil
 		}
 	}
-	return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImages, imagestream.Key{Name: name}, "")
+	return nil, imagestream.NewError(
+		imagestream.ReasonNotFound,
+		imagestream.ResourceImages,
+		imagestream.Key{Name: name},
+		"",
+	)
 }
 
-func (s *stored) ListImageStreams(_ context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
+func (s *stored) ListImageStreams(
+	_ context.Context,
+	opts imagestream.ListOptions,
+) (*imagestream.ImageStreamList, error) {
 	list := &imagestream.ImageStreamList{}
 	for _, stream := range s.Streams {
-		if (opts.Namespace == "" || stream.Metadata.Namespace == opts.Namespace) && opts.Labels.Matches(stream.Metadata.Labels) {
+		if (opts.Namespace == "" || stream.Metadata.Namespace == opts.Namespace) &&
+			opts.Labels.Matches(stream.Metadata.Labels) {
 			list.Items = append(list.Items, *stream)
 		}
 	}
@@ -87,16 +96,24 @@ var viewOps = map[string]runner{
 	"imagetag.get": viewRunner(func(ctx context.Context, api rest.API, in viewInput) (*imagestream.ImageTag, error) {
 		return api.ImageTags().Get(ctx, in.key())
 	}),
-	"isimage.get": viewRunner(func(ctx context.Context, api rest.API, in viewInput) (*imagestream.ImageStreamImage, error) {
-		return api.ImageStreamImages().Get(ctx, in.key())
-	}),
-	"layers.get": viewRunner(func(ctx context.Context, api rest.API, in viewInput) (*imagestream.ImageStreamLayers, error) {
-		return api.ImageStreams().Layers(ctx, in.key())
-	}),
-	"istag.list": listRunner(func(ctx context.Context, api rest.API, opts rest.ListOptions) (*imagestream.ImageStreamTagList, error) {
-		return api.ImageStreamTags().List(ctx, opts)
-	}),
-	"imagetag.list": listRunner(func(ctx context.Context, api rest.API, opts rest.ListOptions) (*imagestream.ImageTagList, error) {
-		return api.ImageTags().List(ctx, opts)
-	}),
+	"isimage.get": viewRunner(
+		func(ctx context.Context, api rest.API, in viewInput) (*imagestream.ImageStreamImage, error) {
+			return api.ImageStreamImages().Get(ctx, in.key())
+		},
+	),
+	"layers.get": viewRunner(
+		func(ctx context.Context, api rest.API, in viewInput) (*imagestream.ImageStreamLayers, error) {
+			return api.ImageStreams().Layers(ctx, in.key())
+		},
+	),
+	"istag.list": listRunner(
+		func(ctx context.Context, api rest.API, opts rest.ListOptions) (*imagestream.ImageStreamTagList, error) {
+			return api.ImageStreamTags().List(ctx, opts)
+		},
+	),
+	"imagetag.list": listRunner(
+		func(ctx context.Context, api rest.API, opts rest.ListOptions) (*imagestream.ImageTagList, error) {
+			return api.ImageTags().List(ctx, opts)
+		},
+	),
 }

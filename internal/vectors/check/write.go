@@ -45,8 +45,10 @@ func (s *caseStore) GetImageStream(ctx context.Context, key imagestream.Key) (*i
 // and ended before it reached the store, for the stream was wrong.
 func (s *caseStore) refused(err error) {
 	var status *imagestream.StatusError
-	if errors.As(err, &status) && status.Reason == imagestream.ReasonInvalid && status.Resource == imagestream.ResourceImageStreams &&
-		s.attempt == 1 && s.find(s.target) < 0 {
+	if errors.As(err, &status) && status.Reason == imagestream.ReasonInvalid &&
+		status.Resource == imagestream.ResourceImageStreams &&
+		s.attempt == 1 &&
+		s.find(s.target) < 0 {
 		s.others(s.target)
 	}
 }
@@ -134,7 +136,10 @@ func (s *caseStore) put(at int, stream *imagestream.ImageStream) {
 	s.Streams, s.written = streams, true
 }
 
-func (s *caseStore) CreateImageStream(_ context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+func (s *caseStore) CreateImageStream(
+	_ context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStream, error) {
 	s.begin(stream.Key())
 	if err := stream.CheckUnversioned(); err != nil {
 		return nil, err
@@ -149,7 +154,10 @@ func (s *caseStore) CreateImageStream(_ context.Context, stream *imagestream.Ima
 	return c.Clone(), nil
 }
 
-func (s *caseStore) UpdateImageStream(_ context.Context, stream *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+func (s *caseStore) UpdateImageStream(
+	_ context.Context,
+	stream *imagestream.ImageStream,
+) (*imagestream.ImageStream, error) {
 	s.begin(stream.Key())
 	at := s.find(stream.Key())
 	if at < 0 {
@@ -174,7 +182,12 @@ func (s *caseStore) DeleteImageStream(context.Context, imagestream.Key, imagestr
 
 func (s *caseStore) CreateImage(_ context.Context, image *imagestream.Image) (*imagestream.Image, error) {
 	if _, err := s.GetImage(context.Background(), image.Metadata.Name); err == nil {
-		return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImages, imagestream.Key{Name: image.Metadata.Name}, "")
+		return nil, imagestream.NewError(
+			imagestream.ReasonAlreadyExists,
+			imagestream.ResourceImages,
+			imagestream.Key{Name: image.Metadata.Name},
+			"",
+		)
 	}
 	c := image.Clone()
 	c.Metadata.UID = s.UID
@@ -195,11 +208,17 @@ func (s *caseStore) ListImages(context.Context, imagestream.ListOptions) (*image
 	return nil, errors.New("no op lists images")
 }
 
-func (s *caseStore) WatchImageStreams(context.Context, imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+func (s *caseStore) WatchImageStreams(
+	context.Context,
+	imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
 	return func(func(imagestream.Change[imagestream.ImageStream], error) bool) {}
 }
 
-func (s *caseStore) WatchImages(context.Context, imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.Image], error] {
+func (s *caseStore) WatchImages(
+	context.Context,
+	imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.Image], error] {
 	return func(func(imagestream.Change[imagestream.Image], error) bool) {}
 }
 
@@ -236,7 +255,8 @@ type writeInput struct {
 }
 
 // write runs a write of a case. Write returns what the answer has beside the stream.
-func writeRunner[T any](f func(ctx context.Context, api rest.API, in writeInput, object *T) (answer object, m *imagestream.ObjectMeta, err error),
+func writeRunner[T any](
+	f func(ctx context.Context, api rest.API, in writeInput, object *T) (answer object, m *imagestream.ObjectMeta, err error),
 	key func(in writeInput, object *T) imagestream.Key,
 ) runner {
 	return func(c *call) (any, error) {
@@ -249,7 +269,13 @@ func writeRunner[T any](f func(ctx context.Context, api rest.API, in writeInput,
 		if err := errors.Join(c.env(&args), c.in(&in), c.in(&body)); err != nil {
 			return nil, err
 		}
-		s := &caseStore{stored: args.stored, UID: args.UID, RV: args.RV, interfere: in.Concurrent, target: key(in, body.Object)}
+		s := &caseStore{
+			stored:    args.stored,
+			UID:       args.UID,
+			RV:        args.RV,
+			interfere: in.Concurrent,
+			target:    key(in, body.Object),
+		}
 		answer, m, err := f(context.Background(), s.server(), in, body.Object)
 		if err != nil {
 			s.refused(err)
@@ -306,7 +332,12 @@ func created[T any](v *T, meta func(*T) *imagestream.ObjectMeta, err error) (obj
 }
 
 // updated is what the answer to an update has.
-func updated[T any](v *T, isNew bool, meta func(*T) *imagestream.ObjectMeta, err error) (object, *imagestream.ObjectMeta, error) {
+func updated[T any](
+	v *T,
+	isNew bool,
+	meta func(*T) *imagestream.ObjectMeta,
+	err error,
+) (object, *imagestream.ObjectMeta, error) {
 	answer, m, err := created(v, meta, err)
 	if err == nil {
 		answer["created"] = isNew
@@ -315,7 +346,11 @@ func updated[T any](v *T, isNew bool, meta func(*T) *imagestream.ObjectMeta, err
 }
 
 func deleted(ctx context.Context, r rest.Deleter, in writeInput) (object, *imagestream.ObjectMeta, error) {
-	err := r.Delete(ctx, in.key(), rest.DeleteOptions{DryRun: in.DryRun, Preconditions: imagestream.Preconditions{UID: in.Preconditions.UID}})
+	err := r.Delete(
+		ctx,
+		in.key(),
+		rest.DeleteOptions{DryRun: in.DryRun, Preconditions: imagestream.Preconditions{UID: in.Preconditions.UID}},
+	)
 	return object{"success": true}, nil, err
 }
 
@@ -323,28 +358,46 @@ func tagMeta(t *imagestream.ImageStreamTag) *imagestream.ObjectMeta { return &t.
 func imageTagMeta(t *imagestream.ImageTag) *imagestream.ObjectMeta  { return &t.Metadata }
 
 var writeOps = map[string]runner{
-	"istag.create": writeRunner(func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageStreamTag) (object, *imagestream.ObjectMeta, error) {
-		v, err := api.ImageStreamTags().Create(ctx, in.Namespace, t, rest.CreateOptions{DryRun: in.DryRun})
-		return created(v, tagMeta, err)
-	}, tagKey),
-	"istag.update": writeRunner(func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageStreamTag) (object, *imagestream.ObjectMeta, error) {
-		v, isNew, err := api.ImageStreamTags().Update(ctx, in.key(), rest.Replace(t), rest.UpdateOptions{DryRun: in.DryRun})
-		return updated(v, isNew, tagMeta, err)
-	}, tagKey),
-	"imagetag.create": writeRunner(func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageTag) (object, *imagestream.ObjectMeta, error) {
-		v, err := api.ImageTags().Create(ctx, in.Namespace, t, rest.CreateOptions{DryRun: in.DryRun})
-		return created(v, imageTagMeta, err)
-	}, imageTagKey),
-	"imagetag.update": writeRunner(func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageTag) (object, *imagestream.ObjectMeta, error) {
-		v, isNew, err := api.ImageTags().Update(ctx, in.key(), rest.Replace(t), rest.UpdateOptions{DryRun: in.DryRun})
-		return updated(v, isNew, imageTagMeta, err)
-	}, imageTagKey),
-	"istag.delete": writeRunner(func(ctx context.Context, api rest.API, in writeInput, _ *imagestream.ImageStreamTag) (object, *imagestream.ObjectMeta, error) {
-		return deleted(ctx, api.ImageStreamTags(), in)
-	}, tagKey),
-	"imagetag.delete": writeRunner(func(ctx context.Context, api rest.API, in writeInput, _ *imagestream.ImageTag) (object, *imagestream.ObjectMeta, error) {
-		return deleted(ctx, api.ImageTags(), in)
-	}, imageTagKey),
+	"istag.create": writeRunner(
+		func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageStreamTag) (object, *imagestream.ObjectMeta, error) {
+			v, err := api.ImageStreamTags().Create(ctx, in.Namespace, t, rest.CreateOptions{DryRun: in.DryRun})
+			return created(v, tagMeta, err)
+		},
+		tagKey,
+	),
+	"istag.update": writeRunner(
+		func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageStreamTag) (object, *imagestream.ObjectMeta, error) {
+			v, isNew, err := api.ImageStreamTags().Update(ctx, in.key(), rest.Replace(t), rest.UpdateOptions{DryRun: in.DryRun})
+			return updated(v, isNew, tagMeta, err)
+		},
+		tagKey,
+	),
+	"imagetag.create": writeRunner(
+		func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageTag) (object, *imagestream.ObjectMeta, error) {
+			v, err := api.ImageTags().Create(ctx, in.Namespace, t, rest.CreateOptions{DryRun: in.DryRun})
+			return created(v, imageTagMeta, err)
+		},
+		imageTagKey,
+	),
+	"imagetag.update": writeRunner(
+		func(ctx context.Context, api rest.API, in writeInput, t *imagestream.ImageTag) (object, *imagestream.ObjectMeta, error) {
+			v, isNew, err := api.ImageTags().Update(ctx, in.key(), rest.Replace(t), rest.UpdateOptions{DryRun: in.DryRun})
+			return updated(v, isNew, imageTagMeta, err)
+		},
+		imageTagKey,
+	),
+	"istag.delete": writeRunner(
+		func(ctx context.Context, api rest.API, in writeInput, _ *imagestream.ImageStreamTag) (object, *imagestream.ObjectMeta, error) {
+			return deleted(ctx, api.ImageStreamTags(), in)
+		},
+		tagKey,
+	),
+	"imagetag.delete": writeRunner(
+		func(ctx context.Context, api rest.API, in writeInput, _ *imagestream.ImageTag) (object, *imagestream.ObjectMeta, error) {
+			return deleted(ctx, api.ImageTags(), in)
+		},
+		imageTagKey,
+	),
 	"mapping.create": func(c *call) (any, error) {
 		var args struct {
 			stored
@@ -360,7 +413,9 @@ var writeOps = map[string]runner{
 		key := imagestream.Key{Namespace: in.Namespace, Name: body.Object.Metadata.Name}
 		s := &caseStore{stored: args.stored, UID: args.UID, RV: args.RV, interfere: in.Concurrent, target: key}
 		answer := object{"success": true}
-		if err := s.server().ImageStreamMappings().Create(context.Background(), in.Namespace, body.Object, rest.CreateOptions{}); err != nil {
+		if err := s.server().
+			ImageStreamMappings().
+			Create(context.Background(), in.Namespace, body.Object, rest.CreateOptions{}); err != nil {
 			shown, err := failure(err)
 			if err != nil {
 				return nil, err
