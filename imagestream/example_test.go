@@ -247,13 +247,18 @@ func ExampleAll() {
 	for _, name := range []string{"b", "a", "c"} {
 		_, _ = store.CreateImageStream(ctx, &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: "shop", Name: name}})
 	}
+	_, _ = store.CreateImage(ctx, &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1a"}})
 	for s, err := range imagestream.All(ctx, store.ListImageStreams, imagestream.ListOptions{Limit: 2}) {
 		fmt.Println(s.Key(), err)
+	}
+	for i, err := range imagestream.All(ctx, store.ListImages, imagestream.ListOptions{}) {
+		fmt.Println(i.Metadata.Name, err)
 	}
 	// Output:
 	// shop/a <nil>
 	// shop/b <nil>
 	// shop/c <nil>
+	// sha256:1a <nil>
 }
 
 func ExampleTagReference_Validate() {

@@ -70,6 +70,39 @@ func (t *transition) create() (*ImageStream, ErrorList) {
 // registries do not apply to it. An internal update does not have this.
 //
 // Names, uid and resource version are compared by [ImageStream.CheckUpdate].
+//
+// # Steps
+//
+// In parentheses stand conformance cases that show it: "go run ./internal/vectors/check -show stream-0072" prints one.
+//
+//  1. Metadata that only servers set comes from the old stream (stream-0072 to stream-0077).
+//  2. The repositories of the status are computed: [ImageStream.Repositories] (stream-0002, stream-0003).
+//  3. Generations move: the stream's when the spec differs, a tag's when it is new or [TagReference.Changed], or asks
+//     for it with generation 0 (stream-0056 to stream-0065).
+//  4. Pins that have ended let go, and pinned tags stay where they are: [ImageStream.Pin].
+//  5. Tags that come from another namespace require permission to get imagestreams/layers there (stream-0010 to
+//     stream-0013).
+//  6. Tags that are new or changed are resolved, in name order: a reference to its pull spec, a tag or an
+//     image of a stream to its event. A DockerImage that is no reference is left to the importer
+//     (stream-0007, stream-0014 to stream-0019).
+//  7. New events go to the tags that follow, one step for each tag in name order (streamstatus-0009,
+//     streamstatus-0010). Not on a user's update, and not on a status update.
+//  8. Limits are looked at, if there was no error so far (stream-0049 to stream-0052).
+//  9. The whole stream is validated (stream-0020 to stream-0037), pull specs against the allowed registries
+//     (stream-0039 to stream-0046).
+//
+// The errors of steps 5, 6 and 9 come back together. A status update has steps 1, 4, 8 and the part of 9 that
+// concerns new pull specs; and it gives the newest events that have no generation one (streamstatus-0002 to
+// streamstatus-0007).
+//
+// # Accidents that are kept
+//
+// These accidents of the real system are kept, because others see them; each is a step of its own in the
+// source, with the vector that pins it. On a user's update the old and the new status are the same memory:
+// events do not go to followers, limits do not see images that are added, and allowed registries do not apply
+// to pull specs that the update itself adds. A tag that begins to follow another one of its stream gives the
+// other's newest event its own generation. A source's kind is no part of what makes a tag changed. Limits and
+// permissions that are violated are wrong fields, not a refusal.
 func PrepareUpdate(old, next *ImageStream, env Env) (*ImageStream, ErrorList) {
 	t := newUpdate(old, next, env)
 	t.sharedStatus = true

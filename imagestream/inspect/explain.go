@@ -36,13 +36,13 @@ const (
 
 // What would change where a tag points.
 const (
-	ByUnpin      CauseCode = "ByUnpin"      // the pin ends or is taken away
-	BySchedule   CauseCode = "BySchedule"   // a scheduled import
-	ByImport     CauseCode = "ByImport"     // an import
-	ByMove       CauseCode = "ByMove"       // a move of the followed tag
-	ByTagging    CauseCode = "ByTagging"    // another source
-	ByPush       CauseCode = "ByPush"       // a pushed image
-	ByMendingPin CauseCode = "ByMendingPin" // nothing, until the annotation of pins is mended
+	byUnpin      CauseCode = "ByUnpin"      // the pin ends or is taken away
+	bySchedule   CauseCode = "BySchedule"   // a scheduled import
+	byImport     CauseCode = "ByImport"     // an import
+	byMove       CauseCode = "ByMove"       // a move of the followed tag
+	byTagging    CauseCode = "ByTagging"    // another source
+	byPush       CauseCode = "ByPush"       // a pushed image
+	byMendingPin CauseCode = "ByMendingPin" // nothing, until the annotation of pins is mended
 )
 
 // Cause is one reason why a tag points where it does, or one thing that would change it.
@@ -93,7 +93,7 @@ func Explain(s *imagestream.ImageStream, tag string) Explanation {
 	history, inStatus := s.History(x.e.Tag)
 	if !inSpec && !inStatus {
 		x.cause(NoTag, x.e.Tag, "The stream has no such tag.")
-		x.change(ByTagging, "a source that it is given, or an image that is pushed to it.")
+		x.change(byTagging, "a source that it is given, or an image that is pushed to it.")
 		return x.e
 	}
 	pinned := x.pin()
@@ -139,7 +139,7 @@ func (x *explainer) pin() bool {
 	pins, err := x.s.Pins()
 	if err != nil {
 		x.cause(PinsUnreadable, x.e.Tag, "No write to the stream succeeds: %v.", err)
-		x.change(ByMendingPin, "nothing, until the annotation is mended or removed.")
+		x.change(byMendingPin, "nothing, until the annotation is mended or removed.")
 		return true
 	}
 	pin, ok := pins[x.e.Tag]
@@ -162,7 +162,7 @@ func (x *explainer) pin() bool {
 	if pin.Held != nil {
 		x.cause(HeldBack, x.e.Tag, "The pin holds back %s, where it goes when the pin ends.", where(*pin.Held))
 	}
-	x.change(ByUnpin, "%s", end)
+	x.change(byUnpin, "%s", end)
 	return true
 }
 
@@ -283,17 +283,17 @@ func (x *explainer) past(h tagevent.History) {
 func (x *explainer) changes(spec imagestream.TagReference) {
 	last, end := spec, x.e.Tag
 	if followed, follows := x.s.TrackedTag(spec); follows {
-		x.change(ByMove, "a move of %s, which it follows.", followed)
+		x.change(byMove, "a move of %s, which it follows.", followed)
 		end = Follow(x.s, x.e.Tag).Last()
 		last, _ = x.s.SpecTag(end)
 	}
 	switch {
 	case !imported(last) || isExact(last.From.Name):
 	case last.ImportPolicy.Scheduled:
-		x.change(BySchedule, "the next scheduled import of %s, if %s has moved.", end, last.From.Name)
+		x.change(bySchedule, "the next scheduled import of %s, if %s has moved.", end, last.From.Name)
 	default:
-		x.change(ByImport, "an import of %s, if %s has moved.", end, last.From.Name)
+		x.change(byImport, "an import of %s, if %s has moved.", end, last.From.Name)
 	}
-	x.change(ByTagging, "another source for %s, or a roll-back.", x.e.Tag)
-	x.change(ByPush, "an image that is pushed to it.")
+	x.change(byTagging, "another source for %s, or a roll-back.", x.e.Tag)
+	x.change(byPush, "an image that is pushed to it.")
 }

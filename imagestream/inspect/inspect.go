@@ -148,8 +148,7 @@ func (c Chain) Last() string {
 	return c.Path[len(c.Path)-1]
 }
 
-// Follow goes along the spec tags that follow each other, beginning with tag. Source: op
-// describe.imagestream.
+// Follow goes along the spec tags that follow each other, beginning with tag.
 func Follow(s *imagestream.ImageStream, tag string) Chain {
 	return follow(s, tag, func(name string) (imagestream.TagReference, bool) { return s.SpecTag(name) })
 }

@@ -12,29 +12,29 @@
 // the command, and what was written stays. A source with a registry is a DockerImage, one with an ID an
 // ImageStreamImage, one with a tag an ImageStreamTag, anything else a DockerImage; --source says so instead.
 // An ImageStreamTag becomes the image that it has now, unless --alias asks to follow it. "tag --delete
-// DEST..." deletes. A server that knows no image stream tags gets the stream itself, changed. Source: op octag.
+// DEST..." deletes. A server that knows no image stream tags gets the stream itself, changed. See conformance case octag-v0001.
 //
 // # import-image
 //
 // "import-image STREAM[:TAG]" asks for an import of one tag, or with --all of the stream's repository or of
 // every tag that comes from a registry, in tag order. A tag that follows others of the stream is imported into
 // the last of them. --from names another source, and --confirm allows a new stream, or another repository.
-// Source: op ocimport.
+// See conformance case ocimport-v0001.
 //
 // # create
 //
-// "create imagestream NAME" and "create imagestreamtag NAME" send one object. Source: ops
-// occreate.imagestream and occreate.imagestreamtag.
+// "create imagestream NAME" and "create imagestreamtag NAME" send one object. See conformance
+// case occreate-v0001.
 //
 // # set image-lookup
 //
 // It changes the lookup policy of streams, and the annotation of other objects that asks for their names to be
-// resolved, or lists both. Source: op occreate.imagelookup.
+// resolved, or lists both.
 //
 // # adm prune images
 //
 // "adm prune images" decides as package prune does, and prints what would go and why, or with --confirm removes
-// it: [Pruning]. --safe, which the real client does not have, mends its mistakes. Source: op prune.
+// it: [Pruning]. --safe, which the real client does not have, mends its mistakes. See conformance case prune-v0001.
 //
 // # Differences from OpenShift
 //

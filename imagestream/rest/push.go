@@ -44,7 +44,7 @@ func (r mappings) Create(
 
 // createImage stores the image of a push to a stream that exists, unless it is there already.
 func (r mappings) createImage(ctx context.Context, p *push) error {
-	_, err := images{r.Server}.create(ctx, &p.image, false)
+	_, err := images(r).create(ctx, &p.image, false)
 	if errors.Is(err, imagestream.ErrAlreadyExists) {
 		p.ownReference = p.image.Metadata.Annotations[manifest.ManagedAnnotation] == "true"
 		return nil

@@ -35,7 +35,7 @@ func (r signatures) Create(
 	}
 	added := object.Clone()
 	added.TypeMeta = imagestream.TypeMeta{}
-	stored, _, err := images{r.Server}.Update(ctx, image, func(old *imagestream.Image) (*imagestream.Image, error) {
+	stored, _, err := images(r).Update(ctx, image, func(old *imagestream.Image) (*imagestream.Image, error) {
 		for _, s := range old.Signatures {
 			if s.Metadata.Name == key.Name || bytes.Equal(s.Content, added.Content) {
 				return nil, imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImageSignatures, key, "")
@@ -70,7 +70,7 @@ func (r signatures) Delete(ctx context.Context, key imagestream.Key, opts Delete
 	if err != nil {
 		return err
 	}
-	_, _, err = images{r.Server}.Update(ctx, image, func(old *imagestream.Image) (*imagestream.Image, error) {
+	_, _, err = images(r).Update(ctx, image, func(old *imagestream.Image) (*imagestream.Image, error) {
 		i := slices.IndexFunc(old.Signatures, func(s imagestream.ImageSignature) bool { return s.Metadata.Name == key.Name })
 		if i < 0 {
 			return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageSignatures, key, "")

@@ -10,17 +10,17 @@
 // [NewImageStreamTag] has the tag's newest event: its image, with the pull spec that the tag's reference
 // policy wants, its creation time, its generation. A spec tag's annotations stand over those of the image.
 // The texts of manifest and configuration are left out; an image that still has them is completed from them
-// first. Source: op istag.get.
+// first. See conformance case istag.get-v1.
 //
 // # Image tags
 //
 // [NewImageTag] has spec and status of a tag side by side, with the image of the newest event, if it exists.
-// Source: op imagetag.get.
+// See conformance case imagetag.get-v1.
 //
 // # Layers
 //
 // [Layers] has every image that the stream's histories name, and the images of manifest lists, with their
-// blobs. Of a blob that is described twice, the first description counts. Source: op layers.get.
+// blobs. Of a blob that is described twice, the first description counts. See conformance case layers.get-v1.
 //
 // # Differences from OpenShift
 //

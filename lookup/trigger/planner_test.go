@@ -194,6 +194,29 @@ func ExamplePlanner() {
 	// Deployment shop/green quay.io/shop/web@sha256:1a
 }
 
+// TestTagsOfADeletedStreamMoveNothing: a stream is deleted before its tag was planned for, and comes again.
+func TestTagsOfADeletedStreamMoveNothing(t *testing.T) {
+	p := trigger.NewPlanner(trigger.Options{})
+	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
+	streams := env([3]string{"web", "prod", "sha256:1a"}).Streams
+	if err := p.SetObject(deployment("web", "web:prod", "old")); err != nil {
+		t.Fatal(err)
+	}
+	for key, s := range streams {
+		p.SetStream(s)
+		p.DeleteStream(key)
+	}
+	if round := p.Plan(now); len(round.Updates) != 0 {
+		t.Errorf("planned %+v for a stream that is gone", round.Updates)
+	}
+	for _, s := range streams {
+		p.SetStream(s)
+	}
+	if round := p.Plan(now); len(round.Updates) != 1 {
+		t.Errorf("planned %+v for a stream that is there again", round.Updates)
+	}
+}
+
 func ExampleIndex() {
 	var index trigger.Index
 	fmt.Println(index.Set(webDeployment), index.Set(webBuild))
