@@ -11,7 +11,7 @@ import (
 	"github.com/imagestreams/imagestreams/lookup"
 )
 
-// The README's lines: import a tag, go back when the next image is bad, and let a short name mean its exact image.
+// A tag is imported, goes back when the next image is bad, and a short name means its exact image.
 func Example() {
 	ctx, store, registry := context.Background(), &fakes.Store{}, &fakes.Registry{}
 	push := func(layer string) {

@@ -1,12 +1,17 @@
 package imagestreams_test
 
 import (
+	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-// TestREADME compares the README's lines of Go with the examples that run.
+// TestREADME runs the README's program, compares its other lines of Go with the examples that run, and looks for its
+// two commands.
 func TestREADME(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -20,14 +25,20 @@ func TestREADME(t *testing.T) {
 	if len(blocks) < 2 {
 		t.Fatalf("the README has %d pieces of Go code", len(blocks))
 	}
-	for _, block := range blocks {
+	for i, block := range blocks {
 		code, _, found := strings.Cut(block, "```")
 		if !found || code == "" {
 			t.Fatal("the README has Go code that does not end")
 		}
+		if i == 0 {
+			runProgram(t, string(readme), code)
+			continue
+		}
+		if strings.HasPrefix(code, "//") {
+			continue // of an adapter's own example
+		}
 		for line := range strings.Lines(code) {
-			line, _, _ = strings.Cut(strings.TrimRight(line, "\n"), " // nodejs")
-			if !strings.Contains(string(source), line) {
+			if line = strings.TrimRight(line, "\n"); !strings.Contains(string(source), line) {
 				t.Errorf("example_test.go does not have the README's line\n%s", line)
 			}
 		}
@@ -35,6 +46,53 @@ func TestREADME(t *testing.T) {
 	for _, command := range []string{"make demo", "make test"} {
 		if !strings.Contains(string(readme), "\n"+command) {
 			t.Errorf("the README does not say %s", command)
+		}
+	}
+}
+
+// runProgram runs a program, and looks for what it prints in the README.
+func runProgram(t *testing.T, readme, code string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "run", file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("the README's program: %v\n%s", err, out)
+	}
+	if text := strings.TrimSpace(string(out)); !strings.Contains(readme, "It prints `"+text+"`") {
+		t.Errorf("the README does not say that its program prints %s", text)
+	}
+}
+
+// TestSECURITY looks for every test that SECURITY.md names.
+func TestSECURITY(t *testing.T) {
+	text, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defined := map[string]bool{}
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllSubmatch(source, -1) {
+			defined[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`\b(?:Test|Fuzz)\w+`).FindAllString(string(text), -1)
+	if len(named) < 20 {
+		t.Errorf("SECURITY.md names %d tests", len(named))
+	}
+	for _, name := range named {
+		if !defined[name] {
+			t.Errorf("SECURITY.md names the test %s, which is not there", name)
 		}
 	}
 }

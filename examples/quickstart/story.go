@@ -20,9 +20,10 @@ import (
 	"github.com/imagestreams/imagestreams/examples/internal/pems"
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/client"
 	"github.com/imagestreams/imagestreams/imagestream/describe"
 	"github.com/imagestreams/imagestreams/imagestream/edit"
-	"github.com/imagestreams/imagestreams/imagestream/write"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/internal/registryserver"
 	"github.com/imagestreams/imagestreams/lookup"
@@ -54,8 +55,7 @@ type story struct {
 	requests atomic.Int64
 	store    imagestream.Store
 	close    func() error
-	writer   *write.Engine
-	importer *importer.Importer
+	streams  *client.Client
 	lookup   *lookup.Resolver
 	steps    int
 }
@@ -80,8 +80,8 @@ func newStory(ctx context.Context, out io.Writer, database string, opts oci.Opti
 		}
 		s.store, s.close = file, file.Close
 	}
-	s.writer = &write.Engine{Store: s.store, Now: func() time.Time { return s.now }}
-	s.importer = &importer.Importer{Registry: registry, Engine: s.writer}
+	s.streams = client.New(s.store, registry)
+	s.streams.API.(*rest.Server).Engine.Now = func() time.Time { return s.now }
 	s.lookup = &lookup.Resolver{Source: s.store}
 	return s, nil
 }
@@ -173,9 +173,7 @@ func (s *story) tell(ctx context.Context, server *registryserver.Server) error {
 		}},
 		{"The new image is bad: the tag goes back, and the Deployment with it", func() (err error) {
 			s.now = s.now.Add(10 * time.Minute)
-			stream, err = s.writer.Update(ctx, stream.Key(), func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-				return edit.Rollback(old, "20", edit.Target{})
-			})
+			stream, err = s.streams.Rollback(ctx, stream.Key(), "20", edit.Target{})
 			if err != nil {
 				return err
 			}
@@ -223,10 +221,10 @@ func (s *story) create(ctx context.Context, text string) (*imagestream.ImageStre
 		stream.Metadata.Namespace = "default"
 	}
 	did := "created"
-	created, err := s.writer.Create(ctx, &stream)
+	created, err := s.streams.Create(ctx, &stream)
 	if errors.Is(err, imagestream.ErrAlreadyExists) {
 		did = "found"
-		created, err = s.writer.Update(
+		created, err = s.streams.Update(
 			ctx,
 			stream.Key(),
 			func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
@@ -252,16 +250,20 @@ func (s *story) importTags(
 		s.printf("   there is nothing to import\n")
 		return stream, nil
 	}
-	done, err := s.importer.Import(ctx, wanted)
-	if err != nil {
+	tags := make([]string, len(wanted.Spec.Images))
+	for i, image := range wanted.Spec.Images {
+		tags[i] = image.To.Name
+	}
+	done, err := s.streams.Import(ctx, stream.Key(), tags...)
+	if err != nil && !errors.Is(err, importer.ErrFailed) {
 		return nil, err
 	}
 	width := 0
-	for _, image := range wanted.Spec.Images {
+	for _, image := range done.Spec.Images {
 		width = max(width, len(image.To.Name))
 	}
 	for i, image := range done.Status.Images {
-		before, _ := stream.LatestEvent(wanted.Spec.Images[i].To.Name)
+		before, _ := stream.LatestEvent(done.Spec.Images[i].To.Name)
 		what := ""
 		switch {
 		case image.Image == nil:
@@ -271,7 +273,7 @@ func (s *story) importTags(
 		default:
 			what = "points at " + short(image.Image.Metadata.Name)
 		}
-		s.printf("   %-*s  %s\n", width, wanted.Spec.Images[i].To.Name, what)
+		s.printf("   %-*s  %s\n", width, done.Spec.Images[i].To.Name, what)
 	}
 	return done.Status.Import, nil
 }
