@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/imagestreams/imagestreams/adapters/bolt"
 	"github.com/imagestreams/imagestreams/adapters/oci"
@@ -29,13 +29,14 @@ import (
 
 // app is one call of the program.
 type app struct {
+	in          io.Reader
 	out, errOut io.Writer
 	// terminal tells whether errOut is one, which shows progress.
 	terminal bool
 
 	file, namespace, authorities string
 
-	command string // the command that runs, for the hint after an error
+	command string // the command as it was typed, for the hint after an error
 	store   *bolt.Store
 	streams *client.Client
 }
@@ -70,23 +71,75 @@ time. Images stay in their registries.`,
 	flags.StringVar(&a.file, "db", defaultFile(), "the file that keeps the streams; $STREAMS_DB is the default")
 	flags.StringVarP(&a.namespace, "namespace", "n", "default", "the namespace, or project, that commands are about")
 	flags.StringVar(&a.authorities, "ca", "", "certificate authorities of registries to trust besides the system's, a PEM file")
+	root.Args = func(_ *cobra.Command, args []string) error { return a.unknown(root, args) }
+	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	root.AddCommand(a.commands()...)
 	for _, cmd := range root.Commands() {
 		run := cmd.RunE
-		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			a.command = cmd.Name()
-			if err := a.open(cmd.Context(), cmd.Annotations[readsOnly] != ""); err != nil {
-				return err
-			}
-			err := run(cmd, args)
-			return errors.Join(a.hint(cmd.Context(), err), a.store.Close())
-		}
+		cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.opened(cmd, args, run) }
+		completeEnums(cmd)
 	}
+	_ = root.RegisterFlagCompletionFunc("namespace", a.completeNamespaces)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	usageOfAll(root)
 	cmd, err := root.ExecuteContextC(ctx)
-	if a.command == "" && cmd != nil {
-		a.command = cmd.Name()
+	a.command = cmd.CommandPath()
+	if word := cmd.CalledAs(); cmd != root && word != "" {
+		a.command = cmd.Parent().CommandPath() + " " + word
 	}
 	return err
+}
+
+// opened runs a command with the file open.
+func (a *app) opened(cmd *cobra.Command, args []string, run func(*cobra.Command, []string) error) error {
+	if problems := validation.IsDNS1123Label(a.namespace); len(problems) > 0 {
+		return usageError{fmt.Errorf("--namespace=%s: %s", a.namespace, problems[0])}
+	}
+	if err := a.open(cmd.Context(), cmd.Annotations[readsOnly] != ""); err != nil {
+		return err
+	}
+	err := run(cmd, args)
+	return errors.Join(a.hint(cmd.Context(), err), a.store.Close())
+}
+
+// unknown is the error of a word that is not a command.
+func (a *app) unknown(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	root.SuggestionsMinimumDistance = 2
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		return usageError{fmt.Errorf("unknown command %q; did you mean %q?", args[0], near[0])}
+	}
+	return usageError{fmt.Errorf("unknown command %q; 'streams help' lists the commands", args[0])}
+}
+
+// usageOfAll makes usage errors of the complaints about arguments, also of the commands that cobra adds.
+func usageOfAll(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
+			if err != nil && !errors.Is(err, oc.ErrUsage) {
+				return usageError{err}
+			}
+			return err
+		}
+	}
+	switch cmd.Name() {
+	case "completion":
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	case "help":
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if found, _, err := cmd.Root().Find(args); len(args) > 0 && (err != nil || found == cmd.Root()) {
+				return usageError{fmt.Errorf("unknown command %q; 'streams help' lists the commands", args[0])}
+			}
+			return nil
+		}
+	}
+	for _, below := range cmd.Commands() {
+		usageOfAll(below)
+	}
 }
 
 // oneDash lets "-db" be written as "--db" is, which is how the README says it.
@@ -167,91 +220,6 @@ func (a *app) progress() *importer.Trace {
 	}
 }
 
-// hint adds to an error what to type instead.
-func (a *app) hint(ctx context.Context, err error) error {
-	var status *imagestream.StatusError
-	if !errors.As(err, &status) || status.Reason != imagestream.ReasonNotFound {
-		return err
-	}
-	name := status.Key.Name
-	stream, tag, _ := strings.Cut(name, ":")
-	var names []string
-	if s, getErr := a.streams.Get(ctx, imagestream.Key{Namespace: a.namespace, Name: stream}); getErr == nil && tag != "" {
-		for _, t := range tagsOf(s) {
-			names = append(names, pullspec.JoinTag(stream, t))
-		}
-	} else {
-		names = a.names(ctx)
-	}
-	switch near := nearest(name, names); {
-	case near != "":
-		return fmt.Errorf("%w; did you mean %q?", err, near)
-	case status.Message != "": // it says what to type
-		return err
-	case len(names) == 0:
-		return fmt.Errorf("%w; the namespace %q has no streams: create one with 'streams create NAME', or name another one with -n", err, a.namespace)
-	default:
-		return fmt.Errorf("%w; 'streams get' lists what there is", err)
-	}
-}
-
-// names are the streams of the namespace.
-func (a *app) names(ctx context.Context) (names []string) {
-	for s, err := range a.streams.List(ctx, rest.ListOptions{Namespace: a.namespace}) {
-		if err != nil {
-			return names
-		}
-		names = append(names, s.Metadata.Name)
-	}
-	return names
-}
-
-// tagsOf are the tags of a stream, asked for or there.
-func tagsOf(s *imagestream.ImageStream) []string {
-	var tags []string
-	for _, t := range s.Spec.Tags {
-		tags = append(tags, t.Name)
-	}
-	for _, h := range s.Status.Tags {
-		if !slices.Contains(tags, h.Tag) {
-			tags = append(tags, h.Tag)
-		}
-	}
-	return pullspec.PrioritizeTags(tags)
-}
-
-// nearest returns the name that takes the fewest edits to get to, if these are few.
-func nearest(name string, names []string) string {
-	best, most := "", len(name)/3+1
-	for _, candidate := range names {
-		if d := distance(name, candidate); d <= most {
-			best, most = candidate, d-1
-		}
-	}
-	return best
-}
-
-// distance is that of Levenshtein.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		left := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := left
-			if a[i] != b[j] {
-				cost++
-			}
-			left = row[j+1]
-			row[j+1] = min(cost, row[j]+1, left+1)
-		}
-	}
-	return row[len(b)]
-}
-
 // typed is an oc command as it was typed.
 func (a *app) typed(cmd *cobra.Command, args []string) oc.Command {
 	c := oc.Command{Namespace: a.namespace, Args: args, Flags: oc.Flags{}}
@@ -276,10 +244,14 @@ func (a *app) oc() *oc.Commands {
 // streamTag reads STREAM:TAG, or NAMESPACE/STREAM:TAG.
 func (a *app) streamTag(arg string) (key imagestream.Key, tag string, err error) {
 	name, tag, ok := strings.Cut(arg, ":")
-	if !ok || name == "" || tag == "" {
+	key = a.key(name)
+	switch {
+	case !ok || tag == "" || !pullspec.IsStreamName(key.Name):
 		return key, "", usageError{fmt.Errorf("%q: want STREAM:TAG", arg)}
+	case !pullspec.IsTag(tag):
+		return key, "", usageError{fmt.Errorf("%q: %q cannot be a tag: want letters, digits, \"_\", \".\" and \"-\"", arg, tag)}
 	}
-	return a.key(name), tag, nil
+	return key, tag, nil
 }
 
 func (a *app) key(name string) imagestream.Key {
@@ -287,25 +259,4 @@ func (a *app) key(name string) imagestream.Key {
 		return imagestream.Key{Namespace: namespace, Name: stream}
 	}
 	return imagestream.Key{Namespace: a.namespace, Name: name}
-}
-
-// completeNames completes streams, and behind a colon their tags.
-func (a *app) completeNames(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	if _, err := os.Stat(filepath.Clean(a.file)); err != nil || a.open(cmd.Context(), true) != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	defer a.store.Close()
-	stream, _, withTag := strings.Cut(typed, ":")
-	if !withTag {
-		return a.names(cmd.Context()), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	}
-	s, err := a.streams.Get(cmd.Context(), a.key(stream))
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, tag := range tagsOf(s) {
-		names = append(names, pullspec.JoinTag(stream, tag))
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,22 +12,27 @@ import (
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/client"
-	"github.com/imagestreams/imagestreams/imagestream/describe"
 	"github.com/imagestreams/imagestreams/imagestream/edit"
-	"github.com/imagestreams/imagestreams/imagestream/rest"
+	"github.com/imagestreams/imagestreams/imagestream/inspect"
+	"github.com/imagestreams/imagestreams/imagestream/oc"
+	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 )
 
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.create(), a.tag(), a.untag(), a.imports(), a.get(), a.describe(), a.explain(), a.history(), a.rollback(), a.resume(), a.pin(), a.unpin(),
+		a.create(), a.apply(), a.export(), a.delete(), a.setLookup(), a.tag(), a.untag(), a.imports(), a.runLoop(), a.get(), a.describe(),
+		a.explain(), a.history(), a.rollback(), a.resume(), a.pin(), a.unpin(),
 	}
 }
 
-// args wants so many arguments, and says which.
-func args(n int, what string) cobra.PositionalArgs {
+// args wants least to most arguments, any number for a most below 0, and says which.
+func args(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
-			return usageError{fmt.Errorf("want %s, got %d arguments", what, len(args))}
+		switch {
+		case len(args) < least:
+			return usageError{fmt.Errorf("an argument is missing: want %s", what)}
+		case most >= 0 && len(args) > most:
+			return usageError{fmt.Errorf("unexpected argument %q: want %s", args[most], what)}
 		}
 		return nil
 	}
@@ -35,6 +42,7 @@ func (a *app) create() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Create an empty image stream",
 		Example: "  # Create app, whose tags workloads may use by their short names\n  streams create app --lookup-local",
+		Args:    args(1, 1, "NAME"), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.oc().CreateImageStream(cmd.Context(), a.typed(cmd, args))
 		},
@@ -59,8 +67,21 @@ tag whatever it points at.`,
 
   # Let app:latest follow app:v1
   streams tag --alias app:v1 app:latest`,
-		ValidArgsFunction: a.completeNames,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.oc().Tag(cmd.Context(), a.typed(cmd, args)) },
+		ValidArgsFunction: a.complete(-1, onlyTags, anyTag),
+		Args: func(cmd *cobra.Command, typed []string) error {
+			if gone, _ := cmd.Flags().GetBool("delete"); gone {
+				return args(1, -1, "STREAM:TAG")(cmd, typed)
+			}
+			return args(2, -1, "SOURCE and DEST, STREAM:TAG")(cmd, typed)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			args = slices.Clone(args)
+			var err error
+			if args[0], err = a.wholeImage(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			return a.oc().Tag(cmd.Context(), a.typed(cmd, args))
+		},
 	}
 	f := cmd.Flags()
 	f.String("source", "", "what the source is: imagestreamtag, istag, imagestreamimage, isimage or docker")
@@ -78,18 +99,54 @@ func (a *app) untag() *cobra.Command {
 	return &cobra.Command{
 		Use: "untag STREAM:TAG [STREAM:TAG ...]", Short: "Delete tags with their history",
 		Example:           "  streams untag app:v1",
-		ValidArgsFunction: a.completeNames,
+		ValidArgsFunction: a.complete(-1, onlyTags, anyTag),
+		Args:              args(1, -1, "STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
-				if _, _, err := a.streamTag(arg); err != nil {
+				if !strings.Contains(arg, ":") {
+					return usageError{fmt.Errorf("%q: want STREAM:TAG", arg)}
+				}
+			}
+			for _, arg := range args {
+				if err := a.deleteTag(cmd, arg); err != nil {
 					return err
 				}
 			}
-			c := a.typed(cmd, args)
-			c.Flags["delete"] = []string{"true"}
-			return a.oc().Tag(cmd.Context(), c)
+			return nil
 		},
 	}
+}
+
+// deleteTag deletes one tag, also one whose name could not be set.
+func (a *app) deleteTag(cmd *cobra.Command, arg string) error {
+	if key, tag, err := a.streamTag(arg); err == nil {
+		c := a.typed(cmd, []string{pullspec.JoinTag(key.String(), tag)})
+		c.Flags = oc.Flags{"delete": {"true"}}
+		return a.oc().Tag(cmd.Context(), c)
+	}
+	name, tag, _ := strings.Cut(arg, ":")
+	if err := a.streams.Untag(cmd.Context(), a.key(name), tag); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.out, "Deleted tag %s:%s.\n", a.key(name), tag)
+	return err
+}
+
+// wholeImage completes the digest of a source STREAM@IMAGE, if its stream holds the image.
+func (a *app) wholeImage(ctx context.Context, source string) (string, error) {
+	stream, id, ok := pullspec.SplitImage(source)
+	if !ok || id == "" || pullspec.IsDigest(id) {
+		return source, nil
+	}
+	s, err := a.streams.Get(ctx, a.key(stream))
+	if err != nil {
+		return source, nil // not a stream of the file: the command tells what it is
+	}
+	whole, err := imageOf(s, id)
+	if err != nil {
+		return source, err
+	}
+	return pullspec.JoinImage(stream, whole), nil
 }
 
 func (a *app) imports() *cobra.Command {
@@ -101,9 +158,14 @@ func (a *app) imports() *cobra.Command {
 
   # Create app from a registry
   streams import app:v1 --from=quay.io/org/app:v1 --confirm`,
-		ValidArgsFunction: a.completeNames,
+		ValidArgsFunction: a.complete(1, withStreams, importableTag),
+		Args:              args(1, 1, "STREAM[:TAG]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.oc().ImportImage(cmd.Context(), a.typed(cmd, args))
+			err := a.oc().ImportImage(cmd.Context(), a.typed(cmd, args))
+			if !errors.Is(err, oc.ErrUsage) {
+				a.warnAfterImport(cmd, args[0])
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
@@ -118,192 +180,55 @@ func (a *app) imports() *cobra.Command {
 	return cmd
 }
 
-func (a *app) get() *cobra.Command {
-	var output string
-	var everywhere, noHeaders bool
-	cmd := &cobra.Command{
-		Use: "get [is|istag|itag|images] [NAME]", Short: "List streams, tags or images",
-		Example:           "  streams get\n  streams get istag -o wide\n  streams get is app -o json",
-		Annotations:       map[string]string{readsOnly: "yes"},
-		ValidArgsFunction: a.completeNames,
-		Args:              cobra.MaximumNArgs(2),
+func (a *app) delete() *cobra.Command {
+	return &cobra.Command{
+		Use: "delete STREAM|STREAM:TAG ...", Short: "Delete streams, or tags, with their histories",
+		Long:              "Delete streams, or tags, with their histories. The images stay; example prune removes those that nobody needs.",
+		Example:           "  streams delete app\n  streams delete app:v1 app:v2",
+		ValidArgsFunction: a.complete(-1, withStreams, anyTag),
+		Args:              args(1, -1, "STREAM or STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, name := "is", ""
-			if len(args) > 0 {
-				kind = args[0]
-			}
-			if len(args) > 1 {
-				name = args[1]
-			}
-			namespace := a.namespace
-			if everywhere {
-				namespace = ""
-			}
-			table, items, err := a.list(cmd, kind, namespace, name)
-			if err != nil {
-				return err
-			}
-			switch output {
-			case "", "wide":
-				return table.Print(a.out, describe.PrintOptions{Wide: output == "wide", NoHeaders: noHeaders})
-			case "json":
-				encoder := json.NewEncoder(a.out)
-				encoder.SetIndent("", "    ")
-				return encoder.Encode(items)
-			}
-			return usageError{fmt.Errorf("--output=%s: want wide or json", output)}
-		},
-	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "wide or json")
-	cmd.Flags().BoolVarP(&everywhere, "all-namespaces", "A", false, "of all namespaces")
-	cmd.Flags().BoolVar(&noHeaders, "no-headers", false, "leave out the first line")
-	return cmd
-}
-
-// named keeps the items with a name, all of them without one.
-func named[T any](items []T, name string, nameOf func(*T) string) []T {
-	var kept []T
-	for i := range items {
-		if name == "" || nameOf(&items[i]) == name {
-			kept = append(kept, items[i])
-		}
-	}
-	return kept
-}
-
-// list returns objects and their table.
-func (a *app) list(cmd *cobra.Command, kind, namespace, name string) (describe.Table, any, error) {
-	ctx, now := cmd.Context(), time.Now()
-	missing := func(n int, resource string) error {
-		if n == 0 && name != "" {
-			return imagestream.NewError(imagestream.ReasonNotFound, resource, imagestream.Key{Namespace: a.namespace, Name: name}, "")
-		}
-		return nil
-	}
-	switch kind {
-	case "is", "imagestream", "imagestreams":
-		var streams []imagestream.ImageStream
-		for s, err := range a.streams.List(ctx, rest.ListOptions{Namespace: namespace}) {
-			if err != nil {
-				return describe.Table{}, nil, err
-			}
-			streams = append(streams, *s)
-		}
-		streams = named(streams, name, func(s *imagestream.ImageStream) string { return s.Metadata.Name })
-		return describe.ImageStreams(streams, now), streams, missing(len(streams), "imagestreams")
-	case "istag", "imagestreamtag", "imagestreamtags":
-		list, err := a.streams.API.ImageStreamTags().List(ctx, rest.ListOptions{Namespace: namespace})
-		if err != nil {
-			return describe.Table{}, nil, err
-		}
-		tags := named(list.Items, name, func(t *imagestream.ImageStreamTag) string { return t.Metadata.Name })
-		return describe.ImageStreamTags(tags, now), tags, missing(len(tags), "imagestreamtags")
-	case "itag", "imagetag", "imagetags":
-		list, err := a.streams.API.ImageTags().List(ctx, rest.ListOptions{Namespace: namespace})
-		if err != nil {
-			return describe.Table{}, nil, err
-		}
-		tags := named(list.Items, name, func(t *imagestream.ImageTag) string { return t.Metadata.Name })
-		return describe.ImageTags(tags, now), tags, missing(len(tags), "imagetags")
-	case "image", "images":
-		var images []imagestream.Image
-		for i, err := range imagestream.All(ctx, a.store.ListImages, imagestream.ListOptions{}) {
-			if err != nil {
-				return describe.Table{}, nil, err
-			}
-			images = append(images, *i)
-		}
-		images = named(images, name, func(i *imagestream.Image) string { return i.Metadata.Name })
-		return describe.Images(images), images, missing(len(images), "images")
-	}
-	return describe.Table{}, nil, usageError{fmt.Errorf("%q: want is, istag, itag or images; 'streams get is %s' gets a stream", kind, kind)}
-}
-
-func (a *app) describe() *cobra.Command {
-	var output string
-	var reasons bool
-	cmd := &cobra.Command{
-		Use: "describe STREAM|STREAM:TAG", Short: "Show everything about a stream, or the image of a tag",
-		Example:           "  streams describe app\n  streams describe app:v1\n  streams describe app -o svg >app.svg",
-		Annotations:       map[string]string{readsOnly: "yes"},
-		ValidArgsFunction: a.completeNames,
-		Args:              args(1, "STREAM or STREAM:TAG"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "" && output != "svg" {
-				return usageError{fmt.Errorf("--output=%s: want svg", output)}
-			}
-			if reasons && (output != "" || strings.Contains(args[0], ":")) {
-				return usageError{fmt.Errorf("--reasons goes with the text of a stream; 'streams explain %s' explains a tag", args[0])}
-			}
-			if strings.Contains(args[0], ":") && output == "" {
-				key, tag, err := a.streamTag(args[0])
-				if err != nil {
+			for _, arg := range args {
+				if strings.Contains(arg, ":") {
+					if err := a.deleteTag(cmd, arg); err != nil {
+						return err
+					}
+					continue
+				}
+				if err := a.streams.Delete(cmd.Context(), a.key(arg)); err != nil {
 					return err
 				}
-				t, err := a.streams.API.ImageStreamTags().Get(cmd.Context(), imagestream.Key{Namespace: key.Namespace, Name: key.Name + ":" + tag})
-				if err != nil {
+				if _, err := fmt.Fprintf(a.out, "imagestream.image.openshift.io %q deleted\n", arg); err != nil {
 					return err
 				}
-				return describe.ImageStreamTag(a.out, t, time.Now())
 			}
-			s, err := a.streams.Get(cmd.Context(), a.key(args[0]))
-			switch {
-			case err != nil:
-				return err
-			case output == "svg":
-				return describe.Graph(a.out, s)
-			}
-			if err := describe.ImageStream(a.out, s, time.Now()); err != nil || !reasons {
-				return err
-			}
-			if _, err := fmt.Fprint(a.out, "\nReasons:\n\n"); err != nil {
-				return err
-			}
-			return describe.Reasons(a.out, s)
+			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "svg draws what the tags come from")
-	cmd.Flags().BoolVar(&reasons, "reasons", false, "tell below why each tag points where it does")
-	return cmd
 }
 
-func (a *app) history() *cobra.Command {
-	var output string
+func (a *app) setLookup() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "history STREAM:TAG", Short: "Show what a tag pointed at, newest first",
-		Example:           "  streams history app:v1\n  streams history app -o svg >history.svg",
-		Annotations:       map[string]string{readsOnly: "yes"},
-		ValidArgsFunction: a.completeNames,
-		Args:              args(1, "STREAM:TAG"),
+		Use: "set-lookup [STREAM ...]", Short: "Let short names in workloads mean streams, or list which do",
+		Example:           "  streams set-lookup app\n  streams set-lookup app --enabled=false\n  streams set-lookup --list",
+		ValidArgsFunction: a.complete(-1, withStreams, noTag),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch output {
-			case "svg":
-				name, _, _ := strings.Cut(args[0], ":")
-				s, err := a.streams.Get(cmd.Context(), a.key(name))
-				if err != nil {
-					return err
+			args = slices.Clone(args)
+			for i, arg := range args {
+				if !pullspec.IsStreamName(arg) {
+					return usageError{fmt.Errorf("%q: want STREAM", arg)}
 				}
-				return describe.Timeline(a.out, s, time.Now())
-			case "":
-			default:
-				return usageError{fmt.Errorf("--output=%s: want svg", output)}
+				args[i] = "imagestreams/" + arg
 			}
-			key, tag, err := a.streamTag(args[0])
-			if err != nil {
-				return err
-			}
-			h, err := a.streams.History(cmd.Context(), key, tag)
-			if err != nil {
-				return err
-			}
-			t := describe.Table{Columns: []describe.Column{{Name: "Events ago", Type: "number"}, {Name: "Since"}, {Name: "Image"}, {Name: "Pull spec", Priority: 1}}}
-			for i, e := range h.Items {
-				t.Rows = append(t.Rows, []any{int64(i), describe.Age(time.Since(e.Created.Time())) + " ago", e.Image, e.DockerImageReference})
-			}
-			return t.Print(a.out, describe.PrintOptions{})
+			return a.oc().SetImageLookup(cmd.Context(), a.typed(cmd, args))
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "svg draws the history of the whole stream")
+	f := cmd.Flags()
+	f.Bool("enabled", true, "whether short names mean the streams")
+	f.Bool("all", false, "all streams of the namespace")
+	f.Bool("list", false, "list instead, as without arguments")
+	f.String("dry-run", "none", "none, client or server: only say what would be done")
+	f.StringP("output", "o", "", "name: print the names alone")
 	return cmd
 }
 
@@ -313,22 +238,32 @@ func (a *app) rollback() *cobra.Command {
 		Use: "rollback STREAM:TAG", Short: "Let a tag point at what it pointed at before",
 		Long:              "Let a tag point at the image before, or at an older one. It does not follow its source any more: 'streams resume' restores that.",
 		Example:           "  streams rollback app:v1\n  streams rollback app:v1 --events=3\n  streams rollback app:v1 --to=sha256:8c3e",
-		ValidArgsFunction: a.completeNames,
-		Args:              args(1, "STREAM:TAG"),
+		ValidArgsFunction: a.complete(1, onlyTags, tagWithPast),
+		Args:              args(1, 1, "STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, tag, err := a.streamTag(args[0])
 			if err != nil {
 				return err
 			}
+			if target.Events < 0 || cmd.Flags().Changed("events") && target.Events == 0 {
+				return usageError{fmt.Errorf("--events=%d: want a number above 0", target.Events)}
+			}
+			if target.Events > 0 && target.Image != "" {
+				return usageError{fmt.Errorf("--events=%d and --to=%s exclude each other", target.Events, target.Image)}
+			}
 			s, err := a.streams.Rollback(cmd.Context(), key, tag, target)
-			if err != nil {
+			if errors.Is(err, imagestream.ErrInvalid) {
 				return fmt.Errorf("%w; 'streams history %s' shows how far it goes", err, args[0])
+			}
+			if err != nil {
+				return err
 			}
 			return a.pointsAt(args[0], s, tag, "rolled back to")
 		},
 	}
 	cmd.Flags().IntVar(&target.Events, "events", 0, "go back that many events")
 	cmd.Flags().StringVar(&target.Image, "to", "", "go back to that image, by its digest or the beginning of it")
+	_ = cmd.RegisterFlagCompletionFunc("to", a.completeImages)
 	return cmd
 }
 
@@ -336,8 +271,8 @@ func (a *app) resume() *cobra.Command {
 	return &cobra.Command{
 		Use: "resume STREAM:TAG", Short: "Let a tag that was rolled back come from its source again",
 		Example:           "  streams resume app:v1",
-		ValidArgsFunction: a.completeNames,
-		Args:              args(1, "STREAM:TAG"),
+		ValidArgsFunction: a.complete(1, onlyTags, rolledBackTag),
+		Args:              args(1, 1, "STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, tag, err := a.streamTag(args[0])
 			if err != nil {
@@ -354,6 +289,20 @@ func (a *app) resume() *cobra.Command {
 	}
 }
 
+// warnAfterImport tells which of the tags that were imported a pin holds back.
+func (a *app) warnAfterImport(cmd *cobra.Command, arg string) {
+	name, tag, _ := pullspec.SplitTag(arg)
+	s, err := a.streams.Get(cmd.Context(), a.key(name))
+	if dryRun, _ := cmd.Flags().GetBool("dry-run"); err != nil || dryRun {
+		return
+	}
+	tags := []string{inspect.Follow(s, tag).Last()}
+	if all, _ := cmd.Flags().GetBool("all"); all {
+		tags = tagsOf(s)
+	}
+	a.warnHeldBack(s, tags)
+}
+
 // pointsAt says where a tag is now.
 func (a *app) pointsAt(arg string, s *imagestream.ImageStream, tag, verb string) error {
 	event, _ := s.LatestEvent(tag)
@@ -367,8 +316,8 @@ func (a *app) pin() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "pin STREAM:TAG [IMAGE]", Short: "Keep a tag where it is, whatever is imported or pushed",
 		Example:           "  streams pin app:v1\n  streams pin app:v1 sha256:8c3e --reason='v2 loses orders' --for=48h",
-		ValidArgsFunction: a.completeNames,
-		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: a.completePin,
+		Args:              args(1, 2, "STREAM:TAG and perhaps an IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, tag, err := a.streamTag(args[0])
 			if err != nil {
@@ -376,6 +325,9 @@ func (a *app) pin() *cobra.Command {
 			}
 			opts := client.PinOptions{Reason: reason}
 			if cmd.Flags().Changed("for") {
+				if lasting <= 0 {
+					return usageError{fmt.Errorf("--for=%s: want a duration above 0, such as 48h; leave it out to pin for ever", lasting)}
+				}
 				opts.Until = time.Now().Add(lasting)
 			}
 			s, err := a.streams.Pin(cmd.Context(), key, tag, strings.Join(args[1:], ""), opts)
@@ -394,8 +346,8 @@ func (a *app) unpin() *cobra.Command {
 	return &cobra.Command{
 		Use: "unpin STREAM:TAG", Short: "Let a pinned tag go to where it would be",
 		Example:           "  streams unpin app:v1",
-		ValidArgsFunction: a.completeNames,
-		Args:              args(1, "STREAM:TAG"),
+		ValidArgsFunction: a.complete(1, onlyTags, pinnedTag),
+		Args:              args(1, 1, "STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, tag, err := a.streamTag(args[0])
 			if err != nil {

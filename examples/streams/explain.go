@@ -15,8 +15,8 @@ func (a *app) explain() *cobra.Command {
 		Use: "explain STREAM|STREAM:TAG", Short: "Show why a tag points where it does, and what would change that",
 		Example:           "  streams explain app:v1\n  streams explain app",
 		Annotations:       map[string]string{readsOnly: "yes"},
-		ValidArgsFunction: a.completeNames,
-		Args:              args(1, "STREAM or STREAM:TAG"),
+		ValidArgsFunction: a.complete(1, withStreams, anyTag),
+		Args:              args(1, 1, "STREAM or STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !strings.Contains(args[0], ":") {
 				s, err := a.streams.Get(cmd.Context(), a.key(args[0]))

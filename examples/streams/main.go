@@ -1,6 +1,7 @@
 // Streams keeps image streams in a file and does with them what oc does with those of a cluster.
 //
-//	streams -db FILE create|tag|untag|describe|explain|get|import|history|rollback|pin|unpin
+//	streams -db FILE create|apply|export|delete|set-lookup|tag|untag|import|run
+//	streams -db FILE get|describe|explain|history|rollback|resume|pin|unpin
 //
 // "streams help" tells more, and "streams completion" completes commands, streams and tags in a shell.
 package main
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -18,8 +20,8 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	a := &app{out: os.Stdout, errOut: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	a := &app{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	code := a.main(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -33,7 +35,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 	}
 	fmt.Fprintln(a.errOut, "error:", err)
 	if errors.Is(err, oc.ErrUsage) {
-		fmt.Fprintf(a.errOut, "see 'streams %s --help'\n", a.command)
+		fmt.Fprintf(a.errOut, "see '%s --help'\n", a.command)
 		return 2
 	}
 	return 1

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/pem"
 	"encoding/xml"
 	"errors"
@@ -17,7 +16,6 @@ import (
 	"testing"
 
 	"github.com/imagestreams/imagestreams/fakes"
-	"github.com/imagestreams/imagestreams/imagestream/oc"
 	"github.com/imagestreams/imagestreams/internal/registryserver"
 )
 
@@ -193,22 +191,5 @@ func TestProgress(t *testing.T) {
 	}
 	if !strings.Contains(screen.String(), "importing 1/1: ") || !strings.HasSuffix(screen.String(), "\x1b[K") {
 		t.Errorf("the screen shows %q", screen.String())
-	}
-}
-
-func TestUsageErrors(t *testing.T) {
-	t.Setenv("STREAMS_DB", filepath.Join(t.TempDir(), "streams.db"))
-	for _, args := range [][]string{
-		{"history"}, {"history", "app"}, {"history", "app:v1", "-o", "png"}, {"describe", "app", "-o", "png"}, {"describe", "app:v1", "--reasons"}, {"explain"}, {"untag", "app"}, {"pin", "app"},
-		{"unpin", "app"}, {"rollback", "app"}, {"tag", "--nope"}, {"get", "pods"}, {"get", "-o", "yaml"},
-	} {
-		setup := &app{out: io.Discard, errOut: io.Discard}
-		if err := setup.run(t.Context(), []string{"create", "app"}); err != nil && !strings.Contains(err.Error(), "already exists") {
-			t.Fatal(err)
-		}
-		a := &app{out: io.Discard, errOut: io.Discard}
-		if err := a.run(context.Background(), args); !errors.Is(err, oc.ErrUsage) {
-			t.Errorf("%q: %v is no usage error", args, err)
-		}
 	}
 }
