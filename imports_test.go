@@ -64,6 +64,7 @@ var graph = map[string][]string{
 	"internal/foreign":       {},
 	"internal/podspec":       {},
 	"internal/real":          {"imagestream", "importer", "lookup/trigger", "internal/podspec", reference},
+	"internal/utf8path":      {},
 	"internal/fill":          {},
 	"internal/vectors":       {},
 	"internal/vectors/check": nil, // anything of the module

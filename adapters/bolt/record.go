@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/internal/utf8path"
 )
 
 // kind is what the store has to know of a type.
@@ -176,7 +177,7 @@ func (k kind[T]) encode(o *T, u uid) ([]byte, error) {
 			fmt.Sprintf("it has %d bytes, the store holds %d", len(b), bbolt.MaxValueSize))
 	}
 	if mayHaveReplaced(b[headerSize:]) {
-		if field := badText(o); field != "" {
+		if field := utf8path.Of(o); field != "" {
 			return nil, k.fail(imagestream.ReasonBadRequest, k.key(o), field+" is not valid UTF-8")
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/internal/utf8path"
 )
 
 // kind is what the store has to know of a type.
@@ -171,6 +172,9 @@ func (k kind[T]) encode(o *T, uid string) (string, error) {
 			k.key(o),
 			fmt.Sprintf("its apiVersion is %q: the store holds objects of %s", version, imagestream.APIVersion),
 		)
+	}
+	if path := utf8path.Of(o); path != "" {
+		return "", k.fail(imagestream.ReasonBadRequest, k.key(o), path+" is not valid UTF-8: JSON cannot hold it")
 	}
 	b, err := json.Marshal(k.value(stored{uid, k.meta(o)}, o))
 	return string(b), err

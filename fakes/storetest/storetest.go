@@ -332,6 +332,16 @@ func testText(t *testing.T, s imagestream.Store) {
 	wantStored(t, s, created)
 	same := mustUpdate(t, s, created)
 	wantStored(t, s, same)
+
+	bad := stream("ns", "bad")
+	bad.Metadata.Annotations = map[string]string{"text": "\xff"}
+	if _, err := s.CreateImageStream(t.Context(), bad); err != nil {
+		return // a store may refuse what is not UTF-8, but not store something else
+	}
+	got, err := s.GetImageStream(t.Context(), bad.Key())
+	if err != nil || got.Metadata.Annotations["text"] != "\xff" {
+		t.Errorf("a text that is not UTF-8 is stored as %+v, %v", got, err)
+	}
 }
 
 func keys(list *imagestream.ImageStreamList) []string {
