@@ -1,13 +1,13 @@
-// Package openshift lets programs on a real cluster use this library with what they have: the types of openshift/api, and
-// openshift/client-go's clientset and listers.
+// Package openshift lets programs that are written for a cluster use this library with what they have: the types of
+// openshift/api, and openshift/client-go's clientset, informers and listers.
 //
 // [FromAPI] and [ToAPI] convert every type of image.openshift.io/v1 without loss: nil stays nil, empty stays empty, and an
 // object in a RawExtension becomes its JSON. What the library keeps of metadata that the API's types do not know is lost on
 // the way there, as those types lose it; so is what newer versions of these types than the ones in go.mod may have. Times
 // have seconds, as in JSON.
 //
-// [Reader] is an [imagestream.Reader] on a clientset; with listers it reads their copies. [Error] makes errors of either
-// side errors of both.
+// [Clientset] is that clientset without a cluster, on the verbs of package rest. [Reader] is an [imagestream.Reader] on
+// any clientset; with listers it reads their copies. [Error] makes errors of either side errors of both.
 package openshift
 
 import (

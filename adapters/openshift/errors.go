@@ -170,6 +170,17 @@ func fieldErrors(causes []metav1.StatusCause) imagestream.ErrorList {
 	return errs
 }
 
+// kindOf returns the kind of the objects of a resource, or of the resource of a subresource.
+func kindOf(resource string) string {
+	resource, _, _ = strings.Cut(resource, "/")
+	for kind, of := range resourcesOfKinds {
+		if of == resource {
+			return kind
+		}
+	}
+	return ""
+}
+
 // resourceOf returns the resource that the details of a status name, by its kind too, as those of wrong fields do.
 func resourceOf(kind, group string) string {
 	if resource, ok := resourcesOfKinds[kind]; ok && (group == imagev1.GroupName || group == "") {
