@@ -297,12 +297,12 @@ func pages(s *suite) {
 		if err != nil {
 			s.Fatal(err)
 		}
+		if len(list.Items) > 2 {
+			s.Fatalf("a page has %d streams, and may have 2", len(list.Items))
+		}
 		got = append(got, names(list))
 		if opts.Continue = list.Metadata.Continue; opts.Continue == "" {
 			break
-		}
-		if len(list.Items) > 2 {
-			s.Fatalf("a page has %d streams, and may have 2", len(list.Items))
 		}
 	}
 	if all := strings.Join(got, " "); all != "shop/a shop/b shop/c shop/d shop/e" {
