@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagestreams/imagestreams/adapters/oci"
+	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/internal/registryserver"
 )
 
@@ -118,6 +120,41 @@ func TestFile(t *testing.T) {
 		}
 	}
 	golden(t, "again.txt", ages.ReplaceAllString(out.String(), "AGE"), dir)
+}
+
+// TestPublishedFilesAreRead creates the stream of every published file.
+func TestPublishedFilesAreRead(t *testing.T) {
+	files, err := filepath.Glob("../../../shared/data/imagestreams/*.json")
+	if err != nil || len(files) == 0 {
+		t.Skip("the published files are not there")
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := newStory(t.Context(), &bytes.Buffer{}, "", oci.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := s.create(t.Context(), string(text))
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+		} else if stream.APIVersion != imagestream.APIVersion {
+			t.Errorf("%s: it is stored as one of %s", file, stream.APIVersion)
+		}
+	}
+	t.Logf("%d files", len(files))
+}
+
+func TestOlderVersionIsRead(t *testing.T) {
+	s, err := newStory(t.Context(), &bytes.Buffer{}, "", oci.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.create(t.Context(), "kind: ImageStream\napiVersion: v1\nmetadata: {name: app}"); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestBadFiles(t *testing.T) {

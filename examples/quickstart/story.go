@@ -209,6 +209,9 @@ func (s *story) create(ctx context.Context, text string) (*imagestream.ImageStre
 	if err := yaml.UnmarshalStrict([]byte(text), &stream); err != nil {
 		return nil, fmt.Errorf("read the image stream: %w", err)
 	}
+	if stream.APIVersion == "v1" { // as older files have it, and oc takes it
+		stream.APIVersion = imagestream.APIVersion
+	}
 	if stream.Kind != "ImageStream" || stream.APIVersion != imagestream.APIVersion {
 		return nil, fmt.Errorf(
 			"the object is a %s of %s; an ImageStream of %s is wanted",

@@ -70,7 +70,8 @@ time. Images stay in their registries.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.file, "db", defaultFile(), "the file that keeps the streams; $STREAMS_DB is the default")
 	flags.StringVarP(&a.namespace, "namespace", "n", "default", "the namespace, or project, that commands are about")
-	flags.StringVar(&a.authorities, "ca", "", "certificate authorities of registries to trust besides the system's, a PEM file")
+	flags.StringVar(&a.authorities, "ca", "", "certificate authorities of registries to trust besides the system's, a "+
+		"PEM file")
 	root.Args = func(_ *cobra.Command, args []string) error { return a.unknown(root, args) }
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	root.AddCommand(a.commands()...)
@@ -168,7 +169,8 @@ const readsOnly = "reads-only"
 func (a *app) open(ctx context.Context, readOnly bool) (err error) {
 	a.store, err = bolt.Open(ctx, a.file, bolt.Options{Wait: lockWait, ReadOnly: readOnly})
 	if readOnly && errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("there is no file %s: create a stream in it with 'streams -db %s create NAME', or name another file with -db", a.file, a.file)
+		return fmt.Errorf("there is no file %s: create a stream in it with 'streams -db %s create NAME', or name another "+
+			"file with -db", a.file, a.file)
 	}
 	if err != nil {
 		return err
@@ -249,7 +251,8 @@ func (a *app) streamTag(arg string) (key imagestream.Key, tag string, err error)
 	case !ok || tag == "" || !pullspec.IsStreamName(key.Name):
 		return key, "", usageError{fmt.Errorf("%q: want STREAM:TAG", arg)}
 	case !pullspec.IsTag(tag):
-		return key, "", usageError{fmt.Errorf("%q: %q cannot be a tag: want letters, digits, \"_\", \".\" and \"-\"", arg, tag)}
+		return key, "", usageError{fmt.Errorf("%q: %q cannot be a tag: want letters, digits, \"_\", \".\" and \"-\"", arg,
+			tag)}
 	}
 	return key, tag, nil
 }

@@ -30,9 +30,9 @@ func (a *app) apply() *cobra.Command {
 	var files []string
 	cmd := &cobra.Command{
 		Use: "apply -f FILE", Short: "Create or change the streams of a file",
-		Long: `Create the streams of a file of YAML or JSON, or change those that there are as oc does: what the file sets is set,
-what an earlier one set and this one does not is removed, and anything else stays. Nothing is written if a file cannot
-be read.`,
+		Long: `Create the streams of a file of YAML or JSON, or change those that there are as oc does: what the file
+sets is set, what an earlier one set and this one does not is removed, and anything else stays. Nothing is written if
+a file cannot be read.`,
 		Example: "  streams apply -f app.yaml\n  streams export | streams -db other.db apply -f -",
 		Args:    args(0, 0, "-f FILE"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -159,7 +159,8 @@ func (a *app) streamsOf(document json.RawMessage, explicit bool) ([]map[string]a
 		}
 		return streams, nil
 	case head.Kind != "ImageStream" || !ours:
-		return nil, fmt.Errorf("kind %q of apiVersion %q: want ImageStream of %s or v1, or a List of them", head.Kind, head.APIVersion, imagestream.APIVersion)
+		return nil, fmt.Errorf("kind %q of apiVersion %q: want ImageStream of %s or v1, or a List of them", head.Kind,
+			head.APIVersion, imagestream.APIVersion)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	decoder.DisallowUnknownFields()
@@ -200,7 +201,8 @@ func (a *app) inNamespace(object map[string]any, explicit bool) error {
 	if namespace == "" {
 		metadata["namespace"] = a.namespace
 	} else if explicit && namespace != a.namespace {
-		return usageError{fmt.Errorf("image stream %q has the namespace %q: --namespace=%s does not match it", name, namespace, a.namespace)}
+		return usageError{fmt.Errorf("image stream %q has the namespace %q: --namespace=%s does not match it", name,
+			namespace, a.namespace)}
 	}
 	return nil
 }
@@ -281,7 +283,8 @@ func merged(s *imagestream.ImageStream, modified []byte) (*imagestream.ImageStre
 	if err != nil {
 		return nil, err
 	}
-	patch, err := strategicpatch.CreateThreeWayMergePatch([]byte(s.Metadata.Annotations[lastApplied]), modified, current, schema, true)
+	patch, err := strategicpatch.CreateThreeWayMergePatch([]byte(s.Metadata.Annotations[lastApplied]), modified, current,
+		schema, true)
 	if err != nil {
 		return nil, err
 	}
@@ -297,8 +300,8 @@ func (a *app) export() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "export [STREAM ...]", Short: "Write streams as they were asked for, for apply",
-		Long: `Write streams, all of the namespace or those that are named, as they were asked for: without namespace, history, pins
-and what else the file has added. 'streams apply' makes such streams of it.`,
+		Long: `Write streams, all of the namespace or those that are named, as they were asked for: without namespace,
+history, pins and what else the file has added. 'streams apply' makes such streams of it.`,
 		Example:           "  streams export app >app.yaml\n  streams export -o json",
 		Annotations:       map[string]string{readsOnly: "yes"},
 		ValidArgsFunction: a.complete(-1, withStreams, noTag),
@@ -331,8 +334,10 @@ and what else the file has added. 'streams apply' makes such streams of it.`,
 // askedFor is a stream without what was not asked for.
 func askedFor(s *imagestream.ImageStream) (map[string]any, error) {
 	c := s.Clone()
-	c.Metadata = imagestream.ObjectMeta{Name: c.Metadata.Name, Labels: c.Metadata.Labels, Annotations: c.Metadata.Annotations}
-	for _, name := range []string{lastApplied, imagestream.PinsAnnotation, edit.RolledBackAnnotation, importer.CheckAnnotation} {
+	c.Metadata = imagestream.ObjectMeta{Name: c.Metadata.Name, Labels: c.Metadata.Labels,
+		Annotations: c.Metadata.Annotations}
+	for _, name := range []string{lastApplied, imagestream.PinsAnnotation, edit.RolledBackAnnotation,
+		importer.CheckAnnotation} {
 		delete(c.Metadata.Annotations, name)
 	}
 	for i := range c.Spec.Tags {

@@ -11,8 +11,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/oc"
+	"github.com/imagestreams/imagestreams/tagevent"
 )
 
 // contains checks that what the program writes has a text, and not another one.
@@ -30,9 +33,11 @@ func TestHintsAreTrue(t *testing.T) {
 	dir := t.TempDir()
 	streams(t, dir, "create", "empty")
 	streams(t, dir, "tag", "quay.io/org/app:v1", "app:v1")
+	streams(t, dir, "tag", "quay.io/org/app:v1", "app:ref", "--reference")
 	streams(t, dir, "-n", "other", "create", "there")
 	for _, c := range []struct{ args, want, not string }{
 		{"describe app:v1", "'streams import app:v1' imports it, and 'streams explain app:v1' tells why", "did you mean"},
+		{"describe app:ref", "'streams explain app:ref' tells why it has no image", "imports it"},
 		{"get istag app:v1", "tells why it has no image", "did you mean"},
 		{"get istag empty:v1", `the stream "empty" has no tags`, "namespace \"default\" has no streams"},
 		{"history empty:v1", `the stream "empty" has no tags`, "has no streams"},
@@ -140,7 +145,8 @@ func TestObjectsAndLists(t *testing.T) {
 	if o := read("get", "is", "app", "-o", "json"); o.Kind != "ImageStream" || o.APIVersion != "image.openshift.io/v1" {
 		t.Errorf("one stream is a %+v", o)
 	}
-	if o := read("get", "is", "-o", "json"); o.Kind != "List" || o.APIVersion != "v1" || len(o.Items) != 2 || o.Items[1].Kind != "ImageStream" {
+	if o := read("get", "is", "-o", "json"); o.Kind != "List" || o.APIVersion != "v1" || len(o.Items) != 2 ||
+		o.Items[1].Kind != "ImageStream" {
 		t.Errorf("two streams are a %+v", o)
 	}
 	if o := read("get", "is", "other", "app", "-o", "json"); o.Kind != "List" || len(o.Items) != 2 {
@@ -167,7 +173,8 @@ func TestGetOfAllNamespacesNamesThem(t *testing.T) {
 	streams(t, dir, "create", "app")
 	streams(t, dir, "-n", "shop", "tag", "quay.io/org/app:v1", "app:v1")
 	for args, want := range map[string]string{
-		"get -A":      "NAMESPACE   NAME   IMAGE REPOSITORY   TAGS   UPDATED\ndefault     app                              \nshop        app",
+		"get -A": "NAMESPACE   NAME   IMAGE REPOSITORY   TAGS   UPDATED\ndefault     app                              " +
+			"\nshop        app",
 		"get itag -A": "NAMESPACE   NAME",
 	} {
 		contains(t, streams(t, dir, strings.Fields(args)...), want, "error")
@@ -221,10 +228,13 @@ items:
 
 func TestApplyRemovesWhatAnEarlierFileSet(t *testing.T) {
 	dir := t.TempDir()
-	contains(t, streams(t, dir, "apply", "-f", write(t, twoStreams)), "imagestream.image.openshift.io/one created\nimagestream.image.openshift.io/two created\n", "error")
+	contains(t, streams(t, dir, "apply", "-f", write(t, twoStreams)),
+		"imagestream.image.openshift.io/one created\nimagestream.image.openshift.io/two created\n", "error")
 	streams(t, dir, "tag", "quay.io/org/one:v3", "one:v3")
-	less := strings.Replace(strings.Replace(twoStreams, "    - {name: v1, from: {kind: DockerImage, name: \"quay.io/org/one:v1\"}}\n", "", 1), "a: b", "a: c", 1)
-	contains(t, streams(t, dir, "apply", "-f", write(t, less)), "one configured\nimagestream.image.openshift.io/two unchanged\n", "error")
+	less := strings.Replace(strings.Replace(twoStreams,
+		"    - {name: v1, from: {kind: DockerImage, name: \"quay.io/org/one:v1\"}}\n", "", 1), "a: b", "a: c", 1)
+	contains(t, streams(t, dir, "apply", "-f", write(t, less)),
+		"one configured\nimagestream.image.openshift.io/two unchanged\n", "error")
 	out := streams(t, dir, "export", "one")
 	contains(t, out, "quay.io/org/one:v2", "quay.io/org/one:v1")
 	contains(t, out, "quay.io/org/one:v3", "")
@@ -233,9 +243,12 @@ func TestApplyRemovesWhatAnEarlierFileSet(t *testing.T) {
 
 func TestApplyReadsAllBeforeItWrites(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"another kind", twoStreams + "---\nkind: Pod\napiVersion: v1\n", `document 2: kind "Pod" of apiVersion "v1": want ImageStream`},
-		{"another version", "kind: ImageStream\napiVersion: image.openshift.io/v2\nmetadata: {name: x}\n", `"image.openshift.io/v2"`},
-		{"a field that is not there", "kind: ImageStream\napiVersion: v1\nmetadata: {name: x}\nspec: {tag: []}\n", `unknown field "tag"`},
+		{"another kind", twoStreams + "---\nkind: Pod\napiVersion: v1\n",
+			`document 2: kind "Pod" of apiVersion "v1": want ImageStream`},
+		{"another version", "kind: ImageStream\napiVersion: image.openshift.io/v2\nmetadata: {name: x}\n",
+			`"image.openshift.io/v2"`},
+		{"a field that is not there", "kind: ImageStream\napiVersion: v1\nmetadata: {name: x}\nspec: {tag: []}\n",
+			`unknown field "tag"`},
 		{"no name", "kind: ImageStream\napiVersion: v1\n", "metadata.name is missing"},
 		{"a key twice", twoStreams + "---\nkind: List\nkind: List\napiVersion: v1\n", "document 2"},
 		{"no document", "# nothing\n", "it has no image streams"},
@@ -249,7 +262,8 @@ func TestApplyReadsAllBeforeItWrites(t *testing.T) {
 	}
 	dir := t.TempDir()
 	text := "kind: ImageStream\napiVersion: v1\nmetadata: {name: x, namespace: shop}\n"
-	contains(t, streams(t, dir, "-n", "other", "apply", "-f", write(t, text)), "--namespace=other does not match", "created")
+	contains(t, streams(t, dir, "-n", "other", "apply", "-f", write(t, text)), "--namespace=other does not match",
+		"created")
 	contains(t, streams(t, dir, "apply", "-f", write(t, text)), "x created", "error")
 	contains(t, streams(t, dir, "-n", "shop", "get"), "x", "error")
 }
@@ -304,7 +318,8 @@ func TestImportsThatAllFailEndWith1(t *testing.T) {
 	dir := t.TempDir()
 	streams(t, dir, "tag", host+"/org/app:v1", "app:v1", "app:v2")
 	for _, args := range []string{
-		"import app:v1", "import --all app", "import app:v1 --dry-run", "import new --confirm --all --from=" + host + "/org/app",
+		"import app:v1", "import --all app", "import app:v1 --dry-run", "import new --confirm --all --from=" + host +
+			"/org/app",
 		"import other:v1 --confirm --from=" + host + "/org/app:v1",
 	} {
 		contains(t, streams(t, dir, strings.Fields(args)...), "(exit status 1)", "")
@@ -346,7 +361,8 @@ func TestCompletionOffersOnlyWhatIsTaken(t *testing.T) {
 		{[]string{"create", "--dry-run", ""}, "none\nclient\nserver\n"},
 	} {
 		out := streams(t, dir, append([]string{"__complete"}, c.args...)...)
-		if got, _, _ := strings.Cut(out, ":4\n"); got != strings.TrimSuffix(c.want, ":4\n") && !strings.HasPrefix(out, c.want) {
+		if got, _, _ := strings.Cut(out, ":4\n"); got != strings.TrimSuffix(c.want, ":4\n") &&
+			!strings.HasPrefix(out, c.want) {
 			t.Errorf("%q is completed by\n%swant\n%s", c.args, out, c.want)
 		}
 	}
@@ -376,6 +392,37 @@ func TestEnumsAreTaken(t *testing.T) {
 					t.Errorf("%q: %v", all, err)
 				}
 			}
+		}
+	}
+}
+
+func TestApplyReadsTheStandardInput(t *testing.T) {
+	dir := t.TempDir()
+	streams(t, dir, "create", "app")
+	var out strings.Builder
+	a := &app{in: strings.NewReader(twoStreams), out: &out, errOut: &out}
+	if code := a.main(t.Context(), []string{"apply", "-f", "-"}); code != 0 {
+		t.Errorf("it ends with %d", code)
+	}
+	contains(t, out.String(), "one created", "error")
+	contains(t, streams(t, dir, "export"), "name: two", "error")
+}
+
+func TestPinsTellUntilWhen(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	held := tagevent.Event{DockerImageReference: "quay.io/org/app:v2"}
+	for want, pin := range map[string]imagestream.TagPin{
+		"pinned to sha256:12, for ever": {},
+		"pinned to sha256:12, until 2026-01-02T03:04:06Z: why": {
+			Until: tagevent.TimeOf(now.Add(time.Second)), Reason: "why",
+		},
+		"pinned to sha256:12, ended 2026-01-02T03:04:05Z; holds back quay.io/org/app:v2": {
+			Until: tagevent.TimeOf(now), Held: &held,
+		},
+	} {
+		pin.Event.Image = "sha256:12"
+		if got := pinText(pin, now); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -20,7 +20,8 @@ import (
 
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.create(), a.apply(), a.export(), a.delete(), a.setLookup(), a.tag(), a.untag(), a.imports(), a.runLoop(), a.get(), a.describe(),
+		a.create(), a.apply(), a.export(), a.delete(), a.setLookup(), a.tag(), a.untag(), a.imports(), a.runLoop(), a.get(),
+		a.describe(),
 		a.explain(), a.history(), a.rollback(), a.resume(), a.pin(), a.unpin(),
 	}
 }
@@ -57,8 +58,8 @@ func (a *app) create() *cobra.Command {
 func (a *app) tag() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tag [--source=KIND] SOURCE DEST [DEST ...]", Short: "Let tags come from an image, or from another tag",
-		Long: `Let tags come from a source: an image of a registry, the image that another tag has now, or, with --alias, another
-tag whatever it points at.`,
+		Long: `Let tags come from a source: an image of a registry, the image that another tag has now, or, with --alias,
+another tag whatever it points at.`,
 		Example: `  # Let app:v1 come from a registry
   streams tag quay.io/org/app:v1 app:v1
 
@@ -152,7 +153,8 @@ func (a *app) wholeImage(ctx context.Context, source string) (string, error) {
 func (a *app) imports() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import STREAM[:TAG]", Aliases: []string{"import-image"}, Short: "Import tags from their registries",
-		Long: "Import a tag from its registry now, or with --all every tag that comes from one, and describe what came of it.",
+		Long: "Import a tag from its registry now, or with --all every tag that comes from one, and describe what came of " +
+			"it.",
 		Example: `  # Look again at where app:v1 comes from
   streams import app:v1
 
@@ -183,7 +185,8 @@ func (a *app) imports() *cobra.Command {
 func (a *app) delete() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete STREAM|STREAM:TAG ...", Short: "Delete streams, or tags, with their histories",
-		Long:              "Delete streams, or tags, with their histories. The images stay; example prune removes those that nobody needs.",
+		Long: "Delete streams, or tags, with their histories. The images stay; example prune removes those " +
+			"that nobody needs.",
 		Example:           "  streams delete app\n  streams delete app:v1 app:v2",
 		ValidArgsFunction: a.complete(-1, withStreams, anyTag),
 		Args:              args(1, -1, "STREAM or STREAM:TAG"),
@@ -236,8 +239,10 @@ func (a *app) rollback() *cobra.Command {
 	var target edit.Target
 	cmd := &cobra.Command{
 		Use: "rollback STREAM:TAG", Short: "Let a tag point at what it pointed at before",
-		Long:              "Let a tag point at the image before, or at an older one. It does not follow its source any more: 'streams resume' restores that.",
-		Example:           "  streams rollback app:v1\n  streams rollback app:v1 --events=3\n  streams rollback app:v1 --to=sha256:8c3e",
+		Long: "Let a tag point at the image before, or at an older one. It does not follow its source any " +
+			"more: 'streams resume' restores that.",
+		Example: "  streams rollback app:v1\n  streams rollback app:v1 --events=3\n  streams rollback app:v1 " +
+			"--to=sha256:8c3e",
 		ValidArgsFunction: a.complete(1, onlyTags, tagWithPast),
 		Args:              args(1, 1, "STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -326,7 +331,8 @@ func (a *app) pin() *cobra.Command {
 			opts := client.PinOptions{Reason: reason}
 			if cmd.Flags().Changed("for") {
 				if lasting <= 0 {
-					return usageError{fmt.Errorf("--for=%s: want a duration above 0, such as 48h; leave it out to pin for ever", lasting)}
+					return usageError{fmt.Errorf("--for=%s: want a duration above 0, such as 48h; leave it out to pin for ever",
+						lasting)}
 				}
 				opts.Until = time.Now().Add(lasting)
 			}

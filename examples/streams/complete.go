@@ -9,6 +9,7 @@ import (
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/edit"
+	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/importer"
@@ -18,23 +19,29 @@ const noFiles = cobra.ShellCompDirectiveNoFileComp
 
 // enums are the values that flags take, by command, or for all commands.
 var enums = map[string][]string{
-	"import-mode": {"Legacy", "PreserveOriginal"}, "reference-policy": {"source", "local"}, "create dry-run": {"none", "client", "server"},
-	"set-lookup dry-run": {"none", "client", "server"}, "source": {"imagestreamtag", "istag", "imagestreamimage", "isimage", "docker"},
-	"get output": {"wide", "json", "yaml"}, "describe output": {"json", "yaml", "svg"}, "history output": {"json", "yaml", "svg"},
-	"export output": {"yaml", "json"}, "create output": {"json", "name"}, "set-lookup output": {"name"},
+	"import-mode":        {"Legacy", "PreserveOriginal"},
+	"reference-policy":   {"source", "local"},
+	"source":             {"imagestreamtag", "istag", "imagestreamimage", "isimage", "docker"},
+	"create dry-run":     {"none", "client", "server"},
+	"create output":      {"json", "name"},
+	"set-lookup dry-run": {"none", "client", "server"},
+	"set-lookup output":  {"name"},
+	"get output":         {"wide", "json", "yaml"},
+	"describe output":    {"json", "yaml", "svg"},
+	"history output":     {"json", "yaml", "svg"},
+	"export output":      {"yaml", "json"},
 }
 
 // completeEnums completes the flags of a command that take one of a few values.
 func completeEnums(cmd *cobra.Command) {
 	for flag, values := range enums {
-		name, of, only := flag, flag, false
-		if of, name, only = strings.Cut(flag, " "); !only {
+		word, name, only := strings.Cut(flag, " ")
+		if !only {
 			name = flag
 		}
-		if only && of != cmd.Name() || cmd.Flags().Lookup(name) == nil {
-			continue
+		if (!only || word == cmd.Name()) && cmd.Flags().Lookup(name) != nil {
+			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, noFiles))
 		}
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, noFiles))
 	}
 }
 
@@ -52,10 +59,7 @@ func anyTag(*imagestream.ImageStream, string) bool { return true }
 func noTag(*imagestream.ImageStream, string) bool { return false }
 
 func importableTag(s *imagestream.ImageStream, tag string) bool {
-	spec, ok := s.SpecTag(tag)
-	if from, local := s.LocalTag(spec); ok && local && from != tag {
-		spec, ok = s.SpecTag(from)
-	}
+	spec, ok := s.SpecTag(inspect.Follow(s, tag).Last())
 	return ok && importer.IsImportable(spec)
 }
 
@@ -101,7 +105,8 @@ func (a *app) openForCompletion(cmd *cobra.Command) bool {
 	return a.open(cmd.Context(), true) == nil
 }
 
-func (a *app) completed(cmd *cobra.Command, args []string, typed string, streamsToo bool, accepted accepts) ([]string, cobra.ShellCompDirective) {
+func (a *app) completed(cmd *cobra.Command, args []string, typed string, streamsToo bool, accepted accepts,
+) ([]string, cobra.ShellCompDirective) {
 	var names []string
 	stream, _, withTag := strings.Cut(typed, ":")
 	if withTag {
@@ -146,7 +151,8 @@ func (a *app) completeGet(cmd *cobra.Command, args []string, typed string) ([]st
 		}
 		return words, noFiles
 	}
-	if everywhere, _ := cmd.Flags().GetBool("all-namespaces"); everywhere || kindOf(args[0]) == "" || !a.openForCompletion(cmd) {
+	if everywhere, _ := cmd.Flags().GetBool("all-namespaces"); everywhere || kindOf(args[0]) == "" ||
+		!a.openForCompletion(cmd) {
 		return nil, noFiles
 	}
 	defer a.store.Close()

@@ -39,12 +39,14 @@ func (a *app) get() *cobra.Command {
 		Long: `List streams, tags or images, or those with a name; an image may be named by the beginning of its digest.
 
 A column tells of pins, if there are any.`,
-		Example:           "  streams get\n  streams get istag -o wide\n  streams get is app -o json\n  streams get images sha256:8c3e",
+		Example: "  streams get\n  streams get istag -o wide\n  streams get is app -o json\n  streams get images " +
+			"sha256:8c3e",
 		Annotations:       map[string]string{readsOnly: "yes"},
 		ValidArgsFunction: a.completeGet,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && kindOf(args[0]) == "" {
-				return usageError{fmt.Errorf("%q: want is, istag, itag or images; 'streams get is %s' gets a stream", args[0], args[0])}
+				return usageError{fmt.Errorf("%q: want is, istag, itag or images; 'streams get is %s' gets a stream", args[0],
+					args[0])}
 			}
 			if len(args) > 1 && everywhere {
 				return usageError{fmt.Errorf("%q: --all-namespaces takes no names", args[1])}
@@ -92,7 +94,8 @@ type found struct {
 }
 
 // of collects objects that have a kind.
-func of[T any](objects []T, kind string, parts func(*T) (*imagestream.TypeMeta, *imagestream.ObjectMeta), table describe.Table) found {
+func of[T any](objects []T, kind string, parts func(*T) (*imagestream.TypeMeta, *imagestream.ObjectMeta),
+	table describe.Table) found {
 	f := found{table: table}
 	for i := range objects {
 		typeMeta, meta := parts(&objects[i])
@@ -133,11 +136,13 @@ func (f found) find(kind, namespace, name string) (int, error) {
 	}
 	switch len(at) {
 	case 0:
-		resources := map[string]string{"is": "imagestreams", "istag": "imagestreamtags", "itag": "imagetags", "images": "images"}
+		resources := map[string]string{"is": "imagestreams", "istag": "imagestreamtags", "itag": "imagetags",
+			"images": "images"}
 		if kind == "images" {
 			namespace = ""
 		}
-		return 0, imagestream.NewError(imagestream.ReasonNotFound, resources[kind], imagestream.Key{Namespace: namespace, Name: name}, "")
+		return 0, imagestream.NewError(imagestream.ReasonNotFound, resources[kind],
+			imagestream.Key{Namespace: namespace, Name: name}, "")
 	case 1:
 		return at[0], nil
 	}
@@ -213,7 +218,9 @@ func (a *app) listTags(ctx context.Context, kind, namespace string, now time.Tim
 	if err != nil {
 		return found{}, err
 	}
-	return of(tags.Items, "ImageStreamTag", func(t *imagestream.ImageStreamTag) (*imagestream.TypeMeta, *imagestream.ObjectMeta) {
+	return of(tags.Items, "ImageStreamTag", func(t *imagestream.ImageStreamTag) (
+		*imagestream.TypeMeta, *imagestream.ObjectMeta,
+	) {
 		return &t.TypeMeta, &t.Metadata
 	}, describe.ImageStreamTags(tags.Items, now)), nil
 }

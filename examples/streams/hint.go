@@ -60,7 +60,8 @@ func (a *app) instead(ctx context.Context, status *imagestream.StatusError) stri
 	case status.Message != "": // it says what to type
 		return ""
 	case len(names) == 0:
-		return fmt.Sprintf("the namespace %q has no streams: create one with 'streams create NAME', or name another one with -n", key.Namespace)
+		return fmt.Sprintf("the namespace %q has no streams: create one with 'streams create NAME', or name another one "+
+			"with -n", key.Namespace)
 	}
 	return "'streams get' lists what there is"
 }
@@ -75,8 +76,12 @@ func (a *app) didYouMean(namespace, name string) string {
 // insteadOfTag says what to type instead of a tag of s.
 func (a *app) insteadOfTag(s *imagestream.ImageStream, tag, message string) string {
 	name, tags := s.Metadata.Name, tagsOf(s)
+	if slices.Contains(tags, tag) && !importableTag(s, tag) {
+		return fmt.Sprintf("'streams explain %s' tells why it has no image", pullspec.JoinTag(name, tag))
+	}
 	if slices.Contains(tags, tag) {
-		return fmt.Sprintf("'streams import %[1]s' imports it, and 'streams explain %[1]s' tells why it has no image", pullspec.JoinTag(name, tag))
+		return fmt.Sprintf("'streams import %[1]s' imports it, and 'streams explain %[1]s' tells why it has no image",
+			pullspec.JoinTag(name, tag))
 	}
 	if near := nearest(tag, tags); tag != "" && near != "" {
 		return a.didYouMean(s.Metadata.Namespace, pullspec.JoinTag(name, near))

@@ -86,7 +86,8 @@ func TestBeginningsOfDigestsAreTaken(t *testing.T) {
 			{"tag app@" + prefix + " app:prod", "app:prod set to app@" + old},
 			{"tag default/app@" + prefix + " app:prod", "app:prod set to"},
 			{"pin app:v1 " + prefix, "pinned to " + old}, {"unpin app:v1", "goes to " + images[0]},
-			{"rollback app:v1 --to=" + prefix, "rolled back to " + old}, {"resume app:v1", "again"}, {"import app:v1", "imported"},
+			{"rollback app:v1 --to=" + prefix, "rolled back to " + old}, {"resume app:v1", "again"},
+			{"import app:v1", "imported"},
 		} {
 			contains(t, s.streams(c.args), c.want, "(exit status")
 		}

@@ -47,7 +47,8 @@ func TestProgram(t *testing.T) {
 	dir := t.TempDir()
 	for _, args := range [][]string{{"create", "app"}, {"get"}, {"describe", "ap"}, {"tag", "--nope"}} {
 		cmd := exec.Command(os.Args[0], args...)
-		cmd.Env = append(os.Environ(), "STREAMS_MAIN=yes", "STREAMS_DB="+filepath.Join(dir, "process.db"), "DOCKER_CONFIG="+dir)
+		cmd.Env = append(os.Environ(), "STREAMS_MAIN=yes", "STREAMS_DB="+filepath.Join(dir, "process.db"),
+			"DOCKER_CONFIG="+dir)
 		out, err := cmd.CombinedOutput()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
@@ -96,7 +97,8 @@ func TestStory(t *testing.T) {
 	}
 	defer server.Close()
 	ca := filepath.Join(dir, "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.CA.Raw}), 0o600); err != nil {
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.CA.Raw}),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join("testdata", "story.txt")
@@ -179,14 +181,16 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	ca := filepath.Join(dir, "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.CA.Raw}), 0o600); err != nil {
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.CA.Raw}),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	var screen bytes.Buffer
 	a := &app{out: io.Discard, errOut: &screen, terminal: true}
 	t.Setenv("STREAMS_DB", filepath.Join(dir, "streams.db"))
 	t.Setenv("DOCKER_CONFIG", dir)
-	if err := a.run(t.Context(), []string{"import", "app:v1", "--from=" + server.Host + "/org/app:v1", "--confirm", "--ca", ca}); err != nil {
+	if err := a.run(t.Context(), []string{"import", "app:v1", "--from=" + server.Host + "/org/app:v1", "--confirm",
+		"--ca", ca}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(screen.String(), "importing 1/1: ") || !strings.HasSuffix(screen.String(), "\x1b[K") {

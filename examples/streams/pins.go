@@ -84,7 +84,8 @@ func (a *app) warnHeldBack(s *imagestream.ImageStream, tags []string) {
 	for _, tag := range tags {
 		if pin, ok := pins[tag]; ok && pin.Held != nil {
 			name := pullspec.JoinTag(s.Metadata.Name, tag)
-			fmt.Fprintf(a.errOut, "warning: %s is %s; 'streams unpin %s' lets it go there\n", name, pinText(pin, time.Now()), name)
+			fmt.Fprintf(a.errOut, "warning: %s is %s; 'streams unpin %s' lets it go there\n", name, pinText(pin, time.Now()),
+				name)
 		}
 	}
 }

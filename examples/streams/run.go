@@ -18,8 +18,8 @@ func (a *app) runLoop() *cobra.Command {
 	var interval time.Duration
 	cmd := &cobra.Command{
 		Use: "run", Short: "Import again and again, until interrupted",
-		Long: `Import what streams need, and scheduled tags again and again, until interrupted. Each import is a line. Meanwhile
-the file is locked: no other command can use it.`,
+		Long: `Import what streams need, and scheduled tags again and again, until interrupted. Each import is a line.
+Meanwhile the file is locked: no other command can use it.`,
 		Example: "  streams run\n  streams run -A --interval=1h",
 		Args:    args(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -43,7 +43,8 @@ the file is locked: no other command can use it.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&everywhere, "all-namespaces", "A", false, "of all namespaces")
-	cmd.Flags().DurationVar(&interval, "interval", 15*time.Minute, "how long after an import a scheduled tag is imported again")
+	cmd.Flags().DurationVar(&interval, "interval", 15*time.Minute,
+		"how long after an import a scheduled tag is imported again")
 	return cmd
 }
 
@@ -68,7 +69,8 @@ func (a *app) imported(stream imagestream.Key, done *imagestream.ImageStreamImpo
 			continue
 		}
 		tags = append(tags, image.Tag)
-		fmt.Fprintf(a.out, "%s/%s imported: %s\n", stream.Namespace, pullspec.JoinTag(stream.Name, image.Tag), image.Image.Metadata.Name)
+		fmt.Fprintf(a.out, "%s/%s imported: %s\n", stream.Namespace, pullspec.JoinTag(stream.Name, image.Tag),
+			image.Image.Metadata.Name)
 	}
 	if done.Status.Import != nil {
 		a.warnHeldBack(done.Status.Import, tags)

@@ -19,7 +19,8 @@ func (a *app) describe() *cobra.Command {
 	const what = "STREAM, STREAM:TAG or STREAM@IMAGE"
 	cmd := &cobra.Command{
 		Use: "describe STREAM|STREAM:TAG|STREAM@IMAGE", Short: "Show everything about a stream, or the image of a tag",
-		Long: "Show everything about a stream, the image of a tag, or an image that a stream holds, by its digest or the beginning of it.",
+		Long: "Show everything about a stream, the image of a tag, or an image that a stream holds, by its digest or the " +
+			"beginning of it.",
 		Example: "  streams describe app\n  streams describe app:v1\n  streams describe app@sha256:8c3e\n" +
 			"  streams describe app -o svg >app.svg",
 		Annotations:       map[string]string{readsOnly: "yes"},
@@ -30,7 +31,8 @@ func (a *app) describe() *cobra.Command {
 				return err
 			}
 			if reasons && (output != "" || strings.ContainsAny(args[0], ":@")) {
-				return usageError{fmt.Errorf("--reasons goes with the text of a stream; 'streams explain %s' explains a tag", args[0])}
+				return usageError{fmt.Errorf("--reasons goes with the text of a stream; 'streams explain %s' explains a tag",
+					args[0])}
 			}
 			switch {
 			case strings.Contains(args[0], "@"):
@@ -41,7 +43,8 @@ func (a *app) describe() *cobra.Command {
 			return a.describeStream(cmd, args[0], output, reasons)
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "json or yaml: the object; svg draws what the tags of a stream come from")
+	cmd.Flags().StringVarP(&output, "output", "o", "",
+		"json or yaml: the object; svg draws what the tags of a stream come from")
 	cmd.Flags().BoolVar(&reasons, "reasons", false, "tell below why each tag points where it does")
 	return cmd
 }
@@ -78,7 +81,8 @@ func (a *app) describeTag(cmd *cobra.Command, arg, output string) error {
 	if output == "svg" {
 		return usageError{fmt.Errorf("--output=svg draws a stream: %q is a tag", arg)}
 	}
-	t, err := a.streams.API.ImageStreamTags().Get(cmd.Context(), imagestream.Key{Namespace: key.Namespace, Name: pullspec.JoinTag(key.Name, tag)})
+	t, err := a.streams.API.ImageStreamTags().Get(cmd.Context(), imagestream.Key{Namespace: key.Namespace,
+		Name: pullspec.JoinTag(key.Name, tag)})
 	if err != nil {
 		return err
 	}
@@ -114,7 +118,8 @@ func (a *app) describeImage(cmd *cobra.Command, arg, output string) error {
 	if err != nil {
 		return err
 	}
-	i, err := a.streams.API.ImageStreamImages().Get(cmd.Context(), imagestream.Key{Namespace: key.Namespace, Name: pullspec.JoinImage(key.Name, whole)})
+	i, err := a.streams.API.ImageStreamImages().Get(cmd.Context(), imagestream.Key{Namespace: key.Namespace,
+		Name: pullspec.JoinImage(key.Name, whole)})
 	if err != nil {
 		return err
 	}
@@ -136,7 +141,8 @@ func imageOf(s *imagestream.ImageStream, id string) (string, error) {
 		}
 	}
 	if len(names) > 1 {
-		return "", usageError{fmt.Errorf("%q: the names of %d images of %s begin with it: give more of the digest", id, len(names), s.Metadata.Name)}
+		return "", usageError{fmt.Errorf("%q: the names of %d images of %s begin with it: give more of the digest", id,
+			len(names), s.Metadata.Name)}
 	}
 	for name := range names {
 		return name, nil
@@ -155,7 +161,8 @@ func (a *app) history() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "history STREAM:TAG", Short: "Show what a tag pointed at, newest first",
-		Example:           "  streams history app:v1\n  streams history app:v1 -o json\n  streams history app -o svg >history.svg",
+		Example: "  streams history app:v1\n  streams history app:v1 -o json\n  streams history app -o svg " +
+			">history.svg",
 		Annotations:       map[string]string{readsOnly: "yes"},
 		ValidArgsFunction: a.complete(1, onlyTags, anyTag),
 		Args:              args(1, 1, "STREAM:TAG"),
@@ -174,7 +181,8 @@ func (a *app) history() *cobra.Command {
 			return a.showHistory(cmd, args[0], output)
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "json or yaml: events, conditions and pin; svg draws the history of the whole stream")
+	cmd.Flags().StringVarP(&output, "output", "o", "",
+		"json or yaml: events, conditions and pin; svg draws the history of the whole stream")
 	return cmd
 }
 
@@ -203,7 +211,8 @@ func (a *app) showHistory(cmd *cobra.Command, arg, output string) error {
 		{Name: "Events ago", Type: "number"}, {Name: "Since"}, {Name: "Image"}, {Name: "Pull spec", Priority: 1},
 	}}
 	for i, e := range h.Items {
-		t.Rows = append(t.Rows, []any{int64(i), describe.Age(now.Sub(e.Created.Time())) + " ago", e.Image, e.DockerImageReference})
+		t.Rows = append(t.Rows, []any{int64(i), describe.Age(now.Sub(e.Created.Time())) + " ago", e.Image,
+			e.DockerImageReference})
 	}
 	if err := t.Print(a.out, describe.PrintOptions{}); err != nil {
 		return err
