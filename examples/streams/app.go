@@ -94,8 +94,8 @@ time. Images stay in their registries.`,
 
 // opened runs a command with the file open.
 func (a *app) opened(cmd *cobra.Command, args []string, run func(*cobra.Command, []string) error) error {
-	if problems := validation.IsDNS1123Label(a.namespace); len(problems) > 0 {
-		return usageError{fmt.Errorf("--namespace=%s: %s", a.namespace, problems[0])}
+	if len(validation.IsDNS1123Label(a.namespace)) > 0 {
+		return usageError{fmt.Errorf("--namespace=%s: want %s", a.namespace, namespaceRule)}
 	}
 	if err := a.open(cmd.Context(), cmd.Annotations[readsOnly] != ""); err != nil {
 		return err
@@ -243,13 +243,30 @@ func (a *app) oc() *oc.Commands {
 	return &oc.Commands{Server: oc.Local{API: a.streams.API}, Out: a.out, Warnings: a.errOut, NoCircles: true}
 }
 
+const namespaceRule = "lower-case letters, digits and dashes, 63 at most, no dash at an end"
+
+// stream reads STREAM, or NAMESPACE/STREAM, which is an argument or a part of it.
+func (a *app) stream(name, arg string) (imagestream.Key, error) {
+	key := a.key(name)
+	switch {
+	case !pullspec.IsStreamName(key.Name):
+		return key, usageError{fmt.Errorf("%q: %q cannot be a stream: want lower-case letters and digits, joined by single "+
+			"dots, dashes or underscores", arg, key.Name)}
+	case len(validation.IsDNS1123Label(key.Namespace)) > 0:
+		return key, usageError{fmt.Errorf("%q: %q cannot be a namespace: want %s", arg, key.Namespace, namespaceRule)}
+	}
+	return key, nil
+}
+
 // streamTag reads STREAM:TAG, or NAMESPACE/STREAM:TAG.
 func (a *app) streamTag(arg string) (key imagestream.Key, tag string, err error) {
 	name, tag, ok := strings.Cut(arg, ":")
-	key = a.key(name)
+	key, err = a.stream(name, arg)
 	switch {
-	case !ok || tag == "" || !pullspec.IsStreamName(key.Name):
+	case !ok || tag == "" || name == "":
 		return key, "", usageError{fmt.Errorf("%q: want STREAM:TAG", arg)}
+	case err != nil:
+		return key, "", err
 	case !pullspec.IsTag(tag):
 		return key, "", usageError{fmt.Errorf("%q: %q cannot be a tag: want letters, digits, \"_\", \".\" and \"-\"", arg,
 			tag)}

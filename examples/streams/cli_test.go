@@ -63,6 +63,19 @@ func TestUsageErrorsEndWith2AndNameTheArgument(t *testing.T) {
 		"describe App:v1":                 `"App:v1"`,
 		"describe app -o png":             "--output=png",
 		"history app:v1 -o png":           "--output=png",
+		"get is/app istag/app:v1":         `"istag/app:v1"`,
+		"get no/app":                      `"no/app"`,
+		"describe a_/b/c":                 `"a_/b/c"`,
+		"untag :":                         `":"`,
+		"untag App:v1":                    `"App"`,
+		"delete :":                        `":"`,
+		"delete App":                      `"App"`,
+		"explain App":                     `"App"`,
+		"history App -o svg":              `"App"`,
+		"describe @":                      `""`,
+		"describe Bad/app":                `"Bad/app"`,
+		"import quay.io/org/app:v1":       `"quay.io/org/app:v1"`,
+		"import Bad/app:v1":               `"Bad/app:v1"`,
 		"get pods":                        `"pods"`,
 		"get is app -A":                   `"app"`,
 		"get -o table":                    "--output=table",
@@ -151,6 +164,9 @@ func TestObjectsAndLists(t *testing.T) {
 	}
 	if o := read("get", "is", "other", "app", "-o", "json"); o.Kind != "List" || len(o.Items) != 2 {
 		t.Errorf("two streams by name are a %+v", o)
+	}
+	if o := read("get", "is/app", "-o", "json"); o.Kind != "ImageStream" {
+		t.Errorf("is/app is a %+v", o)
 	}
 	if o := read("get", "itag", "-o", "json"); o.Kind != "List" || len(o.Items) != 1 || o.Items[0].Kind != "ImageTag" {
 		t.Errorf("image tags are a %+v", o)
@@ -309,6 +325,18 @@ func TestPlainRegistryGetsTheFlagThatHelps(t *testing.T) {
 	contains(t, out, "(exit status 1)", "")
 	out = streams(t, dir, "import", "app:v1", "--from="+host+"/org/app:v1", "--confirm", "--insecure")
 	contains(t, out, "(exit status 1)", "--insecure")
+}
+
+// TestImportGoesIntoTheNamespaceThatIsTyped has a stream of the same name in the other one.
+func TestImportGoesIntoTheNamespaceThatIsTyped(t *testing.T) {
+	server := httptest.NewServer(nil)
+	host := strings.TrimPrefix(server.URL, "http://")
+	server.Close()
+	dir := t.TempDir()
+	streams(t, dir, "create", "app")
+	out := streams(t, dir, "import", "shop/app:v1", "--confirm", "--from="+host+"/org/app:v1")
+	contains(t, out, "Namespace:\t\tshop", "Namespace:\t\tdefault")
+	contains(t, streams(t, dir, "get", "itag"), "NAME", "app:v1")
 }
 
 func TestImportsThatAllFailEndWith1(t *testing.T) {

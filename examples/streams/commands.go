@@ -126,10 +126,14 @@ func (a *app) deleteTag(cmd *cobra.Command, arg string) error {
 		return a.oc().Tag(cmd.Context(), c)
 	}
 	name, tag, _ := strings.Cut(arg, ":")
-	if err := a.streams.Untag(cmd.Context(), a.key(name), tag); err != nil {
+	key, err := a.stream(name, arg)
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.out, "Deleted tag %s:%s.\n", a.key(name), tag)
+	if err := a.streams.Untag(cmd.Context(), key, tag); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "Deleted tag %s:%s.\n", key, tag)
 	return err
 }
 
@@ -163,7 +167,15 @@ func (a *app) imports() *cobra.Command {
 		ValidArgsFunction: a.complete(1, withStreams, importableTag),
 		Args:              args(1, 1, "STREAM[:TAG]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := a.oc().ImportImage(cmd.Context(), a.typed(cmd, args))
+			c := a.typed(cmd, args)
+			if name, target, ok := strings.Cut(args[0], "/"); ok {
+				stream, _, _ := pullspec.SplitTag(target)
+				if _, err := a.stream(name+"/"+stream, args[0]); err != nil {
+					return usageError{fmt.Errorf("%q: want STREAM[:TAG] or NAMESPACE/STREAM[:TAG]", args[0])}
+				}
+				c.Namespace, c.Args = name, []string{target}
+			}
+			err := a.oc().ImportImage(cmd.Context(), c)
 			if !errors.Is(err, oc.ErrUsage) {
 				a.warnAfterImport(cmd, args[0])
 			}
@@ -198,7 +210,11 @@ func (a *app) delete() *cobra.Command {
 					}
 					continue
 				}
-				if err := a.streams.Delete(cmd.Context(), a.key(arg)); err != nil {
+				key, err := a.stream(arg, arg)
+				if err != nil {
+					return err
+				}
+				if err := a.streams.Delete(cmd.Context(), key); err != nil {
 					return err
 				}
 				if _, err := fmt.Fprintf(a.out, "imagestream.image.openshift.io %q deleted\n", arg); err != nil {

@@ -19,7 +19,11 @@ func (a *app) explain() *cobra.Command {
 		Args:              args(1, 1, "STREAM or STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !strings.Contains(args[0], ":") {
-				s, err := a.streams.Get(cmd.Context(), a.key(args[0]))
+				key, err := a.stream(args[0], args[0])
+				if err != nil {
+					return err
+				}
+				s, err := a.streams.Get(cmd.Context(), key)
 				if err != nil {
 					return err
 				}

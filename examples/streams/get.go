@@ -31,6 +31,32 @@ func kindOf(word string) string {
 	return ""
 }
 
+// kindAndNames reads KIND NAME..., or KIND/NAME... of one kind.
+func kindAndNames(args []string) (kind string, names []string, err error) {
+	if len(args) == 0 {
+		return "is", nil, nil
+	}
+	if kind = kindOf(args[0]); kind != "" {
+		return kind, args[1:], nil
+	}
+	for _, arg := range args {
+		word, name, slash := strings.Cut(arg, "/")
+		switch of := kindOf(word); {
+		case !slash && pullspec.IsStreamName(word):
+			return "", nil, usageError{fmt.Errorf("%q: want %s; 'streams get is %s' gets a stream", arg, kindRule, arg)}
+		case of == "":
+			return "", nil, usageError{fmt.Errorf("%q: want %s", arg, kindRule)}
+		case kind != "" && of != kind:
+			return "", nil, usageError{fmt.Errorf("%q: want another %s: one call gets one kind", arg, kind)}
+		default:
+			kind, names = of, append(names, name)
+		}
+	}
+	return kind, names, nil
+}
+
+const kindRule = "is, istag, itag or images"
+
 func (a *app) get() *cobra.Command {
 	var output string
 	var everywhere, noHeaders bool
@@ -44,20 +70,21 @@ A column tells of pins, if there are any.`,
 		Annotations:       map[string]string{readsOnly: "yes"},
 		ValidArgsFunction: a.completeGet,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 && kindOf(args[0]) == "" {
-				return usageError{fmt.Errorf("%q: want is, istag, itag or images; 'streams get is %s' gets a stream", args[0],
-					args[0])}
+			_, names, err := kindAndNames(args)
+			if err != nil {
+				return err
 			}
-			if len(args) > 1 && everywhere {
-				return usageError{fmt.Errorf("%q: --all-namespaces takes no names", args[1])}
+			if len(names) > 0 && everywhere {
+				return usageError{fmt.Errorf("%q: --all-namespaces takes no names", names[0])}
 			}
 			return checkOutput(output, "wide", "json", "yaml")
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, names, namespace := "is", []string(nil), a.namespace
-			if len(args) > 0 {
-				kind, names = kindOf(args[0]), args[1:]
+			kind, names, err := kindAndNames(args)
+			if err != nil {
+				return err
 			}
+			namespace := a.namespace
 			if everywhere {
 				namespace = ""
 			}

@@ -50,7 +50,11 @@ func (a *app) describe() *cobra.Command {
 }
 
 func (a *app) describeStream(cmd *cobra.Command, arg, output string, reasons bool) error {
-	s, err := a.streams.Get(cmd.Context(), a.key(arg))
+	key, err := a.stream(arg, arg)
+	if err != nil {
+		return err
+	}
+	s, err := a.streams.Get(cmd.Context(), key)
 	switch {
 	case err != nil:
 		return err
@@ -103,9 +107,11 @@ func (a *app) describeTag(cmd *cobra.Command, arg, output string) error {
 
 func (a *app) describeImage(cmd *cobra.Command, arg, output string) error {
 	stream, id, _ := pullspec.SplitImage(arg)
-	key := a.key(stream)
+	key, err := a.stream(stream, arg)
 	switch {
-	case !pullspec.IsStreamName(key.Name) || id == "":
+	case err != nil:
+		return err
+	case id == "":
 		return usageError{fmt.Errorf("%q: want STREAM@IMAGE", arg)}
 	case output == "svg":
 		return usageError{fmt.Errorf("--output=svg draws a stream: %q is an image", arg)}
@@ -172,7 +178,11 @@ func (a *app) history() *cobra.Command {
 			}
 			if output == "svg" {
 				name, _, _ := strings.Cut(args[0], ":")
-				s, err := a.streams.Get(cmd.Context(), a.key(name))
+				key, err := a.stream(name, args[0])
+				if err != nil {
+					return err
+				}
+				s, err := a.streams.Get(cmd.Context(), key)
 				if err != nil {
 					return err
 				}
