@@ -309,6 +309,8 @@ func TestDeleteAndSetLookup(t *testing.T) {
 	contains(t, streams(t, dir, "set-lookup"), "app   false", "error")
 	contains(t, streams(t, dir, "delete", "app:v1"), "Deleted tag default/app:v1.", "error")
 	contains(t, streams(t, dir, "get", "itag"), "app:v2", "\napp:v1")
+	contains(t, streams(t, dir, "delete", "app", "App"), `"App"`, "deleted")
+	contains(t, streams(t, dir, "untag", "app:v2", "App:v1"), `"App:v1"`, "Deleted")
 	contains(t, streams(t, dir, "delete", "ap"), `did you mean "app"?`, "deleted\n")
 	contains(t, streams(t, dir, "delete", "app"), `imagestream.image.openshift.io "app" deleted`, "error")
 	contains(t, streams(t, dir, "get"), "NAME", "app")
@@ -373,6 +375,10 @@ func TestCompletionOffersOnlyWhatIsTaken(t *testing.T) {
 		{[]string{"history", ""}, "app:\n"},
 		{[]string{"history", "app:v1", ""}, ":4\n"},
 		{[]string{"import", "app:"}, "app:alias\napp:v1\n"},
+		{[]string{"import", "--all", "app:"}, ":4\n"},
+		{[]string{"set-lookup", "--all", ""}, ":4\n"},
+		{[]string{"describe", "--reasons", "app:"}, ":4\n"},
+		{[]string{"describe", "-o", "svg", "app:"}, ":4\n"},
 		{[]string{"unpin", ""}, ":6\n"},
 		{[]string{"resume", "app:"}, ":4\n"},
 		{[]string{"rollback", "app:"}, ":4\n"},
@@ -453,4 +459,13 @@ func TestPinsTellUntilWhen(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+}
+
+func TestUntagDeletesWhatCannotBeSet(t *testing.T) {
+	dir := t.TempDir()
+	text := `{kind: ImageStream, apiVersion: v1, metadata: {name: app}, spec: {tags: [
+  {name: "a:b", from: {kind: DockerImage, name: x/y}}, {name: "", from: {kind: DockerImage, name: x/y}}]}}`
+	contains(t, streams(t, dir, "apply", "-f", write(t, "# YAML\n"+text)), "app created", "error")
+	contains(t, streams(t, dir, "untag", "app:a:b", "app:"), "Deleted tag default/app:a:b.", "error")
+	contains(t, streams(t, dir, "get", "itag"), "NAME", "app:")
 }

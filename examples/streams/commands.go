@@ -104,8 +104,12 @@ func (a *app) untag() *cobra.Command {
 		Args:              args(1, -1, "STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
-				if !strings.Contains(arg, ":") {
+				name, _, withTag := strings.Cut(arg, ":")
+				if !withTag {
 					return usageError{fmt.Errorf("%q: want STREAM:TAG", arg)}
+				}
+				if _, err := a.stream(name, arg); err != nil {
+					return err
 				}
 			}
 			for _, arg := range args {
@@ -126,14 +130,11 @@ func (a *app) deleteTag(cmd *cobra.Command, arg string) error {
 		return a.oc().Tag(cmd.Context(), c)
 	}
 	name, tag, _ := strings.Cut(arg, ":")
-	key, err := a.stream(name, arg)
-	if err != nil {
-		return err
-	}
+	key := a.key(name)
 	if err := a.streams.Untag(cmd.Context(), key, tag); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "Deleted tag %s:%s.\n", key, tag)
+	_, err := fmt.Fprintf(a.out, "Deleted tag %s:%s.\n", key, tag)
 	return err
 }
 
@@ -164,8 +165,9 @@ func (a *app) imports() *cobra.Command {
 
   # Create app from a registry
   streams import app:v1 --from=quay.io/org/app:v1 --confirm`,
-		ValidArgsFunction: a.complete(1, withStreams, importableTag),
-		Args:              args(1, 1, "STREAM[:TAG]"),
+		ValidArgsFunction: completeUnless("all", "true", a.complete(1, withStreams, noTag),
+			a.complete(1, withStreams, importableTag)),
+		Args: args(1, 1, "STREAM[:TAG]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := a.typed(cmd, args)
 			if name, target, ok := strings.Cut(args[0], "/"); ok {
@@ -204,17 +206,19 @@ func (a *app) delete() *cobra.Command {
 		Args:              args(1, -1, "STREAM or STREAM:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
+				name, _, _ := strings.Cut(arg, ":")
+				if _, err := a.stream(name, arg); err != nil {
+					return err
+				}
+			}
+			for _, arg := range args {
 				if strings.Contains(arg, ":") {
 					if err := a.deleteTag(cmd, arg); err != nil {
 						return err
 					}
 					continue
 				}
-				key, err := a.stream(arg, arg)
-				if err != nil {
-					return err
-				}
-				if err := a.streams.Delete(cmd.Context(), key); err != nil {
+				if err := a.streams.Delete(cmd.Context(), a.key(arg)); err != nil {
 					return err
 				}
 				if _, err := fmt.Fprintf(a.out, "imagestream.image.openshift.io %q deleted\n", arg); err != nil {
@@ -230,7 +234,7 @@ func (a *app) setLookup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "set-lookup [STREAM ...]", Short: "Let short names in workloads mean streams, or list which do",
 		Example:           "  streams set-lookup app\n  streams set-lookup app --enabled=false\n  streams set-lookup --list",
-		ValidArgsFunction: a.complete(-1, withStreams, noTag),
+		ValidArgsFunction: completeUnless("all", "true", cobra.NoFileCompletions, a.complete(-1, withStreams, noTag)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			args = slices.Clone(args)
 			for i, arg := range args {

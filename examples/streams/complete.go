@@ -97,6 +97,16 @@ func (a *app) complete(most int, streamsToo bool, accepted accepts) completer {
 	}
 }
 
+// completeUnless completes otherwise if a flag has that value.
+func completeUnless(flag, value string, otherwise, usual completer) completer {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if cmd.Flag(flag).Value.String() == value {
+			return otherwise(cmd, args, typed)
+		}
+		return usual(cmd, args, typed)
+	}
+}
+
 // openForCompletion reports whether there is a file to complete from.
 func (a *app) openForCompletion(cmd *cobra.Command) bool {
 	if _, err := os.Stat(a.file); err != nil {

@@ -17,15 +17,17 @@ func (a *app) describe() *cobra.Command {
 	var output string
 	var reasons bool
 	const what = "STREAM, STREAM:TAG or STREAM@IMAGE"
+	streamsAlone := a.complete(1, withStreams, noTag)
 	cmd := &cobra.Command{
 		Use: "describe STREAM|STREAM:TAG|STREAM@IMAGE", Short: "Show everything about a stream, or the image of a tag",
 		Long: "Show everything about a stream, the image of a tag, or an image that a stream holds, by its digest or the " +
 			"beginning of it.",
 		Example: "  streams describe app\n  streams describe app:v1\n  streams describe app@sha256:8c3e\n" +
 			"  streams describe app -o svg >app.svg",
-		Annotations:       map[string]string{readsOnly: "yes"},
-		ValidArgsFunction: a.complete(1, withStreams, anyTag),
-		Args:              args(1, 1, what),
+		Annotations: map[string]string{readsOnly: "yes"},
+		ValidArgsFunction: completeUnless("output", "svg", streamsAlone,
+			completeUnless("reasons", "true", streamsAlone, a.complete(1, withStreams, anyTag))),
+		Args: args(1, 1, what),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output, "json", "yaml", "svg"); err != nil {
 				return err
