@@ -14,9 +14,12 @@
 //	imagestream/manifest  image manifests and configurations to image metadata
 //	imagestream/view      image stream tags, image tags, images and layers of a stream
 //	imagestream/inspect   questions about a stream
+//	imagestream/edit      a stream changed: tags set, removed, rolled back, resumed, frozen, trimmed
 //	imagestream/describe  texts, tables and pictures for people
 //	imagestream/prune     what nobody needs any more
-//	imagestream/client    what people do with streams, one method for each thing, on any Store
+//	imagestream/write     the one engine that writes streams to a Store
+//	imagestream/rest      the verbs of the API, as an interface and on a Store
+//	imagestream/client    what people do with streams, one method for each thing, on these verbs
 //	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup, adm prune images
 //	imagestream/cache     a Store kept warm by its watch
 //	tagevent              the history of one tag
@@ -30,6 +33,7 @@
 //	fakes                 a working Store and Registry in memory, for tests
 //	fakes/storetest       the suite that every Store passes
 //	fakes/registrytest    the suite that every Registry passes
+//	fakes/resttest        the suite that every implementation of the verbs passes
 //	adapters/oci          a Registry over HTTP (a module of its own)
 //	adapters/bolt         a Store in one file (a module of its own)
 //	adapters/etcd         a Store on etcd, for many writers (a module of its own)

@@ -159,12 +159,17 @@ func (e *StatusError) text(namespace bool) string {
 
 // defaultMessages end the texts of failures that say nothing else, and whose beginning does not stand alone.
 var defaultMessages = map[StatusReason]string{
-	ReasonConflict:    "the object has been modified: get it and apply the change again",
-	"":                "failed",
-	ReasonGone:        "no longer available",
-	ReasonExpired:     "no longer available: list again",
-	ReasonTooLarge:    "the object is too large",
-	ReasonUnavailable: "the service is unavailable",
+	ReasonConflict:         "the object has been modified: get it and apply the change again",
+	"":                     "failed",
+	ReasonGone:             "no longer available",
+	ReasonExpired:          "no longer available: list again",
+	ReasonTooLarge:         "the object is too large",
+	ReasonUnauthorized:     "credentials are missing or wrong",
+	ReasonBadRequest:       "the request is wrong",
+	ReasonTooManyRequests:  "too many requests: try again later",
+	ReasonServerTimeout:    "try again",
+	ReasonMethodNotAllowed: "this is not supported",
+	ReasonUnavailable:      "the service is unavailable",
 }
 
 // beginning is how the real API begins its message about a failure of that reason; empty where it leaves the
@@ -233,7 +238,7 @@ func (e *StatusError) Status() Status {
 	if e.Resource == "" && len(e.Errors) == 0 && e.RetryAfter <= 0 {
 		return s
 	}
-	s.Details = &StatusDetails{Name: e.Key.Name, Group: groupOf(e.Resource), Kind: e.Resource}
+	s.Details = &StatusDetails{Name: e.Key.Name, Group: groupOf(e.Resource), Kind: resourceOf(e.Resource)}
 	if e.RetryAfter > 0 {
 		s.Details.RetryAfterSeconds = int32(min((e.RetryAfter+time.Second-1)/time.Second, math.MaxInt32))
 	}

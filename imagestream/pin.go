@@ -2,6 +2,7 @@ package imagestream
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -88,7 +89,7 @@ func (s *ImageStream) Unpin(tag string) (*ImageStream, error) {
 		return nil, fmt.Errorf("unpin %s of %s: %w", tag, s.Key(), err)
 	}
 	if _, ok := pins[tag]; !ok {
-		return nil, fmt.Errorf("unpin %s of %s: the tag is not pinned", tag, s.Key())
+		return nil, errors.New("the tag is not pinned")
 	}
 	pins = maps.Clone(pins)
 	delete(pins, tag)

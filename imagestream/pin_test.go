@@ -52,7 +52,7 @@ func ExampleImageStream_Pin() {
 func ExampleImageStream_Unpin() {
 	_, err := app().Unpin("v1")
 	fmt.Println(err)
-	// Output: unpin v1 of shop/app: the tag is not pinned
+	// Output: the tag is not pinned
 }
 
 func TestPinRefuses(t *testing.T) {

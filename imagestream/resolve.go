@@ -140,7 +140,7 @@ func (t *transition) verifyTags() {
 			t.errs.add(FieldInvalid, path+".name", tag.From.Name, problem)
 		} else if !t.env.Readable[source.stream] {
 			t.errs.add(FieldForbidden, path, source.stream.String(),
-				"this takes leave to get imagestreams/layers in the namespace "+source.stream.Namespace)
+				"permission to get imagestreams/layers of the source is required in the namespace "+source.stream.Namespace)
 		}
 	})
 }

@@ -33,6 +33,12 @@ func kindOf(resource string) string {
 	return resource
 }
 
+// resourceOf returns the resource of a subresource, "imagestreams" of "imagestreams/layers".
+func resourceOf(resource string) string {
+	resource, _, _ = strings.Cut(resource, "/")
+	return resource
+}
+
 // groupOf returns [apiGroup] for the API's own resources and their subresources, and "" for others.
 func groupOf(resource string) string {
 	resource, _, _ = strings.Cut(resource, "/")

@@ -145,7 +145,7 @@ func (u updater[T, O]) Update(
 		if err != nil {
 			return nil, false, err
 		}
-		if u.tags == nil && nameOf(next) != key.Name {
+		if next == nil || u.tags == nil && nameOf(next) != key.Name {
 			return nil, false, imagestream.NewError(imagestream.ReasonBadRequest, "", key, "a typed client cannot")
 		}
 		stored, err := back[O](writes.Update(ctx, forth[T](next), metav1.UpdateOptions{DryRun: dry(opts.DryRun)}))

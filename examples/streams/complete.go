@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/importer"
+	"github.com/imagestreams/imagestreams/tagevent"
 )
 
 const noFiles = cobra.ShellCompDirectiveNoFileComp
@@ -74,7 +76,7 @@ func rolledBackTag(s *imagestream.ImageStream, tag string) bool {
 }
 
 func tagWithPast(s *imagestream.ImageStream, tag string) bool {
-	_, err := edit.Rollback(s, tag, edit.Target{})
+	_, err := edit.Rollback(s, tag, edit.Target{}, tagevent.TimeOf(time.Now()))
 	return err == nil
 }
 

@@ -3,6 +3,7 @@ package resttest
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
@@ -67,7 +68,7 @@ func images(s *suite) {
 			break
 		}
 	}
-	if types[0] != imagestream.Modified || types[1] != imagestream.Deleted {
+	if !slices.Equal(types, []imagestream.ChangeType{imagestream.Modified, imagestream.Deleted}) {
 		s.Errorf("watched %v", types)
 	}
 }
@@ -91,7 +92,7 @@ func signatures(s *suite) {
 	if stored, err := s.API.Images().
 		Get(s.ctx(), imagestream.Key{Name: digestOf(1)}); err != nil ||
 		len(stored.Signatures) != 1 {
-		s.Errorf("the image has the signatures %+v, %v", stored.Signatures, err)
+		s.Errorf("the image is %+v, %v; want one signature", stored, err)
 	}
 	if err := s.API.ImageSignatures().Delete(s.ctx(), imagestream.Key{Name: name}, rest.DeleteOptions{}); err != nil {
 		s.Fatal(err)

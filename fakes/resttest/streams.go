@@ -145,6 +145,10 @@ func streamUpdate(s *suite) {
 	if !errors.Is(err, io.EOF) {
 		s.Errorf("an update whose function fails: %v", err)
 	}
+	nothing := func(*imagestream.ImageStream) (*imagestream.ImageStream, error) { return nil, nil }
+	if _, _, err = streams.Update(s.ctx(), shop("app"), nothing, rest.UpdateOptions{}); err == nil {
+		s.Error("an update whose function returns nothing succeeded")
+	}
 	if got := s.get("app"); !got.Same(updated) {
 		s.Errorf("a refused update changed the stream to %+v", got)
 	}
@@ -270,13 +274,15 @@ func lists(s *suite) {
 		{rest.ListOptions{Fields: "metadata.name!=a,metadata.namespace==shop"}, "shop/b"},
 	} {
 		list, err := streams.List(s.ctx(), tc.opts)
-		if err != nil || names(list) != tc.want || list.Metadata.ResourceVersion == "" {
+		if err != nil {
+			s.Fatal(err)
+		}
+		if names(list) != tc.want || list.Metadata.ResourceVersion == "" {
 			s.Errorf(
-				"list %+v: %s at version %q, %v; want %s",
+				"list %+v: %s at version %q; want %s",
 				tc.opts,
 				names(list),
 				list.Metadata.ResourceVersion,
-				err,
 				tc.want,
 			)
 		}

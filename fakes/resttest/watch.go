@@ -21,7 +21,8 @@ func (s *suite) collect(opts rest.WatchOptions, n int) []seen {
 	var got []seen
 	for change, err := range s.API.ImageStreams().Watch(s.ctx(), opts) {
 		if err != nil {
-			s.Fatalf("after %v the watch ended: %v", got, err)
+			s.Errorf("after %v the watch ended: %v", got, err)
+			return got
 		}
 		if change.Type != imagestream.Bookmark {
 			got = append(got, seen{change.Type, change.Object.Metadata.Name})
@@ -50,7 +51,11 @@ func watch(s *suite) {
 	}
 	opts := rest.WatchOptions{ResourceVersion: list.Metadata.ResourceVersion}
 	done := make(chan []seen, 1)
-	go func() { done <- s.collect(opts, 3) }()
+	go func() {
+		var got []seen
+		defer func() { done <- got }() // also if the watch fails, which ends this goroutine
+		got = s.collect(opts, 3)
+	}()
 	s.create(newStream("app"))
 	s.label("app", "a", "b")
 	if err := streams.Delete(s.ctx(), shop("app"), rest.DeleteOptions{}); err != nil {

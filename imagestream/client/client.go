@@ -235,17 +235,26 @@ func (c *Client) Untag(ctx context.Context, stream imagestream.Key, tag string) 
 	if c.API == nil {
 		return ErrNoAPI
 	}
-	if pullspec.IsTag(tag) {
-		return c.API.ImageStreamTags().Delete(ctx, tagKey(stream, tag), rest.DeleteOptions{})
+	key := tagKey(stream, tag)
+	if _, _, err := pullspec.ParseTag(key.Name); tag != "" && err == nil {
+		return c.API.ImageStreamTags().Delete(ctx, key, rest.DeleteOptions{})
 	}
-	_, err := c.Update(ctx, stream, func(s *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+	found := false
+	remove := func(s *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 		next := edit.WithoutTag(s, tag)
-		if next == s {
-			return nil, tagNotFound(stream, tag, "")
-		}
+		found = found || next != s
 		return next, nil
-	})
-	return err
+	}
+	if _, err := c.Update(ctx, stream, remove); err != nil {
+		return err
+	}
+	if _, err := c.API.ImageStreams().UpdateStatus(ctx, stream, remove, rest.UpdateOptions{}); err != nil {
+		return err
+	}
+	if !found {
+		return tagNotFound(stream, tag, "")
+	}
+	return nil
 }
 
 func tagKey(stream imagestream.Key, tag string) imagestream.Key {

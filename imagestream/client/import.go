@@ -4,13 +4,14 @@ import (
 	"context"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/inspect"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/importer"
 )
 
-// New returns a client of its own API: a [rest.Server] that keeps streams in store and imports from registry. Nil
-// imports nothing. It imports as people want it, where the real system does otherwise: an image that cannot be
+// New returns a client of its own API: a [*rest.Server] that keeps streams in store and imports from registry. Nil
+// imports nothing. Settings, authorizer and clock are fields of its Engine: API.(*rest.Server).Engine.Settings. It imports as people want it, where the real system does otherwise: an image that cannot be
 // stored fails its own tags alone, and an attestation is not taken for an image.
 func New(store imagestream.Store, registry importer.Registry) *Client {
 	server := rest.New(store, registry)
@@ -20,11 +21,11 @@ func New(store imagestream.Store, registry importer.Registry) *Client {
 	return &Client{API: server}
 }
 
-// Import imports tags now, whatever is known of them, and returns the answer; without tags, every one that
+// Import imports tags now, also those that are up to date, and returns the answer; without tags, every one that
 // comes from a registry. A tag that follows others of the stream stands for the last of them.
 //
-// What could not be imported is an error of class [importer.ErrFailed] that holds an [*importer.TagError] for
-// each tag, and stands in the answer and in the tag's conditions; the rest is imported. A tag that does not come
+// What could not be imported is an error of class [importer.ErrFailed]. [errors.As] finds the [*importer.TagError] of
+// the first tag, [importer.Failures] of the answer those of all. It stands in the answer and in the tag's conditions; the rest is imported. A tag that does not come
 // from a registry is of class [imagestream.ErrInvalid], and an API that cannot import says so; nothing is imported
 // then.
 func (c *Client) Import(
@@ -46,6 +47,14 @@ func (c *Client) Import(
 		return nil, err
 	}
 	return done, importer.Failure(done)
+}
+
+// notImportable says why there is nothing to import for a tag.
+func notImportable(s *imagestream.ImageStream, tag string) string {
+	if edit.Remembered(s)[tag].Source != nil {
+		return "the tag was rolled back to an image: Resume lets it come from its registry again"
+	}
+	return "the tag does not come from a registry: there is nothing to import"
 }
 
 // importable returns the names of the tags to import: the ends of the chains that tags begin, or all that come
@@ -77,7 +86,7 @@ func importable(s *imagestream.ImageStream, tags []string) ([]string, error) {
 		case !ok:
 			return nil, tagNotFound(s.Key(), tag, "the spec has no such tag")
 		case !importer.IsImportable(t):
-			return nil, invalidTag(s.Key(), tag, "from", "", "the tag does not come from a registry: there is nothing to import")
+			return nil, invalidTag(s.Key(), tag, "from", "", notImportable(s, last))
 		}
 		names = append(names, last)
 	}

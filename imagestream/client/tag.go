@@ -10,6 +10,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
+	"github.com/imagestreams/imagestreams/tagevent"
 )
 
 // TagOptions are how a tag that comes from a registry is imported and referred to. The zero value is what the
@@ -97,23 +98,23 @@ func (c *Client) Alias(
 	if !pullspec.IsTag(target) {
 		return nil, invalidTag(stream, tag, "from.name", target, wantTag)
 	}
-	s, err := c.Get(ctx, stream)
-	if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
-		return nil, err
+	for {
+		s, err := c.Get(ctx, stream)
+		if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
+			return nil, err
+		}
+		if path := edit.Circle(s, tag, target); path != nil {
+			return nil, invalidTag(stream, tag, "from.name", target,
+				"these tags would follow each other in a circle: "+strings.Join(path, ", "))
+		}
+		t := imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{
+			Kind: imagestream.KindImageStreamTag, Name: pullspec.JoinTag(stream.Name, target),
+		}}
+		stored, err := c.setTagOf(ctx, stream, s, t)
+		if !isConflict(err) || ctx.Err() != nil {
+			return stored, err
+		}
 	}
-	if path := edit.Circle(s, tag, target); path != nil {
-		return nil, invalidTag(
-			stream,
-			tag,
-			"from.name",
-			target,
-			"these tags would follow each other in a circle: "+strings.Join(path, ", "),
-		)
-	}
-	return c.setTag(ctx, stream, imagestream.TagReference{
-		Name: tag,
-		From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: pullspec.JoinTag(stream.Name, target)},
-	})
 }
 
 // Track lets a tag follow a tag of another stream. Permission to get imagestreams/layers of that stream is
@@ -139,74 +140,116 @@ func (c *Client) Track(
 // its source any more until [Client.Resume]. Tags that follow it go with it. A tag that is not there is of class
 // [imagestream.ErrNotFound], a target that its history does not have of class [imagestream.ErrInvalid].
 //
-// The stream remembers the source first, and then the tag is written. What is remembered counts only if the second
-// write follows.
+// The stream remembers the source first, and then the tag is written, if nobody else has changed the stream in
+// between; otherwise everything begins again.
 func (c *Client) Rollback(
 	ctx context.Context,
 	stream imagestream.Key,
 	tag string,
 	to edit.Target,
 ) (*imagestream.ImageStream, error) {
-	var next, before imagestream.TagReference
-	_, err := c.Update(ctx, stream, func(s *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		back, err := edit.Rollback(s, tag, to)
-		if err != nil {
-			return nil, err
+	if c.API == nil {
+		return nil, ErrNoAPI
+	}
+	for {
+		stored, err := c.rollback(ctx, stream, tag, to)
+		if !isConflict(err) || ctx.Err() != nil {
+			return stored, err
 		}
-		next, _ = back.SpecTag(tag)
-		before, _ = s.SpecTag(tag)
-		remembers := *s
-		remembers.Metadata.Annotations = back.Metadata.Annotations
-		return &remembers, nil
-	})
+	}
+}
+
+// rollback rolls a tag back once. An error of class ErrConflict means that somebody else wrote meanwhile.
+func (c *Client) rollback(
+	ctx context.Context,
+	stream imagestream.Key,
+	tag string,
+	to edit.Target,
+) (*imagestream.ImageStream, error) {
+	s, err := c.Get(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
-	if before.From != nil && *before.From == *next.From {
-		// The tag has that source already, and was pushed away from it: it moves only if the source is new.
-		_, _, err := c.API.ImageTags().Update(ctx, tagKey(stream, tag), withoutSpec, rest.UpdateOptions{})
-		if err != nil {
-			return nil, err
-		}
+	back, err := edit.Rollback(s, tag, to, tagevent.TimeOf(c.now()))
+	if err != nil {
+		return nil, err
 	}
-	return c.setTag(ctx, stream, next)
-}
-
-func withoutSpec(old *imagestream.ImageTag) (*imagestream.ImageTag, error) {
-	if old == nil {
-		return nil, imagestream.NewError(
-			imagestream.ReasonNotFound,
-			imagestream.ResourceImageStreamTags,
-			imagestream.Key{},
-			"",
-		)
+	before, _ := s.LatestEvent(tag)
+	if after, _ := back.LatestEvent(tag); after != before {
+		// The tag has that source already, and was pushed away from it: its history alone moves.
+		back, _ = back.PushToTrackers(tag, after)
+		return c.API.ImageStreams().UpdateStatus(ctx, stream, rest.Replace(back), rest.UpdateOptions{})
 	}
-	next := *old
-	next.Spec = nil
-	return &next, nil
+	remembers := *s
+	remembers.Metadata.Annotations = back.Metadata.Annotations
+	stored, err := c.Update(ctx, stream, rest.Replace(&remembers))
+	if err != nil {
+		return nil, err
+	}
+	t, _ := back.SpecTag(tag)
+	return c.setTagOf(ctx, stream, stored, t)
 }
 
 // Resume lets a tag that was rolled back come from its source again. [Client.Import] fetches it. A tag that was
 // not rolled back, or has another source since, is of class [imagestream.ErrInvalid].
 func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string) (*imagestream.ImageStream, error) {
-	s, err := c.Get(ctx, stream)
-	if err != nil {
-		return nil, err
+	for {
+		s, err := c.Get(ctx, stream)
+		if err != nil {
+			return nil, err
+		}
+		resumed, err := edit.Resume(s, tag)
+		if err != nil {
+			return nil, err
+		}
+		source, _ := resumed.SpecTag(tag)
+		if _, err := c.setTagOf(ctx, stream, s, source); isConflict(err) && ctx.Err() == nil {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		return c.Update(ctx, stream, edit.Forget)
 	}
-	resumed, err := edit.Resume(s, tag)
-	if err != nil {
-		return nil, err
-	}
-	source, _ := resumed.SpecTag(tag)
-	return c.setTag(ctx, stream, source)
+}
+
+// isConflict reports whether err says that somebody else wrote meanwhile.
+func isConflict(err error) bool {
+	var status *imagestream.StatusError
+	return errors.As(err, &status) && status.Reason == imagestream.ReasonConflict
 }
 
 const wantTag = "a tag has letters, digits, \"_\", \".\" and \"-\", 128 at most, and neither \".\" nor \"-\" first"
 
-// setTag stores a spec tag. If the stream is deleted meanwhile, it is created anew.
+// deletions is how often a write begins again because the stream was deleted meanwhile.
+const deletions = 8
+
+// setTag stores a spec tag, whatever the stream is. If the stream is deleted meanwhile, it is created anew.
 func (c *Client) setTag(
 	ctx context.Context,
 	stream imagestream.Key,
+	t imagestream.TagReference,
+) (*imagestream.ImageStream, error) {
+	for attempt := 1; ; attempt++ {
+		s, err := c.setTagOf(ctx, stream, nil, t)
+		if !isGone(err, stream) || attempt == deletions || ctx.Err() != nil {
+			return s, err
+		}
+	}
+}
+
+// isGone reports whether err says that the stream itself does not exist.
+func isGone(err error, stream imagestream.Key) bool {
+	var status *imagestream.StatusError
+	return errors.As(err, &status) && status.Reason == imagestream.ReasonNotFound &&
+		status.Resource == imagestream.ResourceImageStreams && status.Key == stream
+}
+
+// setTagOf stores a spec tag once. If s is not nil, an error of class ErrConflict means that it is not what is
+// stored.
+func (c *Client) setTagOf(
+	ctx context.Context,
+	stream imagestream.Key,
+	s *imagestream.ImageStream,
 	t imagestream.TagReference,
 ) (*imagestream.ImageStream, error) {
 	if c.API == nil {
@@ -221,19 +264,13 @@ func (c *Client) setTag(
 		Metadata: imagestream.ObjectMeta{Namespace: key.Namespace, Name: key.Name, Annotations: maps.Clone(t.Annotations)},
 		Tag:      &t,
 	}
-	for {
-		_, _, err := c.API.ImageStreamTags().Update(ctx, key, rest.Replace(object), rest.UpdateOptions{})
-		if errors.Is(err, imagestream.ErrNotFound) && ctx.Err() == nil {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		s, err := c.Get(ctx, stream)
-		if !errors.Is(err, imagestream.ErrNotFound) || ctx.Err() != nil {
-			return s, err
-		}
+	if s != nil {
+		object.Metadata.ResourceVersion = s.Metadata.ResourceVersion
 	}
+	if _, _, err := c.API.ImageStreamTags().Update(ctx, key, rest.Replace(object), rest.UpdateOptions{}); err != nil {
+		return nil, err
+	}
+	return c.Get(ctx, stream)
 }
 
 // Push records that an image was pushed to a tag, as a registry does: the tag points at it now, and so does
@@ -254,26 +291,20 @@ func (c *Client) Push(
 	mapping := &imagestream.ImageStreamMapping{
 		Metadata: imagestream.ObjectMeta{Namespace: stream.Namespace, Name: stream.Name}, Image: *image, Tag: tag,
 	}
-	for ctx.Err() == nil {
+	for attempt := 1; ctx.Err() == nil; attempt++ {
 		err := c.API.ImageStreamMappings().Create(ctx, stream.Namespace, mapping, rest.CreateOptions{})
 		switch {
 		case err == nil:
 			return c.Get(ctx, stream)
-		case errors.Is(err, imagestream.ErrNotFound):
+		case isGone(err, stream) && attempt <= deletions:
 			if _, err := c.Create(ctx, newStream(stream)); err != nil && !errors.Is(err, imagestream.ErrAlreadyExists) {
 				return nil, err
 			}
-		case !wasMoved(err):
+		case !isConflict(err): // a tag that was moved meanwhile is pushed over
 			return nil, err
 		}
 	}
 	return nil, ctx.Err()
-}
-
-// wasMoved reports whether err says that the tag of a push was moved meanwhile: it is pushed over then.
-func wasMoved(err error) bool {
-	var status *imagestream.StatusError
-	return errors.As(err, &status) && status.Reason == imagestream.ReasonConflict
 }
 
 func newStream(key imagestream.Key) *imagestream.ImageStream {

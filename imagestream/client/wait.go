@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/inspect"
@@ -25,7 +26,8 @@ type WaitOptions struct {
 // every tag of the spec. A tag that follows others of the stream waits for the last of them, too.
 //
 // A tag whose import failed is an error of class [importer.ErrFailed], one that the stream does not have, or
-// ceases to have, of class [imagestream.ErrNotFound]; [WaitOptions] wait on for both. It watches this one stream,
+// ceases to have, of class [imagestream.ErrNotFound]; [WaitOptions] wait on for both. The condition of the tag
+// has what came of an import; the error has no TagError. It watches this one stream,
 // and reads it again only if the watch ends.
 func (c *Client) Wait(
 	ctx context.Context,
@@ -41,7 +43,7 @@ func (c *Client) Wait(
 		list, err := c.API.ImageStreams().
 			List(ctx, rest.ListOptions{Namespace: stream.Namespace, Fields: "metadata.name=" + stream.Name})
 		if err != nil {
-			return nil, err
+			return nil, w.fail(err)
 		}
 		var s *imagestream.ImageStream
 		if len(list.Items) > 0 {
@@ -51,10 +53,21 @@ func (c *Client) Wait(
 			return events, err
 		}
 		events, done, err := w.watch(ctx, c.API.ImageStreams(), list.Metadata.ResourceVersion)
-		if done || !errors.Is(err, imagestream.ErrGone) {
+		switch {
+		case done:
 			return events, err
+		case !errors.Is(err, imagestream.ErrGone):
+			return nil, w.fail(err)
 		}
 	}
+}
+
+// fail says what was waited for.
+func (w *wait) fail(err error) error {
+	if len(w.tags) == 0 {
+		return fmt.Errorf("wait for the tags of image stream %s: %w", w.stream, err)
+	}
+	return fmt.Errorf("wait for %s of image stream %s: %w", strings.Join(w.tags, ", "), w.stream, err)
 }
 
 // wait is a wait on its way.
@@ -88,7 +101,7 @@ func (w *wait) watch(
 			return events, true, err
 		}
 	}
-	return nil, false, fmt.Errorf("wait for image stream %s: the watch ended", w.stream)
+	return nil, false, errors.New("the watch ended")
 }
 
 // outcome tells what came of the tags of a stream, nil if it does not exist, if that is decided.
@@ -107,17 +120,20 @@ func (w *wait) outcome(s *imagestream.ImageStream) (_ map[string]tagevent.Event,
 			tags = append(tags, t.Name)
 		}
 	}
-	events := map[string]tagevent.Event{}
+	events, waiting := map[string]tagevent.Event{}, false
 	for _, tag := range tags {
 		ready, err := w.tag(s, tag)
 		if err != nil {
 			return nil, true, err
 		}
-		if event, ok := s.LatestEvent(tag); ok && ready {
-			events[tag] = event
+		event, ok := s.LatestEvent(tag)
+		if !ok || !ready {
+			waiting = true
+			continue
 		}
+		events[tag] = event
 	}
-	return events, len(events) == len(tags), nil
+	return events, !waiting, nil
 }
 
 // tag reports whether a tag points at what its spec, and those of the tags that it follows, ask for. An error ends

@@ -52,17 +52,17 @@ func store(t testing.TB, old, next *imagestream.ImageStream) *imagestream.ImageS
 
 func ExampleRollback() {
 	s, _ := imagestream.PrepareCreateInternal(stream(), imagestream.Env{Now: now})
-	back, err := edit.Rollback(s, "v1", edit.Target{})
+	back, err := edit.Rollback(s, "v1", edit.Target{}, tagevent.TimeOf(now))
 	fmt.Println(err)
 	stored := store(&testing.T{}, s, back)
 	h, _ := stored.History("v1")
 	fmt.Println(len(h.Items), h.Items[0].Image == event(1).Image, stored.Spec.Tags[0].From.Kind)
 
-	further, _ := edit.Rollback(stored, "v1", edit.Target{})
+	further, _ := edit.Rollback(stored, "v1", edit.Target{}, tagevent.TimeOf(now))
 	h, _ = store(&testing.T{}, stored, further).History("v1")
 	fmt.Println(h.Items[0].Image == event(0).Image)
 
-	_, err = edit.Rollback(s, "v1", edit.Target{Events: 3})
+	_, err = edit.Rollback(s, "v1", edit.Target{Events: 3}, tagevent.TimeOf(now))
 	fmt.Println(err)
 	// Output:
 	// <nil>
@@ -72,7 +72,7 @@ func ExampleRollback() {
 }
 
 func ExampleRemembered() {
-	back, err := edit.Rollback(stream(), "v1", edit.Target{At: event(0).Created})
+	back, err := edit.Rollback(stream(), "v1", edit.Target{At: event(0).Created}, tagevent.TimeOf(now))
 	m := edit.Remembered(back)["v1"]
 	fmt.Println(m.Source.From.Name, m.To == "app@"+event(0).Image, len(m.Left), err)
 	// Output: quay.io/org/app:v1 true 1 <nil>
@@ -80,14 +80,14 @@ func ExampleRemembered() {
 
 func ExampleResume() {
 	s, _ := imagestream.PrepareCreateInternal(stream(), imagestream.Env{Now: now})
-	back, _ := edit.Rollback(s, "v1", edit.Target{Image: event(0).Image})
+	back, _ := edit.Rollback(s, "v1", edit.Target{Image: event(0).Image}, tagevent.TimeOf(now))
 	resumed, err := edit.Resume(back, "v1")
 	fmt.Println(resumed.Spec.Tags[0].From.Name, *resumed.Spec.Tags[0].Generation, err)
 	_, err = edit.Resume(s, "v1")
 	fmt.Println(err)
 	// Output:
 	// quay.io/org/app:v1 0 <nil>
-	// ImageStreamTag.image.openshift.io "app:v1" is invalid in namespace "shop": tag.from: it was not rolled back from a source that it could go on with: set one
+	// ImageStreamTag.image.openshift.io "app:v1" is invalid in namespace "shop": tag.from: it was not rolled back, or has had another source since: there is nothing to resume
 }
 
 func TestRollbackRefuses(t *testing.T) {
@@ -110,7 +110,7 @@ func TestRollbackRefuses(t *testing.T) {
 		"before its history": {"v1", edit.Target{At: 1}, imagestream.ErrInvalid},
 		"two targets":        {"v1", edit.Target{Events: 1, Image: "sha256:0"}, imagestream.ErrInvalid},
 	} {
-		if got, err := edit.Rollback(s, tc.tag, tc.to); !errors.Is(err, tc.class) {
+		if got, err := edit.Rollback(s, tc.tag, tc.to, tagevent.TimeOf(now)); !errors.Is(err, tc.class) {
 			t.Errorf("%s: rolled back to %+v, %v; want %v", name, got, err, tc.class)
 		}
 	}
@@ -121,7 +121,7 @@ func TestRollbackDoesNotToggle(t *testing.T) {
 	s, _ := imagestream.PrepareCreateInternal(stream(), imagestream.Env{Now: now})
 	want := []int{1, 0}
 	for _, n := range want {
-		back, err := edit.Rollback(s, "v1", edit.Target{})
+		back, err := edit.Rollback(s, "v1", edit.Target{}, tagevent.TimeOf(now))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ func TestRollbackDoesNotToggle(t *testing.T) {
 			t.Fatalf("rolled back to %s, want image %d", latest.Image, n)
 		}
 	}
-	if _, err := edit.Rollback(s, "v1", edit.Target{}); !errors.Is(err, imagestream.ErrInvalid) {
+	if _, err := edit.Rollback(s, "v1", edit.Target{}, tagevent.TimeOf(now)); !errors.Is(err, imagestream.ErrInvalid) {
 		t.Errorf("there is nothing left to go back to: %v", err)
 	}
 	resumed, err := edit.Resume(s, "v1")
@@ -189,7 +189,7 @@ func ExampleSnapshot() {
 func TestRollbackMovesATagThatWasPushedAway(t *testing.T) {
 	s, _ := imagestream.PrepareCreateInternal(stream(), imagestream.Env{Now: now})
 	for n := range 2 {
-		back, err := edit.Rollback(s, "v1", edit.Target{Image: event(1).Image})
+		back, err := edit.Rollback(s, "v1", edit.Target{Image: event(1).Image}, tagevent.TimeOf(now))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,12 +15,15 @@ import (
 // by tag.
 const RolledBackAnnotation = "imagestreams.github.io/rolled-back"
 
-// RolledBack is what a stream remembers of a tag that was rolled back. It counts as long as the tag's source is To.
+// RolledBack is what a stream remembers of a tag that was rolled back. It counts as long as the tag's source is To, or
+// Before.
 type RolledBack struct {
 	// Source is the spec tag as it was before; nil if the tag was only in the status.
 	Source *imagestream.TagReference `json:"source,omitempty"`
 	// To is the image of the stream, <stream>@<digest>, that the tag was rolled back to.
 	To string `json:"to"`
+	// Before is To of the roll-back before, which counts until the tag is written.
+	Before string `json:"before,omitempty"`
 	// Left are the images that the tag was rolled back from, in that order.
 	Left []string `json:"left"`
 }
@@ -43,9 +46,20 @@ type Target struct {
 // stored: nothing of it is lost.
 //
 // S is not changed; the result shares with it what did not change. A tag that s does not have is an error of
-// class [imagestream.ErrNotFound]; a target that its history does not have is one of class
+// class [imagestream.ErrNotFound]; a target that its history does not have, and a tag that is pinned, one of class
 // [imagestream.ErrInvalid].
-func Rollback(s *imagestream.ImageStream, tag string, to Target) (*imagestream.ImageStream, error) {
+//
+// A tag that has that source already, and was pushed away from it, gets the event in its history, as of now. That
+// is stored by a write through a tag or of the status, not by a user's update.
+func Rollback(
+	s *imagestream.ImageStream,
+	tag string,
+	to Target,
+	now imagestream.Time,
+) (*imagestream.ImageStream, error) {
+	if pins, _ := s.Pins(); pins[tag].Event != (tagevent.Event{}) {
+		return nil, invalid(s.Key(), tag, "it is pinned, and would not move: unpin it first")
+	}
 	spec, inSpec := s.SpecTag(tag)
 	history, inStatus := s.History(tag)
 	if !inSpec && !inStatus {
@@ -66,7 +80,7 @@ func Rollback(s *imagestream.ImageStream, tag string, to Target) (*imagestream.I
 	if problem != "" {
 		return nil, invalid(s.Key(), tag, problem)
 	}
-	m.To = pullspec.JoinImage(s.Metadata.Name, event.Image)
+	m.Before, m.To = m.To, pullspec.JoinImage(s.Metadata.Name, event.Image)
 	if m.Source == nil && inSpec {
 		m.Source = &spec
 	}
@@ -82,8 +96,8 @@ func Rollback(s *imagestream.ImageStream, tag string, to Target) (*imagestream.I
 	if err != nil {
 		return nil, err
 	}
-	if inSpec && spec.From != nil && spec.From.Kind == imagestream.KindImageStreamImage && spec.From.Name == m.To {
-		// The tag has that source already, and was pushed away from it: a transition would not move it.
+	if inSpec && comesFrom(s, spec, m.To) {
+		event.Created = now
 		next, _ = next.Push(tag, event)
 	}
 	return WithTag(next, imagestream.TagReference{
@@ -103,9 +117,25 @@ func Remembered(s *imagestream.ImageStream) map[string]RolledBack {
 	}
 	maps.DeleteFunc(memory, func(tag string, m RolledBack) bool {
 		spec, ok := s.SpecTag(tag)
-		return !ok || spec.From == nil || spec.From.Kind != imagestream.KindImageStreamImage || spec.From.Name != m.To
+		return !ok || !comesFrom(s, spec, m.To) && !comesFrom(s, spec, m.Before)
 	})
 	return memory
+}
+
+// comesFrom reports whether the source of a spec tag is that image of s.
+func comesFrom(s *imagestream.ImageStream, t imagestream.TagReference, image string) bool {
+	return t.From != nil && t.From.Kind == imagestream.KindImageStreamImage && t.From.Name == image &&
+		(t.From.Namespace == "" || t.From.Namespace == s.Metadata.Namespace)
+}
+
+// Forget returns s without what it remembers of tags that have had another source since; s itself if that is
+// nothing.
+func Forget(s *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+	next, err := withMemory(s, Remembered(s))
+	if err != nil || next.Metadata.Annotations[RolledBackAnnotation] == s.Metadata.Annotations[RolledBackAnnotation] {
+		return s, err
+	}
+	return next, nil
 }
 
 func withMemory(s *imagestream.ImageStream, memory map[string]RolledBack) (*imagestream.ImageStream, error) {
@@ -200,7 +230,7 @@ func Resume(s *imagestream.ImageStream, tag string) (*imagestream.ImageStream, e
 	}
 	memory := Remembered(s)
 	if memory[tag].Source == nil {
-		return nil, invalid(s.Key(), tag, "it was not rolled back from a source that it could go on with: set one")
+		return nil, invalid(s.Key(), tag, "it was not rolled back, or has had another source since: there is nothing to resume")
 	}
 	source := *memory[tag].Source
 	asksForImport := int64(0)

@@ -279,7 +279,7 @@ func laws(t *rapid.T) {
 	}
 	if h, ok := s.History("a"); ok && len(h.Items) > 1 {
 		n := rapid.IntRange(1, len(h.Items)-1).Draw(t, "back")
-		back, err := edit.Rollback(s, "a", edit.Target{Events: n})
+		back, err := edit.Rollback(s, "a", edit.Target{Events: n}, tagevent.TimeOf(now))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package inspect
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/imagestreams/imagestreams/imagestream"
@@ -33,7 +34,7 @@ const (
 	FromSource From = "source"
 	// FromLocal is the stream's repository in the internal registry.
 	FromLocal From = "local"
-	// FromPublic is the same for clients outside.
+	// FromPublic is the same for clients outside, under the host of [imagestream.Settings.ExternalRegistry].
 	FromPublic From = "public"
 )
 
@@ -70,9 +71,7 @@ type TagPullSpec struct {
 // The reasons why a tag has no pull spec.
 var (
 	// ErrNoRepository means that the tag points at nothing that any of the places has.
-	ErrNoRepository = errors.New(
-		"the tag points at nothing, and the image stream has no repository: import or push an image first",
-	)
+	ErrNoRepository = errors.New("nothing can be pulled for the tag")
 	// ErrNotImported means that what was asked for is not imported yet, and its source cannot stand in for
 	// it.
 	ErrNotImported = errors.New("what the tag asks for is not imported yet: wait for it, or take the most recent image")
@@ -104,8 +103,15 @@ func PullSpec(s *imagestream.ImageStream, tag string, opts PullSpecOptions) (Tag
 	if opts.StandIn == FromPublic {
 		repository = cmp.Or(s.Status.PublicDockerImageRepository, repository)
 	}
-	if repository == "" || opts.StandIn == "" {
-		return TagPullSpec{}, ErrNoRepository
+	switch {
+	case spec == nil && history == nil && (repository == "" || opts.StandIn == ""):
+		return TagPullSpec{}, fmt.Errorf("%w: image stream %s has no tag %q", ErrNoRepository, s.Key(), tag)
+	case repository == "":
+		return TagPullSpec{}, fmt.Errorf("%w: tag %q of image stream %s points at nothing, and the stream has no repository: "+
+			"import or push an image first", ErrNoRepository, tag, s.Key())
+	case opts.StandIn == "":
+		return TagPullSpec{}, fmt.Errorf("%w: tag %q of image stream %s points at nothing: import or push an image first",
+			ErrNoRepository, tag, s.Key())
 	}
 	return TagPullSpec{PullSpec: repository + ":" + tag, IsTagEmpty: true}, nil
 }
@@ -195,7 +201,7 @@ func pull(
 			return found, nil
 		}
 	}
-	return TagPullSpec{}, ErrNoRepository
+	return TagPullSpec{}, fmt.Errorf("%w: none of the places %q has a repository of image stream %s", ErrNoRepository, places, s.Key())
 }
 
 // exactIn returns the pull spec of an image in a repository; ok is false if that is not a pull spec.

@@ -3,6 +3,7 @@ package oc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/imagestreams/imagestreams/imagestream"
@@ -14,6 +15,8 @@ import (
 // another list, or with directives, is refused with the reason BadRequest. It is safe for concurrent use.
 type Local struct{ API rest.API }
 
+var errNoAPI = errors.New("there is no API to carry commands out on: set Local.API, for example to rest.New(store, registry)")
+
 // Do implements [Server].
 func (l Local) Do(ctx context.Context, r Request) (json.RawMessage, error) {
 	answer, err := l.do(ctx, r)
@@ -24,6 +27,9 @@ func (l Local) Do(ctx context.Context, r Request) (json.RawMessage, error) {
 }
 
 func (l Local) do(ctx context.Context, r Request) (any, error) {
+	if l.API == nil {
+		return nil, errNoAPI
+	}
 	key := imagestream.Key{Namespace: r.Namespace, Name: r.Name}
 	dryRun := r.Query["dryRun"] != ""
 	create, update := rest.CreateOptions{DryRun: dryRun}, rest.UpdateOptions{DryRun: dryRun}

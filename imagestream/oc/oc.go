@@ -272,7 +272,5 @@ func typeMeta(kind string) imagestream.TypeMeta {
 func isOldServer(err error) bool {
 	var status *imagestream.StatusError
 	return errors.As(err, &status) &&
-		(status.Reason == reasonMethodNotAllowed || status.Reason == imagestream.ReasonForbidden)
+		(status.Reason == imagestream.ReasonMethodNotAllowed || status.Reason == imagestream.ReasonForbidden)
 }
-
-const reasonMethodNotAllowed imagestream.StatusReason = "MethodNotAllowed"

@@ -363,7 +363,11 @@ func (c *Commands) checkCircle(ctx context.Context, s TagStep) error {
 	if err != nil {
 		return err
 	}
-	_, target, _ := pullspec.SplitTag(s.Object.Tag.From.Name)
+	from := s.Object.Tag.From
+	name, target, _ := pullspec.SplitTag(from.Name)
+	if from.Namespace != "" && from.Namespace != s.Namespace || name != s.Stream {
+		return nil
+	}
 	if path := edit.Circle(stream, s.Tag, target); path != nil {
 		return usage("destination %q: these tags would follow each other in a circle: %s", s.Name, strings.Join(path, ", "))
 	}

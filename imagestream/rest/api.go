@@ -183,6 +183,15 @@ type Deleter interface {
 // object does not exist. The function may be called more than once.
 type Change[T any] func(old *T) (*T, error)
 
+// apply calls c. A function that returns neither an object nor an error is wrong.
+func (c Change[T]) apply(resource string, key imagestream.Key, old *T) (*T, error) {
+	next, err := c(old)
+	if err == nil && next == nil {
+		return nil, badRequest(resource, key, "the change returned no object: return the old one if nothing changes")
+	}
+	return next, err
+}
+
 // Replace returns the change that puts object in the place of whatever there is.
 func Replace[T any](object *T) Change[T] { return func(*T) (*T, error) { return object, nil } }
 
@@ -226,8 +235,8 @@ type CreateOptions struct {
 type UpdateOptions struct {
 	// DryRun computes the answer and stores nothing.
 	DryRun bool
-	// OrCreate lets the update create a stream or an image that does not exist, as server-side apply does. Tags
-	// need no leave for that.
+	// OrCreate lets the update create a stream or an image that does not exist, as server-side apply does. An
+	// update of a tag creates the stream without it.
 	OrCreate bool
 }
 

@@ -21,7 +21,8 @@
 //
 // An image stream tag and an image tag are views of their stream: writing one writes the stream. Creating a tag
 // creates the stream that does not exist yet, and so does updating one. The old object of an update is the tag
-// as it is without its image; a tag that the stream does not have yet is an object without source and history.
+// as it is without its image; a tag that the stream does not have yet is an object without source and history, and
+// nil if there is no stream.
 //
 // # Differences from OpenShift
 //

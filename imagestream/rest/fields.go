@@ -57,14 +57,14 @@ func (s fieldSelector) matches(m *imagestream.ObjectMeta) bool {
 	return true
 }
 
-// name returns the one name that s allows, and whether there is one.
-func (s fieldSelector) name() (string, bool) {
+// name returns the one name that s allows; empty if it allows several.
+func (s fieldSelector) name() string {
 	for _, r := range s {
 		if !r.namespace && !r.not {
-			return r.value, true
+			return r.value
 		}
 	}
-	return "", false
+	return ""
 }
 
 // watched returns the changes of objects that fields choose, each after visit has seen it. An object keeps its

@@ -39,7 +39,7 @@ func (r images) Watch(ctx context.Context, opts WatchOptions) iter.Seq2[imagestr
 	if err != nil {
 		return failed[imagestream.Image](err)
 	}
-	name, _ := fields.name()
+	name := fields.name()
 	changes := r.store().
 		WatchImages(ctx, imagestream.WatchOptions{Name: name, Labels: opts.Labels, ResourceVersion: opts.ResourceVersion})
 	return watched(
@@ -90,12 +90,16 @@ func (r images) Update(
 	err = r.engine().Retry(ctx, key, r.attempts(imagestream.ResourceImages, "update"), func() (overtaken bool, err error) {
 		old, err := r.store().GetImage(ctx, key.Name)
 		if opts.OrCreate && errors.Is(err, imagestream.ErrNotFound) {
-			next, err := change(nil)
-			if err == nil {
-				created = true
-				stored, err = r.create(ctx, next, opts.DryRun)
+			next, err := change.apply(imagestream.ResourceImages, key, nil)
+			if err != nil {
+				return false, err
 			}
-			return errors.Is(err, imagestream.ErrAlreadyExists) && next != nil, err
+			if next.Metadata.Name != key.Name {
+				return false, wrongName(imagestream.ResourceImages, key, next.Metadata.Name)
+			}
+			created = true
+			stored, err = r.create(ctx, next, opts.DryRun)
+			return errors.Is(err, imagestream.ErrAlreadyExists), err
 		}
 		if err != nil {
 			return false, err
@@ -117,7 +121,7 @@ func (r images) replace(
 	change Change[imagestream.Image],
 	dryRun bool,
 ) (_ *imagestream.Image, overtaken bool, err error) {
-	next, err := change(old)
+	next, err := change.apply(imagestream.ResourceImages, imagestream.Key{Name: old.Metadata.Name}, old)
 	if err != nil {
 		return nil, false, err
 	}

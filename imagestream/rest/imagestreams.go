@@ -64,7 +64,7 @@ func (r streams) Watch(
 	if err != nil {
 		return failed[imagestream.ImageStream](err)
 	}
-	name, _ := fields.name()
+	name := fields.name()
 	changes := r.store().WatchImageStreams(ctx, imagestream.WatchOptions{
 		Namespace: opts.Namespace, Name: name, Labels: opts.Labels, ResourceVersion: opts.ResourceVersion,
 	})
@@ -87,8 +87,7 @@ func (r streams) Create(
 		return nil, err
 	}
 	return named(&next.Metadata, func() (*imagestream.ImageStream, error) {
-		stored, err := r.engine().CreateBy(ctx, write.AsUser, &next, opts.DryRun)
-		return stored, err
+		return r.engine().CreateBy(ctx, write.AsUser, &next, opts.DryRun)
 	})
 }
 
@@ -156,11 +155,11 @@ func (r streams) update(
 			if old != nil {
 				r.show(old)
 			}
-			next, err := change(old)
+			next, err := change.apply(imagestream.ResourceImageStreams, key, old)
+			created = old == nil
 			if err != nil || next == old {
 				return next, err
 			}
-			created = old == nil
 			sent := *next.WithDefaults()
 			if err := inNamespace(&sent.Metadata, imagestream.ResourceImageStreams, key.Namespace); err != nil {
 				return nil, err

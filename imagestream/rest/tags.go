@@ -210,6 +210,7 @@ func (r tags) update(
 	if err != nil {
 		return nil, "", false, err
 	}
+	creating := false
 	stored, err = r.engine().Write(ctx, write.Request{
 		Key: stream, Rules: write.AsTag, OrCreate: true, DryRun: opts.DryRun, Attempts: r.attempts(r.resource, "update"),
 		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
@@ -227,24 +228,27 @@ func (r tags) update(
 			if err != nil {
 				return nil, err
 			}
-			created = at.spec == nil
+			created, creating = at.spec == nil, old == nil
 			if spec == nil {
 				return edit.WithoutSource(next, tag), nil
 			}
 			return edit.WithTag(next, *spec), nil
 		},
 	})
-	return stored, tag, created, withoutCount(err)
+	return stored, tag, created, triedOnce(err, stream, creating)
 }
 
-// withoutCount returns the Store's own conflict of a write that was overtaken until its last attempt: so the
-// real system answers an update.
-func withoutCount(err error) error {
+// triedOnce returns what the real system answers to an update that it tries only once and that is overtaken: the
+// conflict, or that the stream, which was to be created, exists.
+func triedOnce(err error, stream imagestream.Key, creating bool) error {
 	var conflict *write.ConflictError
-	if errors.As(err, &conflict) && conflict.Cause == nil && conflict.Attempts == 1 {
-		return conflict.Err
+	if !errors.As(err, &conflict) || conflict.Cause != nil || conflict.Attempts > 1 {
+		return err
 	}
-	return err
+	if creating {
+		return imagestream.NewError(imagestream.ReasonAlreadyExists, imagestream.ResourceImageStreams, stream, "")
+	}
+	return conflict.Err
 }
 
 // sameMetadata reports what an update of a view may not change: everything, but for annotations where these
@@ -331,7 +335,7 @@ func (r streamTags) List(ctx context.Context, opts ListOptions) (*imagestream.Im
 			}
 			v.Image.Metadata.Annotations = nil
 			if fields.matches(&v.Metadata) {
-				v.TypeMeta = imagestream.TypeMeta{}
+				v.TypeMeta, v.Metadata = imagestream.TypeMeta{}, v.Metadata.Clone()
 				list.Items = append(list.Items, *v)
 			}
 		}
@@ -446,7 +450,7 @@ func (r streamTags) prepare(at *target, change Change[imagestream.ImageStreamTag
 			return nil, err
 		}
 	}
-	next, err := change(old)
+	next, err := change.apply(errorResource, at.key, old)
 	if err != nil {
 		return nil, err
 	}
@@ -526,7 +530,7 @@ func (r imageTags) List(ctx context.Context, opts ListOptions) (*imagestream.Ima
 				return err
 			}
 			if fields.matches(&v.Metadata) {
-				v.TypeMeta = imagestream.TypeMeta{}
+				v.TypeMeta, v.Metadata = imagestream.TypeMeta{}, v.Metadata.Clone()
 				list.Items = append(list.Items, *v)
 			}
 		}
@@ -644,7 +648,7 @@ func (r imageTags) prepare(at *target, change Change[imagestream.ImageTag]) (*im
 			return nil, err
 		}
 	}
-	next, err := change(old)
+	next, err := change.apply(errorResource, at.key, old)
 	if err != nil {
 		return nil, err
 	}

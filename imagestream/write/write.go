@@ -149,6 +149,9 @@ func (e *Engine) attempt(ctx context.Context, r Request) (_ *imagestream.ImageSt
 	if err != nil {
 		return nil, false, err
 	}
+	if next == nil {
+		return nil, false, errNothing(r.Key)
+	}
 	if next == old && r.Rules != AsTag {
 		return old, false, nil
 	}
@@ -174,13 +177,26 @@ func (e *Engine) attempt(ctx context.Context, r Request) (_ *imagestream.ImageSt
 	return stored, errors.Is(err, imagestream.ErrConflict), err
 }
 
+// errNothing is the error of a change that returned neither a stream nor an error.
+func errNothing(key imagestream.Key) error {
+	return imagestream.NewError(imagestream.ReasonBadRequest, imagestream.ResourceImageStreams, key,
+		"the change returned no image stream: return the old one if nothing changes")
+}
+
 func (e *Engine) create(ctx context.Context, r Request) (_ *imagestream.ImageStream, overtaken bool, err error) {
 	next, err := r.Change(nil)
 	if err != nil {
 		return nil, false, err
 	}
+	if next == nil {
+		return nil, false, errNothing(r.Key)
+	}
 	stored, err := e.CreateBy(ctx, r.Rules, next, r.DryRun)
-	return stored, errors.Is(err, imagestream.ErrAlreadyExists), err
+	if errors.Is(err, imagestream.ErrAlreadyExists) {
+		return nil, true, imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, r.Key,
+			"somebody else has created it meanwhile")
+	}
+	return stored, false, err
 }
 
 // isStale reports whether s is no longer what is stored, with the conflict as its error: nobody needs to know
