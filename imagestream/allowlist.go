@@ -57,7 +57,7 @@ func newHostRule(l RegistryLocation) hostRule {
 }
 
 // WithRepositories returns a list that also allows the repositories of these pull specs, whatever their
-// registry. What is no pull spec is ignored.
+// registry. A text that is not a pull spec is ignored.
 func (a Allowlist) WithRepositories(pullSpecs ...string) Allowlist {
 	if !a.restricted || len(pullSpecs) == 0 {
 		return a
@@ -79,8 +79,8 @@ func repositoryOf(r pullspec.Reference) string {
 	return r.DockerClientDefaults().AsRepository().Exact()
 }
 
-// Allows reports whether an image may come from where spec says, over whatever transport works. What is no pull
-// spec is allowed nowhere, unless everything is. See conformance case names-1707.
+// Allows reports whether an image may come from where spec says, over whatever transport works. A text that
+// is not a pull spec is allowed nowhere, unless everything is. See conformance case names-1707.
 func (a Allowlist) Allows(spec string) bool { return a.admits(spec, anyTransport) }
 
 // AllowsOver is Allows for one transport: plain HTTP if insecure, and else TLS.

@@ -6,7 +6,7 @@ import (
 )
 
 // CheckUnversioned reports whether s, which is to be created, has no resource version. One that has is a
-// failure without a reason. "0" and what is no number pass. See conformance case stream-0038.
+// failure without a reason. "0" and a text that is not a number pass. See conformance case stream-0038.
 func (s *ImageStream) CheckUnversioned() error {
 	if v, err := strconv.ParseUint(s.Metadata.ResourceVersion, 10, 64); err == nil && v != 0 {
 		return NewError("", ResourceImageStreams, s.Key(),
@@ -17,7 +17,7 @@ func (s *ImageStream) CheckUnversioned() error {
 
 // CheckUpdate reports whether next can replace s, which is what is stored: same name and namespace
 // ([ReasonBadRequest]), same uid if it has one (class [ErrConflict]), and the stored resource version: none
-// is of class [ErrInvalid], another one of [ErrConflict], and what is no number at all a failure without a
+// is of class [ErrInvalid], another one of [ErrConflict], and a text that is not a number a failure without a
 // reason. See conformance cases stream-0072 to stream-0077.
 func (s *ImageStream) CheckUpdate(next *ImageStream) error {
 	return checkUpdate(ResourceImageStreams, s.Key(), &s.Metadata, &next.Metadata)
@@ -48,7 +48,7 @@ func checkUpdate(resource string, key Key, o, m *ObjectMeta) error {
 		return nil
 	}
 	if _, err := strconv.ParseUint(m.ResourceVersion, 10, 64); err != nil {
-		return fail("", fmt.Sprintf("resourceVersion %q is no version", m.ResourceVersion))
+		return fail("", fmt.Sprintf("resourceVersion %q is not a version of this store", m.ResourceVersion))
 	}
 	return fail(ReasonConflict, "")
 }

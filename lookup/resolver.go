@@ -90,7 +90,7 @@ func (r *Resolver) ChangesJSON(ctx context.Context, raw []byte, namespace string
 	return r.Changes(ctx, object, namespace)
 }
 
-// Review says what becomes of an object, as [Policy.Review] does; a refusal is no error. An object that changes is
+// Review says what becomes of an object, as [Policy.Review] does; a refusal is not an error. An object that changes is
 // then reviewed as it will be, as the real system does, and may be refused for that; its changes are in the review
 // all the same. Errors are those of the source, and that of ctx.
 func (r *Resolver) Review(ctx context.Context, req *Request) (Review, error) {

@@ -22,7 +22,7 @@ type change struct {
 	owned    bool // old is memory that no other change has
 }
 
-// commits are the writes that wait. Who has the leader's place commits all of them, in one transaction: those
+// commits are the writes that wait. The writer in the leader's place commits all of them, in one transaction: those
 // that came while the one before was being synced.
 type commits struct {
 	leader  chan struct{} // has room for one

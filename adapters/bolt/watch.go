@@ -39,7 +39,7 @@ func watch[T any](
 	}
 }
 
-// runWatch yields changes until yield says no, which is no error.
+// runWatch yields changes until yield says no, which is not an error.
 func runWatch[T any](
 	ctx context.Context, s *Store, k kind[T], opts imagestream.WatchOptions, yield func(imagestream.Change[T]) bool,
 ) error {

@@ -10,7 +10,7 @@ import (
 const patience = 2 * time.Second
 
 // gate lets the questions of a repository wait for the first one, so that a token is asked for once. It opens with the
-// first answer of any kind, or when somebody asks with a token that all others can use. Who has waited long enough goes
+// first answer of any kind, or when somebody asks with a token that all others can use. A request that has waited long enough goes
 // in without.
 type gate struct {
 	turn   chan struct{} // has a member while somebody is the first

@@ -168,7 +168,7 @@ func decode(text io.Reader, do func(*goyaml.Node)) (err error) {
 }
 
 // parseJSON reads documents of JSON, between markers and comments of YAML. Of its nodes the line is 0, and the
-// column the byte at which they begin. What is no JSON is not ok; what is beyond a bound is an error.
+// column the byte at which they begin. A text that is not JSON is not ok; a text beyond a bound is an error.
 func parseJSON(text []byte) (roots []*goyaml.Node, ok bool, err error) {
 	begin := beginOfJSON(text)
 	if begin < 0 {

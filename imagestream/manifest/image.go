@@ -75,7 +75,7 @@ type configuration struct {
 	Author          string           `json:"author"`
 	Config          *Config          `json:"config"`
 	Architecture    string           `json:"architecture"`
-	// Size is not taken over, but if it is no number, the API cannot read the text.
+	// Size is not taken over, but if it is not a number, the API cannot read the text.
 	Size int64 `json:"size"`
 }
 

@@ -28,7 +28,7 @@ type Objects interface {
 	DeleteImage(ctx context.Context, name string, only imagestream.Preconditions) error
 }
 
-// Registry is where images are kept. What is not there any more is deleted without an error.
+// Registry is where images are kept. Deleting an object that is gone is not an error.
 //
 // Names come from the cluster's objects, where they may be any text: an implementation that puts them into paths
 // checks that namespace and name of a stream are path segments, and digests are digests.
@@ -315,7 +315,7 @@ func (r *run) image(p *ImagePlan) {
 	}
 }
 
-// deleteImage deletes an image. One that is gone is no error, and not counted.
+// deleteImage deletes an image. One that is gone is not an error, and is not counted.
 func (r *run) deleteImage(name string, only imagestream.Preconditions) bool {
 	err := r.objects.DeleteImage(r.ctx, name, only)
 	if errors.Is(err, imagestream.ErrNotFound) {

@@ -12,7 +12,7 @@ const maxPath = 255
 // maxTag is the limit of a tag, in bytes.
 const maxTag = 128
 
-// ParseError says which text is no pull spec, or no name of an image stream tag or image, and why.
+// ParseError says which text is not a pull spec, or not the name of an image stream tag or image, and why.
 type ParseError struct {
 	Text   string
 	Reason string

@@ -75,7 +75,7 @@ func (r Reference) IsDockerHub() bool {
 	return r.Registry == hub || r.Registry == hubIndex || r.Registry == hubV2
 }
 
-// NameString returns name with id or tag: "app@sha256:…", "app:v1" or "app". An ID that is no digest follows
+// NameString returns name with id or tag: "app@sha256:…", "app:v1" or "app". An ID that is not a digest follows
 // a colon; beside an ID the tag is dropped. An empty name gives "".
 func (r Reference) NameString() string {
 	sep, rest := r.suffix()

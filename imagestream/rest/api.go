@@ -115,7 +115,7 @@ type ImageStreamMappings interface {
 // ImageStreamImports is the resource imagestreamimports.
 type ImageStreamImports interface {
 	// Create imports what the import asks for, and returns it with its answer. An image that cannot be imported
-	// is no error: its status tells.
+	// is not an error: its status tells.
 	Creator[imagestream.ImageStreamImport]
 }
 

@@ -199,8 +199,8 @@ func (e *Engine) create(ctx context.Context, r Request) (_ *imagestream.ImageStr
 	return stored, false, err
 }
 
-// isStale reports whether s is no longer what is stored, with the conflict as its error: nobody needs to know
-// what would be wrong with a stream that is not there.
+// isStale reports whether s is no longer what is stored, with the conflict as its error. What is wrong with a stream
+// that is not stored any more does not matter.
 func (e *Engine) isStale(ctx context.Context, s *imagestream.ImageStream) (bool, error) {
 	stored, err := e.Store.GetImageStream(ctx, s.Key())
 	if err == nil && stored.Metadata.ResourceVersion != s.Metadata.ResourceVersion {
