@@ -101,19 +101,19 @@ func ExampleReferences() {
 func ExampleApplyJSON() {
 	raw := []byte(`{ "kind":"Pod",  "spec": {"containers": [ {"image" : "nodejs:20", "name":"web"} ]}}`)
 	changed, err := lookup.ApplyJSON(raw,
-		[]lookup.Change{{Path: "/spec/containers/0/image", From: "nodejs:20", To: "quay.io/org/nodejs@sha256:1f"}})
+		[]lookup.Change{{Path: "/spec/containers/0/image", From: "nodejs:20", To: "quay.io/org/nodejs@sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f"}})
 	fmt.Println(string(changed), err)
-	// Output: { "kind":"Pod",  "spec": {"containers": [ {"image" : "quay.io/org/nodejs@sha256:1f", "name":"web"} ]}} <nil>
+	// Output: { "kind":"Pod",  "spec": {"containers": [ {"image" : "quay.io/org/nodejs@sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f", "name":"web"} ]}} <nil>
 }
 
 func ExamplePatchOf() {
 	patch, err := json.Marshal(lookup.PatchOf([]lookup.Change{
-		{Path: "/spec/containers/0/image", From: "nodejs", To: "quay.io/org/nodejs@sha256:1f"},
-		{Path: "/spec/containers/1/image", To: "quay.io/org/nodejs@sha256:1f"},
+		{Path: "/spec/containers/0/image", From: "nodejs", To: "quay.io/org/nodejs@sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f"},
+		{Path: "/spec/containers/1/image", To: "quay.io/org/nodejs@sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f"},
 		{Path: "/a"},
 	}))
 	fmt.Println(string(patch), err)
-	// Output: [{"op":"replace","path":"/spec/containers/0/image","value":"quay.io/org/nodejs@sha256:1f"},{"op":"add","path":"/spec/containers/1/image","value":"quay.io/org/nodejs@sha256:1f"},{"op":"remove","path":"/a"}] <nil>
+	// Output: [{"op":"replace","path":"/spec/containers/0/image","value":"quay.io/org/nodejs@sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f"},{"op":"add","path":"/spec/containers/1/image","value":"quay.io/org/nodejs@sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f"},{"op":"remove","path":"/a"}] <nil>
 }
 
 func ExampleApply() {

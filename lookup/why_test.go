@@ -198,9 +198,9 @@ func TestStreamsAloneResolve(t *testing.T) {
 		"image not there": {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"nodejs:gone"}]}}`, nil,
 			"quay.io/org/nodejs:sha256:gone", true},
 		"image stream tag": {build + `{"kind":"ImageStreamTag","name":"nodejs:20"}}}}}`, everything, exact, true},
-		"image stream image": {build + `{"kind":"ImageStreamImage","name":"nodejs@sha256:1f1f"}}}}}`, everything, exact,
+		"image stream image": {build + `{"kind":"ImageStreamImage","name":"nodejs@sha256:1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f"}}}}}`, everything, exact,
 			true},
-		"unknown image": {build + `{"kind":"ImageStreamImage","name":"nodejs@sha256:2f2f"}}}}}`, everything, "", false},
+		"unknown image": {build + `{"kind":"ImageStreamImage","name":"nodejs@sha256:2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f"}}}}}`, everything, "", false},
 		"digest": {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"x/y:1@` + image + `"}]}}`,
 			everything, "x/y@" + image, true},
 	} {

@@ -24,7 +24,7 @@ func stream() *imagestream.ImageStream {
 			{Name: "latest", Generation: &generation, From: &imagestream.ObjectReference{Kind: imagestream.KindImageStreamTag, Name: "v1"}},
 		}},
 		Status: imagestream.ImageStreamStatus{Tags: []tagevent.History{{Tag: "v1", Items: []tagevent.Event{
-			{Created: tagevent.TimeOf(now.Add(-time.Hour)), DockerImageReference: "quay.io/org/app@sha256:1", Image: "sha256:1", Generation: 1},
+			{Created: tagevent.TimeOf(now.Add(-time.Hour)), DockerImageReference: "quay.io/org/app@sha256:1111111111111111111111111111111111111111111111111111111111111111", Image: "sha256:1111111111111111111111111111111111111111111111111111111111111111", Generation: 1},
 		}}}},
 	}
 }
@@ -49,7 +49,7 @@ func ExampleImageStream() {
 	//   tagged from quay.io/org/app:v1
 	//
 	//   ~ importing latest image ...
-	//   * quay.io/org/app@sha256:1
+	//   * quay.io/org/app@sha256:1111111111111111111111111111111111111111111111111111111111111111
 	//       About an hour ago
 	// <nil>
 }
@@ -62,7 +62,7 @@ func ExampleReasons() {
 	// Output:
 	// latest points at nothing.
 	//   It follows another tag: latest -> v1.
-	//   v1 points at quay.io/org/app@sha256:1: it moved without latest.
+	//   v1 points at quay.io/org/app@sha256:1111111111111111111111111111111111111111111111111111111111111111: it moved without latest.
 	//   The source of v1 is quay.io/org/app:v1.
 	//   An import is due: the spec asks for generation 2 of v1, and the status has 1.
 	//   It would change with a move of v1, which it follows.
@@ -70,7 +70,7 @@ func ExampleReasons() {
 	//   or with another source for latest, or a roll-back.
 	//   or with an image that is pushed to it.
 	//
-	// v1 points at quay.io/org/app@sha256:1, since 2026-01-02T02:04:05Z.
+	// v1 points at quay.io/org/app@sha256:1111111111111111111111111111111111111111111111111111111111111111, since 2026-01-02T02:04:05Z.
 	//   The source of v1 is quay.io/org/app:v1.
 	//   An import is due: the spec asks for generation 2 of v1, and the status has 1.
 	//   It would change with an import of v1, if quay.io/org/app:v1 has moved.

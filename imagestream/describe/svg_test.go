@@ -296,7 +296,7 @@ func ExampleTimeline() {
 	_, words, _ := strings.Cut(svg.String(), "-desc\">")
 	words, _, _ = strings.Cut(words, "<")
 	fmt.Println(words, err)
-	// Output: latest points at nothing. v1 points at 1 since About an hour ago. <nil>
+	// Output: latest points at nothing. v1 points at 1111111 since About an hour ago. <nil>
 }
 
 func ExampleGraph() {

@@ -26,7 +26,7 @@ func ExampleImageStreams() {
 // TestHistoriesOfOneTag: the server keeps histories in a map, so of two of one name the last is all there is.
 func TestHistoriesOfOneTag(t *testing.T) {
 	at := func(tag string, ago time.Duration) tagevent.History {
-		return tagevent.History{Tag: tag, Items: []tagevent.Event{{Created: tagevent.TimeOf(now.Add(-ago)), Image: "sha256:1"}}}
+		return tagevent.History{Tag: tag, Items: []tagevent.Event{{Created: tagevent.TimeOf(now.Add(-ago)), Image: "sha256:1111111111111111111111111111111111111111111111111111111111111111"}}}
 	}
 	for _, tc := range []struct {
 		name          string
@@ -53,30 +53,30 @@ func TestHistoriesOfOneTag(t *testing.T) {
 
 func ExampleImageStreamTags() {
 	tags := []imagestream.ImageStreamTag{{Metadata: imagestream.ObjectMeta{Name: "app:v1", CreationTimestamp: tagevent.TimeOf(now.Add(-time.Minute))}}}
-	tags[0].Image.DockerImageReference, tags[0].Image.Metadata.Name = "quay.io/org/app@sha256:1", "sha256:1"
+	tags[0].Image.DockerImageReference, tags[0].Image.Metadata.Name = "quay.io/org/app@sha256:1111111111111111111111111111111111111111111111111111111111111111", "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 	table := describe.ImageStreamTags(tags, now)
 	table.Print(os.Stdout, describe.PrintOptions{})
 	table.Print(os.Stdout, describe.PrintOptions{Wide: true, NoHeaders: true})
 	// Output:
-	// NAME     IMAGE REFERENCE            UPDATED
-	// app:v1   quay.io/org/app@sha256:1   About a minute ago
-	// app:v1   quay.io/org/app@sha256:1   About a minute ago   sha256:1
+	// NAME     IMAGE REFERENCE                                                                           UPDATED
+	// app:v1   quay.io/org/app@sha256:1111111111111111111111111111111111111111111111111111111111111111   About a minute ago
+	// app:v1   quay.io/org/app@sha256:1111111111111111111111111111111111111111111111111111111111111111   About a minute ago   sha256:1111111111111111111111111111111111111111111111111111111111111111
 }
 
 func ExampleImageStreamImages() {
-	images := []imagestream.ImageStreamImage{{Metadata: imagestream.ObjectMeta{Name: "app@sha256:1", CreationTimestamp: tagevent.TimeOf(now)}}}
+	images := []imagestream.ImageStreamImage{{Metadata: imagestream.ObjectMeta{Name: "app@sha256:1111111111111111111111111111111111111111111111111111111111111111", CreationTimestamp: tagevent.TimeOf(now)}}}
 	describe.ImageStreamImages(images, now).Print(os.Stdout, describe.PrintOptions{})
 	// Output:
-	// NAME           UPDATED
-	// app@sha256:1   Less than a second ago
+	// NAME                                                                          UPDATED
+	// app@sha256:1111111111111111111111111111111111111111111111111111111111111111   Less than a second ago
 }
 
 func ExampleImages() {
-	images := []imagestream.Image{{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageReference: "quay.io/org/app@sha256:1"}}
+	images := []imagestream.Image{{Metadata: imagestream.ObjectMeta{Name: "sha256:1111111111111111111111111111111111111111111111111111111111111111"}, DockerImageReference: "quay.io/org/app@sha256:1111111111111111111111111111111111111111111111111111111111111111"}}
 	describe.Images(images).Print(os.Stdout, describe.PrintOptions{Gap: 1})
 	// Output:
-	// NAME     IMAGE REFERENCE
-	// sha256:1 quay.io/org/app@sha256:1
+	// NAME                                                                    IMAGE REFERENCE
+	// sha256:1111111111111111111111111111111111111111111111111111111111111111 quay.io/org/app@sha256:1111111111111111111111111111111111111111111111111111111111111111
 }
 
 func ExampleImageTags() {
@@ -116,7 +116,7 @@ func ExampleSize() {
 
 func ExampleImage() {
 	image := &imagestream.Image{
-		Metadata:            imagestream.ObjectMeta{Name: "sha256:1"},
+		Metadata:            imagestream.ObjectMeta{Name: "sha256:1111111111111111111111111111111111111111111111111111111111111111"},
 		DockerImageMetadata: imagestream.Raw(`{"Architecture":"arm64","Created":"2026-01-01T00:00:00Z","Size":1000,"Config":{"Cmd":["serve"]}}`),
 	}
 	var text strings.Builder
@@ -126,7 +126,7 @@ func ExampleImage() {
 	// Output:
 	// Image Name: app:v1
 	// Docker Image: <none>
-	// Name:  sha256:1
+	// Name:  sha256:1111111111111111111111111111111111111111111111111111111111111111
 	// Layer Size: 1kB
 	// Image Created: 27 hours ago
 	// Author:  <none>
@@ -141,11 +141,11 @@ func ExampleImage() {
 
 func ExampleImageStreamTag() {
 	var text strings.Builder
-	t := &imagestream.ImageStreamTag{Image: imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageMetadata: imagestream.Raw(`{}`)}}
+	t := &imagestream.ImageStreamTag{Image: imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1111111111111111111111111111111111111111111111111111111111111111"}, DockerImageMetadata: imagestream.Raw(`{}`)}}
 	err := describe.ImageStreamTag(&text, t, now)
 	first, _, _ := strings.Cut(text.String(), "\n")
 	fmt.Println(strings.ReplaceAll(first, "\t", " "), err)
-	// Output: Image Name: sha256:1 <nil>
+	// Output: Image Name: sha256:1111111111111111111111111111111111111111111111111111111111111111 <nil>
 }
 
 func ExampleImageStreamImage() {

@@ -41,7 +41,7 @@ var webDeployment = object(`{
 	"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "old"}]}}}}`)
 
 func ExampleFor() {
-	plan, err := trigger.For(webDeployment, env([3]string{"web", "prod", "sha256:1a"}))
+	plan, err := trigger.For(webDeployment, env([3]string{"web", "prod", "sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"}))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -50,20 +50,20 @@ func ExampleFor() {
 		fmt.Printf("%s: %s -> %s: %s\n", c.Path, c.From, c.To, c.Why.Message())
 	}
 	after := lookup.Apply(webDeployment, plan.Changes)
-	again, err := trigger.For(after, env([3]string{"web", "prod", "sha256:1a"}))
+	again, err := trigger.For(after, env([3]string{"web", "prod", "sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"}))
 	fmt.Println(again.IsEmpty(), err)
 	// Output:
-	// /spec/template/spec/containers/0/image: old -> quay.io/shop/web@sha256:1a: it is the newest image of the tag
+	// /spec/template/spec/containers/0/image: old -> quay.io/shop/web@sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a: it is the newest image of the tag
 	// true <nil>
 }
 
 func ExampleForAnnotation() {
-	plan, _ := trigger.ForAnnotation(webDeployment, env([3]string{"web", "test", "sha256:1a"}))
+	plan, _ := trigger.ForAnnotation(webDeployment, env([3]string{"web", "test", "sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"}))
 	for _, u := range plan.Unresolved {
 		fmt.Printf("%s:%s: %s\n", u.Stream, u.Tag, u.Why.Message())
 	}
 	broken := lookup.Apply(webDeployment, []lookup.Change{{Path: "/spec/template/spec/containers/0/name", To: "api"}})
-	_, err := trigger.ForAnnotation(broken, env([3]string{"web", "prod", "sha256:1a"}))
+	_, err := trigger.ForAnnotation(broken, env([3]string{"web", "prod", "sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"}))
 	fmt.Println(err)
 	// Output:
 	// shop/web:prod: the tag points at nothing yet
@@ -77,13 +77,13 @@ func ExampleForDeploymentConfig() {
 			"triggers": [{"type": "ImageChange", "imageChangeParams": {
 				"automatic": true, "containerNames": ["web"], "from": {"kind": "ImageStreamTag", "name": "web:prod"}}}],
 			"template": {"spec": {"containers": [{"name": "web", "image": "old"}]}}}}`)
-	plan := trigger.ForDeploymentConfig(dc, env([3]string{"web", "prod", "sha256:1a"}))
+	plan := trigger.ForDeploymentConfig(dc, env([3]string{"web", "prod", "sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"}))
 	for _, c := range plan.Changes {
 		fmt.Println(c.Path, c.To)
 	}
 	// Output:
-	// /spec/triggers/0/imageChangeParams/lastTriggeredImage quay.io/shop/web@sha256:1a
-	// /spec/template/spec/containers/0/image quay.io/shop/web@sha256:1a
+	// /spec/triggers/0/imageChangeParams/lastTriggeredImage quay.io/shop/web@sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a
+	// /spec/template/spec/containers/0/image quay.io/shop/web@sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a
 }
 
 var webBuild = object(`{
@@ -94,7 +94,7 @@ var webBuild = object(`{
 		"output": {"to": {"kind": "ImageStreamTag", "name": "web:prod"}}}}`)
 
 func ExampleForBuildConfig() {
-	plan, err := trigger.ForBuildConfig(webBuild, env([3]string{"nodejs", "20", "sha256:1a"}))
+	plan, err := trigger.ForBuildConfig(webBuild, env([3]string{"nodejs", "20", "sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"}))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -109,7 +109,7 @@ func ExampleForBuildConfig() {
 	//   },
 	//   "triggeredByImage": {
 	//     "kind": "DockerImage",
-	//     "name": "quay.io/shop/nodejs@sha256:1a"
+	//     "name": "quay.io/shop/nodejs@sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"
 	//   },
 	//   "from": {
 	//     "kind": "ImageStreamTag",
@@ -119,7 +119,7 @@ func ExampleForBuildConfig() {
 	//     {
 	//       "message": "Image change",
 	//       "imageChangeBuild": {
-	//         "imageID": "quay.io/shop/nodejs@sha256:1a",
+	//         "imageID": "quay.io/shop/nodejs@sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a",
 	//         "fromRef": {
 	//           "kind": "ImageStreamTag",
 	//           "name": "nodejs:20"
@@ -131,14 +131,14 @@ func ExampleForBuildConfig() {
 }
 
 func ExampleInstantiate() {
-	e := env([3]string{"nodejs", "20", "sha256:1a"})
+	e := env([3]string{"nodejs", "20", "sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"})
 	plan, _ := trigger.ForBuildConfig(webBuild, e)
 	entries, err := trigger.Instantiate(webBuild, plan.Build.From, plan.Build.TriggeredByImage, e)
 	for _, b := range entries {
 		fmt.Println(b.From.Name, b.LastTriggeredImageID, b.LastTriggerTime, err)
 	}
 	// Output:
-	// nodejs:20 quay.io/shop/nodejs@sha256:1a 2026-01-02T03:04:05Z <nil>
+	// nodejs:20 quay.io/shop/nodejs@sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a 2026-01-02T03:04:05Z <nil>
 }
 
 func ExampleOf() {
@@ -159,11 +159,11 @@ func ExampleParse() {
 }
 
 func ExampleResolve() {
-	image, ok := trigger.Resolve(env([3]string{"web", "latest", "sha256:1a"}), "shop", "web:")
+	image, ok := trigger.Resolve(env([3]string{"web", "latest", "sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"}), "shop", "web:")
 	fmt.Println(image.PullSpec, ok)
 	image, ok = trigger.Resolve(env(), "shop", "web:v1")
 	fmt.Println(image.Why.Message(), ok)
 	// Output:
-	// quay.io/shop/web@sha256:1a true
+	// quay.io/shop/web@sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a true
 	// there is no such image stream false
 }

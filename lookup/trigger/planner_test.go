@@ -170,7 +170,7 @@ func (w *world) pushOutputs(outputs map[string]string) {
 func ExamplePlanner() {
 	p := trigger.NewPlanner(trigger.Options{AtOnce: 1})
 	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
-	for _, s := range env([3]string{"web", "prod", "sha256:1a"}).Streams {
+	for _, s := range env([3]string{"web", "prod", "sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"}).Streams {
 		p.SetStream(s)
 	}
 	for _, name := range []string{"green", "blue"} {
@@ -189,9 +189,9 @@ func ExamplePlanner() {
 		}
 	}
 	// Output:
-	// Deployment shop/blue quay.io/shop/web@sha256:1a
+	// Deployment shop/blue quay.io/shop/web@sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a
 	// Deployment shop/green as many objects as may are on their way
-	// Deployment shop/green quay.io/shop/web@sha256:1a
+	// Deployment shop/green quay.io/shop/web@sha256:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a
 }
 
 // TestTagsOfADeletedStreamMoveNothing: a stream is deleted before its tag was planned for, and comes again.
