@@ -19,6 +19,7 @@ test: lint check stranger
 
 check:
 	@set -e; for m in $(MODULES); do echo "== go test $$m"; (cd $$m && go test $(RACE) ./...); done
+	@echo "== go test internal/peers without the race detector, under which pools drop what is put into them"; cd internal/peers && go test -run Cost .
 	@echo "== go test ./ with $(OLDEST)"; GOTOOLCHAIN=$(OLDEST) go test ./...
 	@echo "== go test ./ with encoding/json v2"; GOEXPERIMENT=jsonv2 go test ./imagestream/... ./tagevent ./internal/vectors/...
 
