@@ -86,15 +86,18 @@ type localModule struct {
 	file      *modfile.File
 }
 
-// findModules lists the modules that others can import.
+// testServer is the one module of ours that nobody imports and that a module's tests need all the same.
+const testServer = prefix + "/internal/etcdserver"
+
+// findModules lists the modules that others can import, and testServer.
 func findModules(root string) ([]localModule, error) {
 	var modules []localModule
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() &&
-			(d.Name() == "internal" || d.Name() == "examples" || strings.HasPrefix(d.Name(), ".") && path != root) {
+		if d.IsDir() && path != filepath.Join(root, "internal") && path != filepath.Join(root, "internal", "etcdserver") &&
+			(filepath.Dir(path) == filepath.Join(root, "internal") || d.Name() == "bin" || d.Name() == "internal" || d.Name() == "examples" || strings.HasPrefix(d.Name(), ".") && path != root) {
 			return fs.SkipDir
 		}
 		if d.Name() != "go.mod" {
@@ -172,6 +175,9 @@ func write(dir string, modules []localModule) error {
 	var imports []string
 	mod := "module example.com/stranger\n\ngo 1.26\n"
 	for _, m := range modules {
+		if m.path == testServer {
+			continue
+		}
 		mod += fmt.Sprintf("\nrequire %s %s\n", m.path, version)
 		packages, err := importable(m)
 		if err != nil {
