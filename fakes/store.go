@@ -267,11 +267,7 @@ func update[T any](ctx context.Context, s *Store, k kind[T], op string, object *
 		return nil, k.fail(imagestream.ReasonNotFound, key, "")
 	}
 	o := k.meta(old)
-	if err := k.check(
-		key,
-		o,
-		imagestream.Preconditions{UID: m.UID, ResourceVersion: cmp.Or(m.ResourceVersion, "none")},
-	); err != nil {
+	if err := m.Preconditions().Check(k.resource, key, o.UID, o.ResourceVersion); err != nil {
 		return nil, err
 	}
 	m.UID = o.UID
@@ -281,29 +277,6 @@ func update[T any](ctx context.Context, s *Store, k kind[T], op string, object *
 	s.write(m)
 	k.table.put(key, old, stored, s)
 	return k.clone(stored), nil
-}
-
-// check compares preconditions with what is stored.
-func (k kind[T]) check(key imagestream.Key, m *imagestream.ObjectMeta, only imagestream.Preconditions) error {
-	switch {
-	case only.UID != "" && only.UID != m.UID:
-		return k.fail(
-			imagestream.ReasonConflict,
-			key,
-			fmt.Sprintf("its uid is %s, not %s: it was deleted and created again", m.UID, only.UID),
-		)
-	case only.ResourceVersion != "" && only.ResourceVersion != m.ResourceVersion:
-		return k.fail(
-			imagestream.ReasonConflict,
-			key,
-			fmt.Sprintf(
-				"its resourceVersion is %s, not %s: get it and apply the change again",
-				m.ResourceVersion,
-				only.ResourceVersion,
-			),
-		)
-	}
-	return nil
 }
 
 // DeleteImageStream implements [imagestream.Store].
@@ -333,7 +306,8 @@ func remove[T any](
 	if old == nil {
 		return k.fail(imagestream.ReasonNotFound, key, "")
 	}
-	if err := k.check(key, k.meta(old), only); err != nil {
+	m := k.meta(old)
+	if err := only.Check(k.resource, key, m.UID, m.ResourceVersion); err != nil {
 		return err
 	}
 	s.version++

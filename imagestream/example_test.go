@@ -184,6 +184,16 @@ func ExampleParseSelector() {
 	// label selector "app ~ web": after "app" comes =, ==, !=, in, notin, < or >, not "~ web"
 }
 
+func ExamplePreconditions_Check() {
+	stored := app()
+	stored.Metadata.ResourceVersion = "7"
+	read := stored.Clone()
+	read.Metadata.ResourceVersion = "6"
+	only := read.Metadata.Preconditions()
+	fmt.Println(only.Check(imagestream.ResourceImageStreams, stored.Key(), stored.Metadata.UID, stored.Metadata.ResourceVersion))
+	// Output: Operation cannot be fulfilled on imagestreams.image.openshift.io "app" in namespace "shop": its resourceVersion is 7, not 6: get it and apply the change again
+}
+
 func ExampleImageStream_CheckUpdate() {
 	old := app()
 	old.Metadata.ResourceVersion = "7"

@@ -1,9 +1,36 @@
 package imagestream
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 )
+
+// Preconditions of a write. Empty ones hold always.
+type Preconditions struct {
+	UID             string
+	ResourceVersion string
+}
+
+// Preconditions returns those under which an object with the metadata m replaces what is stored: one without a
+// resource version was never read, and replaces nothing.
+func (m *ObjectMeta) Preconditions() Preconditions {
+	return Preconditions{UID: m.UID, ResourceVersion: cmp.Or(m.ResourceVersion, "none")}
+}
+
+// Check reports whether p holds for a stored object with that uid and resource version. If not, the error is of
+// class [ErrConflict].
+func (p Preconditions) Check(resource string, key Key, uid, resourceVersion string) error {
+	switch {
+	case p.UID != "" && p.UID != uid:
+		return NewError(ReasonConflict, resource, key,
+			fmt.Sprintf("its uid is %s, not %s: it was deleted and created again; get it and try again", uid, p.UID))
+	case p.ResourceVersion != "" && p.ResourceVersion != resourceVersion:
+		return NewError(ReasonConflict, resource, key,
+			fmt.Sprintf("its resourceVersion is %s, not %s: get it and apply the change again", resourceVersion, p.ResourceVersion))
+	}
+	return nil
+}
 
 // CheckUnversioned reports whether s, which is to be created, has no resource version. One that has is a
 // failure without a reason. "0" and a text that is not a number pass. See conformance case stream-0038.
@@ -34,10 +61,7 @@ func checkUpdate(resource string, key Key, o, m *ObjectMeta) error {
 	case m.Name != o.Name || m.Namespace != "" && m.Namespace != o.Namespace:
 		return fail(ReasonBadRequest, fmt.Sprintf("the object in the request is %s", Key{m.Namespace, m.Name}))
 	case m.UID != "" && m.UID != o.UID:
-		return fail(
-			ReasonConflict,
-			fmt.Sprintf("its uid is %s, not %s: it was deleted and created again; get it and try again", o.UID, m.UID),
-		)
+		return Preconditions{UID: m.UID}.Check(resource, key, o.UID, "")
 	case m.ResourceVersion == "" || m.ResourceVersion == "0":
 		return ErrorList{{
 			Type: FieldInvalid, Field: "metadata.resourceVersion", Value: m.ResourceVersion,

@@ -129,12 +129,6 @@ const (
 	Bookmark ChangeType = "BOOKMARK"
 )
 
-// Preconditions of a deletion. Empty ones hold always.
-type Preconditions struct {
-	UID             string
-	ResourceVersion string
-}
-
 // All yields every object of a list, page by page, and ends with the first error. List is a [Reader]'s
 // ListImageStreams or ListImages.
 func All[T any, L interface{ page() ([]T, string) }](

@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -241,23 +240,4 @@ func (k kind[T]) matches(key, record []byte, labels imagestream.Selector) bool {
 		} `json:"metadata"`
 	}
 	return json.Unmarshal(record[headerSize:], &o) != nil || labels.Matches(o.Metadata.Labels)
-}
-
-// check compares preconditions with a record.
-func (k kind[T]) check(key imagestream.Key, record []byte, only imagestream.Preconditions) error {
-	version, u := formatVersion(recordVersion(record)), recordUID(record).String()
-	switch {
-	case only.UID != "" && only.UID != u:
-		return k.fail(imagestream.ReasonConflict, key,
-			fmt.Sprintf("its uid is %s, not %s: it was deleted and created again", u, only.UID))
-	case only.ResourceVersion != "" && only.ResourceVersion != version:
-		return k.fail(imagestream.ReasonConflict, key,
-			fmt.Sprintf("its resourceVersion is %s, not %s: get it and apply the change again", version, only.ResourceVersion))
-	}
-	return nil
-}
-
-// preconditions are those of an update: an object without a version is one that was never read.
-func preconditions(m *imagestream.ObjectMeta) imagestream.Preconditions {
-	return imagestream.Preconditions{UID: m.UID, ResourceVersion: cmp.Or(m.ResourceVersion, "none")}
 }

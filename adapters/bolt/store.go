@@ -100,7 +100,7 @@ func (k kind[T]) stored(b *batch, key imagestream.Key, name []byte, only imagest
 		err = k.fail(imagestream.ReasonNotFound, key, "")
 	}
 	if err == nil {
-		err = k.check(key, old, only)
+		err = only.Check(k.resource, key, recordUID(old).String(), formatVersion(recordVersion(old)))
 	}
 	return old, err
 }
@@ -115,7 +115,7 @@ func update[T any](ctx context.Context, s *Store, k kind[T], o *T) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
-	only := preconditions(k.meta(o))
+	only := k.meta(o).Preconditions()
 	var u uid
 	version, err := s.commit(ctx, func(b *batch) (change, error) {
 		old, err := k.stored(b, key, name, only)

@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -253,32 +252,4 @@ func formatVersion(revision int64) string { return strconv.FormatInt(revision, 1
 func parseVersion(version string) (int64, bool) {
 	revision, err := strconv.ParseInt(version, 10, 64)
 	return revision, err == nil && revision >= 0
-}
-
-// preconditions are those of an update: an object without a version is one that was never read.
-func preconditions(m *imagestream.ObjectMeta) imagestream.Preconditions {
-	return imagestream.Preconditions{UID: m.UID, ResourceVersion: cmp.Or(m.ResourceVersion, "none")}
-}
-
-// check compares preconditions with what is stored.
-func (k kind[T]) check(key imagestream.Key, m *imagestream.ObjectMeta, only imagestream.Preconditions) error {
-	switch {
-	case only.UID != "" && only.UID != m.UID:
-		return k.fail(
-			imagestream.ReasonConflict,
-			key,
-			fmt.Sprintf("its uid is %s, not %s: it was deleted and created again", m.UID, only.UID),
-		)
-	case only.ResourceVersion != "" && only.ResourceVersion != m.ResourceVersion:
-		return k.fail(
-			imagestream.ReasonConflict,
-			key,
-			fmt.Sprintf(
-				"its resourceVersion is %s, not %s: get it and apply the change again",
-				m.ResourceVersion,
-				only.ResourceVersion,
-			),
-		)
-	}
-	return nil
 }

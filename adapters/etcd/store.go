@@ -96,7 +96,7 @@ func (s *Store) UpdateImage(ctx context.Context, image *imagestream.Image) (*ima
 
 func update[T any](ctx context.Context, s *Store, k kind[T], o *T) (*T, error) {
 	var uid string
-	revision, err := swap(ctx, s, k, k.key(o), preconditions(k.meta(o)), func(name, now string) (clientv3.Op, int, error) {
+	revision, err := swap(ctx, s, k, k.key(o), k.meta(o).Preconditions(), func(name, now string) (clientv3.Op, int, error) {
 		uid = now
 		value, err := k.encode(o, uid)
 		return clientv3.OpPut(name, value), len(value), err
@@ -184,10 +184,11 @@ func swap[T any](ctx context.Context, s *Store, k kind[T], key imagestream.Key, 
 		if err != nil {
 			return 0, err
 		}
-		if err := k.check(key, k.meta(now), only); err != nil {
+		m := k.meta(now)
+		if err := only.Check(k.resource, key, m.UID, m.ResourceVersion); err != nil {
 			return 0, err
 		}
-		uid = k.meta(now).UID
+		uid = m.UID
 		conditions, certain = []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(name), "=", kvs[0].ModRevision)}, true
 	}
 }

@@ -150,5 +150,6 @@ func (r images) Delete(ctx context.Context, key imagestream.Key, opts DeleteOpti
 	if err != nil {
 		return err
 	}
-	return meets(imagestream.ResourceImages, key, &stored.Metadata, opts.Preconditions)
+	m := &stored.Metadata
+	return opts.Preconditions.Check(imagestream.ResourceImages, key, m.UID, m.ResourceVersion)
 }

@@ -190,21 +190,8 @@ func (r streams) Delete(ctx context.Context, key imagestream.Key, opts DeleteOpt
 	if err != nil {
 		return err
 	}
-	return meets(imagestream.ResourceImageStreams, key, &stored.Metadata, opts.Preconditions)
-}
-
-// meets checks preconditions as a Store does.
-func meets(resource string, key imagestream.Key, m *imagestream.ObjectMeta, only imagestream.Preconditions) error {
-	if only.UID != "" && only.UID != m.UID || only.ResourceVersion != "" && only.ResourceVersion != m.ResourceVersion {
-		return imagestream.NewError(
-			imagestream.ReasonConflict,
-			resource,
-			key,
-			"the precondition does not hold: its uid is "+m.UID+
-				" and its resourceVersion "+m.ResourceVersion,
-		)
-	}
-	return nil
+	m := &stored.Metadata
+	return opts.Preconditions.Check(imagestream.ResourceImageStreams, key, m.UID, m.ResourceVersion)
 }
 
 func (r streams) Secrets(ctx context.Context, key imagestream.Key) (*SecretList, error) {

@@ -275,9 +275,9 @@ func (r tags) Delete(ctx context.Context, key imagestream.Key, opts DeleteOption
 	_, err = r.engine().Write(ctx, write.Request{
 		Key: stream, Rules: write.AsTag, DryRun: opts.DryRun, Attempts: r.attempts(r.resource, "delete"),
 		Change: func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-			if uid := opts.Preconditions.UID; uid != "" && uid != old.Metadata.UID {
-				return nil, imagestream.NewError(imagestream.ReasonConflict, errorResource, key,
-					"the precondition does not hold: the uid of its image stream is "+old.Metadata.UID)
+			only := imagestream.Preconditions{UID: opts.Preconditions.UID}
+			if err := only.Check(errorResource, key, old.Metadata.UID, ""); err != nil {
+				return nil, err
 			}
 			next := edit.WithoutTag(old, tag)
 			if writing = next != old; !writing {
