@@ -98,7 +98,7 @@ func (c *Client) Alias(
 	if !pullspec.IsTag(target) {
 		return nil, invalidTag(stream, tag, "from.name", target, wantTag)
 	}
-	for {
+	return retry(ctx, func() (*imagestream.ImageStream, error) {
 		s, err := c.Get(ctx, stream)
 		if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
 			return nil, err
@@ -110,11 +110,8 @@ func (c *Client) Alias(
 		t := imagestream.TagReference{Name: tag, From: &imagestream.ObjectReference{
 			Kind: imagestream.KindImageStreamTag, Name: pullspec.JoinTag(stream.Name, target),
 		}}
-		stored, err := c.setTagOf(ctx, stream, s, t)
-		if !isConflict(err) || ctx.Err() != nil {
-			return stored, err
-		}
-	}
+		return c.setTagOf(ctx, stream, s, t)
+	})
 }
 
 // Track lets a tag follow a tag of another stream. Permission to get imagestreams/layers of that stream is
@@ -148,15 +145,7 @@ func (c *Client) Rollback(
 	tag string,
 	to edit.Target,
 ) (*imagestream.ImageStream, error) {
-	if c.API == nil {
-		return nil, ErrNoAPI
-	}
-	for {
-		stored, err := c.rollback(ctx, stream, tag, to)
-		if !isConflict(err) || ctx.Err() != nil {
-			return stored, err
-		}
-	}
+	return retry(ctx, func() (*imagestream.ImageStream, error) { return c.rollback(ctx, stream, tag, to) })
 }
 
 // rollback rolls a tag back once. An error of class ErrConflict means that somebody else wrote meanwhile.
@@ -193,7 +182,7 @@ func (c *Client) rollback(
 // Resume lets a tag that was rolled back come from its source again. [Client.Import] fetches it. A tag that was
 // not rolled back, or has another source since, is of class [imagestream.ErrInvalid].
 func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string) (*imagestream.ImageStream, error) {
-	for {
+	_, err := retry(ctx, func() (*imagestream.ImageStream, error) {
 		s, err := c.Get(ctx, stream)
 		if err != nil {
 			return nil, err
@@ -203,12 +192,24 @@ func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string)
 			return nil, err
 		}
 		source, _ := resumed.SpecTag(tag)
-		if _, err := c.setTagOf(ctx, stream, s, source); isConflict(err) && ctx.Err() == nil {
-			continue
-		} else if err != nil {
-			return nil, err
+		return c.setTagOf(ctx, stream, s, source)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.Update(ctx, stream, edit.Forget)
+}
+
+// retry calls once until nobody else writes meanwhile, or ctx ends.
+func retry(
+	ctx context.Context,
+	once func() (*imagestream.ImageStream, error),
+) (*imagestream.ImageStream, error) {
+	for {
+		s, err := once()
+		if !isConflict(err) || ctx.Err() != nil {
+			return s, err
 		}
-		return c.Update(ctx, stream, edit.Forget)
 	}
 }
 
