@@ -7,9 +7,10 @@
 //	_, err = streams.Rollback(ctx, app, "v1", edit.Target{})
 //
 // Every method is one or two verbs of the API and adds no rule to them. If somebody else writes meanwhile, a
-// method begins again until its context ends: conflicts do not reach the caller, unless the API gives up after a
-// number of attempts. What a method returns is the caller's. A stream that a method returns is the stream as it
-// is after the change, and may hold what others wrote since.
+// method begins again until its context ends, with pauses of up to a second: conflicts do not reach the caller,
+// unless the API gives up after a number of attempts. [Client.Alias], [Client.Rollback] and [Client.Resume] begin
+// again even then. What a method returns is the caller's. A stream that a method returns is the stream as it is
+// after the change, and may hold what others wrote since.
 //
 // # Errors
 //
@@ -176,8 +177,8 @@ type PinOptions struct {
 }
 
 // Pin keeps a tag at an image that the stream holds, by its name or a prefix of that; empty is the image that
-// the tag has now. No import, push or update moves it until it is unpinned; tags that follow it go with it. An
-// image that is not there is of class [imagestream.ErrNotFound], a time that has passed of class
+// the tag has now. No import, push or update moves it until it is unpinned; tags that follow it go with it. A tag
+// or an image that is not there is of class [imagestream.ErrNotFound], a time that has passed of class
 // [imagestream.ErrInvalid].
 func (c *Client) Pin(
 	ctx context.Context,
@@ -185,6 +186,9 @@ func (c *Client) Pin(
 	tag, image string,
 	opts PinOptions,
 ) (*imagestream.ImageStream, error) {
+	if !pullspec.IsTag(tag) {
+		return nil, invalidTag(stream, tag, "name", tag, wantTag)
+	}
 	now := c.now()
 	if !opts.Until.IsZero() && !opts.Until.After(now) {
 		return nil, invalidTag(stream, tag, "until", opts.Until.UTC().Format(time.RFC3339),
@@ -193,6 +197,9 @@ func (c *Client) Pin(
 	return c.Update(ctx, stream, func(s *imagestream.ImageStream) (*imagestream.ImageStream, error) {
 		event, ok := s.LatestEvent(tag)
 		if image != "" {
+			if _, inSpec := s.SpecTag(tag); !ok && !inSpec {
+				return nil, tagNotFound(stream, tag, "")
+			}
 			var err error
 			if event, err = s.FindImage(image, tagevent.TimeOf(now)); err != nil {
 				return nil, ambiguous(stream, tag, image, err)

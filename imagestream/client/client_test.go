@@ -263,6 +263,7 @@ func TestErrorsSayWhat(t *testing.T) {
 			_, err := streams.Import(ctx, app)
 			return err
 		}, rest.ErrNoImporter, "Server.Importer"},
+		{"import that the API cannot do", func() error { _, err := client.New(storeOf(streams), nil).Import(ctx, app); return err }, imagestream.ErrUnsupported, "Server.Importer"},
 		{"no API", func() error { _, err := new(client.Client).Import(ctx, app); return err }, client.ErrNoAPI, "Client.API"},
 		{"no store", func() error { _, err := client.New(nil, nil).Get(ctx, app); return err }, rest.ErrNoStore, "Store"},
 		{"tag without a name", func() error { _, err := streams.Tag(ctx, app, "", "quay.io/a", client.TagOptions{}); return err }, imagestream.ErrInvalid, "spec.tags[].name"},
@@ -278,6 +279,9 @@ func TestErrorsSayWhat(t *testing.T) {
 		{"copy from nowhere", func() error { _, err := streams.Copy(ctx, app, "y", none, "x"); return err }, imagestream.ErrNotFound, `"none" not found in namespace "shop"`},
 		{"alias of itself", func() error { _, err := streams.Alias(ctx, app, "y", "y"); return err }, imagestream.ErrInvalid, "spec.tags[y]"},
 		{"pin of no tag", func() error { _, err := streams.Pin(ctx, app, "x", "", client.PinOptions{}); return err }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
+		{"pin of no tag to an image", func() error { _, err := streams.Pin(ctx, app, "x", "sha256:", client.PinOptions{}); return err }, imagestream.ErrNotFound, `"app:x" not found in namespace "shop"`},
+		{"pin of no name", func() error { _, err := streams.Pin(ctx, app, "", "sha256:", client.PinOptions{}); return err }, imagestream.ErrInvalid, "spec.tags[].name"},
+		{"pin of a name with a blank", func() error { _, err := streams.Pin(ctx, app, "bad tag", "sha256:", client.PinOptions{}); return err }, imagestream.ErrInvalid, `"bad tag"`},
 		{"pin to no image", func() error { _, err := streams.Pin(ctx, app, "prod", "ffff", client.PinOptions{}); return err }, imagestream.ErrNotFound, "ffff"},
 		{"pin to several images", func() error { _, err := streams.Pin(ctx, app, "prod", "sha256:", client.PinOptions{}); return err }, imagestream.ErrInvalid, "several"},
 		{"unpin", func() error { _, err := streams.Unpin(ctx, app, "prod"); return err }, imagestream.ErrInvalid, "spec.tags[prod]"},

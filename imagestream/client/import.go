@@ -11,8 +11,9 @@ import (
 )
 
 // New returns a client of its own API: a [*rest.Server] that keeps streams in store and imports from registry. Nil
-// imports nothing. Settings, authorizer and clock are fields of its Engine: API.(*rest.Server).Engine.Settings. It imports as people want it, where the real system does otherwise: an image that cannot be
-// stored fails its own tags alone, and an attestation is not taken for an image.
+// imports nothing. Settings, authorizer and clock are fields of its Engine: API.(*rest.Server).Engine.Settings. It
+// imports as people want it, where the real system does otherwise: an image that cannot be stored fails its own
+// tags alone, and an attestation is not taken for an image.
 func New(store imagestream.Store, registry importer.Registry) *Client {
 	server := rest.New(store, registry)
 	if server.Importer != nil {
@@ -24,10 +25,11 @@ func New(store imagestream.Store, registry importer.Registry) *Client {
 // Import imports tags now, also those that are up to date, and returns the answer; without tags, every one that
 // comes from a registry. A tag that follows others of the stream stands for the last of them.
 //
-// What could not be imported is an error of class [importer.ErrFailed]. [errors.As] finds the [*importer.TagError] of
-// the first tag, [importer.Failures] of the answer those of all. It stands in the answer and in the tag's conditions; the rest is imported. A tag that does not come
-// from a registry is of class [imagestream.ErrInvalid], and an API that cannot import says so; nothing is imported
-// then.
+// What could not be imported is an error of class [importer.ErrFailed], and stands in the answer and in the tag's
+// conditions; the rest is imported. [errors.As] finds the [*importer.TagError] of the first tag,
+// [importer.Failures] of the answer those of all. A tag that does not come from a registry is of class
+// [imagestream.ErrInvalid], and an API that cannot import is of class [imagestream.ErrUnsupported]; nothing is
+// imported then.
 func (c *Client) Import(
 	ctx context.Context,
 	stream imagestream.Key,

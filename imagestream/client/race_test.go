@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/imagestreams/imagestreams/fakes"
@@ -56,11 +58,7 @@ func TestConcurrentAliasesCloseNoCircle(t *testing.T) {
 func TestRollbackThatFailsHalfWayForgetsNothing(t *testing.T) {
 	streams := imported()
 	for n := range 3 {
-		image := &imagestream.Image{
-			Metadata:             imagestream.ObjectMeta{Name: fmt.Sprintf("sha256:%064d", n)},
-			DockerImageReference: fmt.Sprintf("quay.io/org/app@sha256:%064d", n),
-		}
-		if _, err := streams.Push(ctx, app, "prod", image); err != nil {
+		if _, err := streams.Push(ctx, app, "prod", image(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,6 +84,139 @@ func TestRollbackThatFailsHalfWayForgetsNothing(t *testing.T) {
 	}
 }
 
+// TestRollbackDisturbedTwiceForgetsNothing: two roll-backs end between their two writes, and so does one that others
+// overtake twice.
+func TestRollbackDisturbedTwiceForgetsNothing(t *testing.T) {
+	for name, disturb := range map[string]func(streams *client.Client){
+		"interrupted": func(streams *client.Client) {
+			for _, to := range []edit.Target{{}, {Image: image(0).Metadata.Name}} {
+				ctx, cancel := context.WithCancel(ctx)
+				beforeWrite(storeOf(streams), 2, cancel)
+				if _, err := streams.Rollback(ctx, app, "prod", to); !errors.Is(err, context.Canceled) {
+					t.Fatalf("not interrupted: %v", err)
+				}
+			}
+			storeOf(streams).Fail = nil
+		},
+		"overtaken": func(streams *client.Client) {
+			writes := 0
+			storeOf(streams).Fail = func(op string, key imagestream.Key) error {
+				if op == "UpdateImageStream" {
+					if writes++; writes == 2 || writes == 4 {
+						return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key, "")
+					}
+				}
+				return nil
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			streams := imported()
+			for n := range 4 {
+				if _, err := streams.Push(ctx, app, "prod", image(n)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := streams.Rollback(ctx, app, "prod", edit.Target{}); err != nil {
+				t.Fatal(err)
+			}
+			disturb(streams)
+			s, err := streams.Rollback(ctx, app, "prod", edit.Target{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if latest, _ := s.LatestEvent("prod"); latest.Image != image(1).Metadata.Name {
+				t.Errorf("rolled back to %s", latest.Image)
+			}
+			if s, err = streams.Resume(ctx, app, "prod"); err != nil || s.Spec.Tags[0].From.Name != "quay.io/org/app:v2" {
+				t.Errorf("resumed %+v, %v", s, err)
+			}
+		})
+	}
+}
+
+func image(n int) *imagestream.Image {
+	return &imagestream.Image{
+		Metadata:             imagestream.ObjectMeta{Name: fmt.Sprintf("sha256:%064d", n)},
+		DockerImageReference: fmt.Sprintf("quay.io/org/app@sha256:%064d", n),
+	}
+}
+
+// TestPauseWhileOthersWriteFirst: a store that answers every write with a conflict is not stormed.
+func TestPauseWhileOthersWriteFirst(t *testing.T) {
+	for name, act := range map[string]func(context.Context, *client.Client) error{
+		"alias": func(ctx context.Context, streams *client.Client) error {
+			_, err := streams.Alias(ctx, app, "latest", "prod")
+			return err
+		},
+		"rollback": func(ctx context.Context, streams *client.Client) error {
+			_, err := streams.Rollback(ctx, app, "prod", edit.Target{})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			streams := imported()
+			streams.API.(*rest.Server).Engine.Attempts = 1
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+				defer cancel()
+				writes := 0
+				storeOf(streams).Fail = func(op string, key imagestream.Key) error {
+					if op != "UpdateImageStream" {
+						return nil
+					}
+					writes++
+					return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, key, "")
+				}
+				err := act(ctx, streams)
+				if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, imagestream.ErrConflict) {
+					t.Errorf("%v; want the end of the context and the conflict", err)
+				}
+				if writes > 20 {
+					t.Errorf("%d writes in 10 seconds", writes)
+				}
+			})
+		})
+	}
+}
+
+// TestResumeClosesNoCircle: a tag that was rolled back is followed by the one that it followed.
+func TestResumeClosesNoCircle(t *testing.T) {
+	streams := imported()
+	for _, step := range []func() (*imagestream.ImageStream, error){
+		func() (*imagestream.ImageStream, error) { return streams.Alias(ctx, app, "latest", "prod") },
+		func() (*imagestream.ImageStream, error) { return streams.Push(ctx, app, "prod", image(1)) },
+		func() (*imagestream.ImageStream, error) { return streams.Rollback(ctx, app, "latest", edit.Target{}) },
+		func() (*imagestream.ImageStream, error) { return streams.Alias(ctx, app, "prod", "latest") },
+	} {
+		if _, err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := streams.Resume(ctx, app, "latest"); !errors.Is(err, imagestream.ErrInvalid) || !strings.Contains(err.Error(), "latest, prod") {
+		t.Errorf("%v; want the circle", err)
+	}
+}
+
+// TestPushedTagsHaveNoSourceToResume: two roll-backs do not take the first one's image for the source.
+func TestPushedTagsHaveNoSourceToResume(t *testing.T) {
+	streams, _ := open()
+	for n := range 3 {
+		if _, err := streams.Push(ctx, app, "v1", image(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if _, err := streams.Rollback(ctx, app, "v1", edit.Target{}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := streams.Resume(ctx, app, "v1")
+		if !errors.Is(err, imagestream.ErrInvalid) || !strings.Contains(err.Error(), "it had no source") {
+			t.Fatalf("%v; want that there is no source", err)
+		}
+	}
+}
+
 // TestRollbackToTheSameSourceMoves: the tag comes from that image already, named with and without the namespace, and was
 // pushed away from it.
 func TestRollbackToTheSameSourceMoves(t *testing.T) {
@@ -105,11 +236,7 @@ func TestRollbackToTheSameSourceMoves(t *testing.T) {
 		if _, _, err := streams.API.ImageStreamTags().Update(ctx, key, rest.Replace(object), rest.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		pushed := &imagestream.Image{
-			Metadata:             imagestream.ObjectMeta{Name: fmt.Sprintf("sha256:%064d", 7)},
-			DockerImageReference: fmt.Sprintf("quay.io/org/app@sha256:%064d", 7),
-		}
-		if _, err := streams.Push(ctx, app, "prod", pushed); err != nil {
+		if _, err := streams.Push(ctx, app, "prod", image(7)); err != nil {
 			t.Fatal(err)
 		}
 		s, err := streams.Rollback(ctx, app, "prod", edit.Target{Image: good})
@@ -165,5 +292,25 @@ func TestWaitForATagNamedTwice(t *testing.T) {
 	defer cancel()
 	if events, err := streams.Wait(ctx, app, client.WaitOptions{}, "prod", "prod"); err != nil || len(events) != 1 {
 		t.Errorf("%+v, %v", events, err)
+	}
+}
+
+// TestWaitForAnAliasOfNoTag names the tag that is not there.
+func TestWaitForAnAliasOfNoTag(t *testing.T) {
+	streams := imported()
+	if _, err := streams.Alias(ctx, app, "latest", "none"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if _, err := streams.Wait(ctx, app, client.WaitOptions{}, "latest"); !errors.Is(err, imagestream.ErrNotFound) ||
+		!strings.Contains(err.Error(), "app:none") {
+		t.Errorf("%v; want that app:none is not there", err)
+	}
+	if _, err := streams.Push(ctx, app, "none", image(1)); err != nil {
+		t.Fatal(err)
+	}
+	if events, err := streams.Wait(ctx, app, client.WaitOptions{}, "latest"); err != nil || events["latest"].Image != image(1).Metadata.Name {
+		t.Errorf("%+v, %v; want what was pushed", events, err)
 	}
 }

@@ -3,8 +3,10 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/edit"
@@ -180,7 +182,8 @@ func (c *Client) rollback(
 }
 
 // Resume lets a tag that was rolled back come from its source again. [Client.Import] fetches it. A tag that was
-// not rolled back, or has another source since, is of class [imagestream.ErrInvalid].
+// not rolled back, has another source since, had none before or would follow itself is of class
+// [imagestream.ErrInvalid].
 func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string) (*imagestream.ImageStream, error) {
 	_, err := retry(ctx, func() (*imagestream.ImageStream, error) {
 		s, err := c.Get(ctx, stream)
@@ -200,15 +203,26 @@ func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string)
 	return c.Update(ctx, stream, edit.Forget)
 }
 
+// The bounds of the pauses between attempts: each is twice as long as the one before.
+const (
+	firstPause = 5 * time.Millisecond
+	maxPause   = time.Second
+)
+
 // retry calls once until nobody else writes meanwhile, or ctx ends.
 func retry(
 	ctx context.Context,
 	once func() (*imagestream.ImageStream, error),
 ) (*imagestream.ImageStream, error) {
-	for {
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		s, err := once()
-		if !isConflict(err) || ctx.Err() != nil {
+		if !isConflict(err) {
 			return s, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w; it was given up: %w", err, ctx.Err())
 		}
 	}
 }
@@ -292,20 +306,20 @@ func (c *Client) Push(
 	mapping := &imagestream.ImageStreamMapping{
 		Metadata: imagestream.ObjectMeta{Namespace: stream.Namespace, Name: stream.Name}, Image: *image, Tag: tag,
 	}
-	for attempt := 1; ctx.Err() == nil; attempt++ {
-		err := c.API.ImageStreamMappings().Create(ctx, stream.Namespace, mapping, rest.CreateOptions{})
-		switch {
-		case err == nil:
-			return c.Get(ctx, stream)
-		case isGone(err, stream) && attempt <= deletions:
+	return retry(ctx, func() (*imagestream.ImageStream, error) {
+		for attempt := 1; ; attempt++ {
+			err := c.API.ImageStreamMappings().Create(ctx, stream.Namespace, mapping, rest.CreateOptions{})
+			switch {
+			case err == nil:
+				return c.Get(ctx, stream)
+			case !isGone(err, stream) || attempt > deletions: // a tag that was moved meanwhile is pushed over
+				return nil, err
+			}
 			if _, err := c.Create(ctx, newStream(stream)); err != nil && !errors.Is(err, imagestream.ErrAlreadyExists) {
 				return nil, err
 			}
-		case !isConflict(err): // a tag that was moved meanwhile is pushed over
-			return nil, err
 		}
-	}
-	return nil, ctx.Err()
+	})
 }
 
 func newStream(key imagestream.Key) *imagestream.ImageStream {

@@ -169,13 +169,19 @@ func (w *wait) tag(s *imagestream.ImageStream, tag string) (ready bool, err erro
 	return ready, nil
 }
 
-// followed returns tag behind the tags that it follows.
+// followed returns tag behind the tags that it follows, which may not be there.
 func followed(s *imagestream.ImageStream, tag string) []string {
-	names := []string{tag}
-	for _, name := range inspect.Follow(s, tag).Path {
-		if name != tag {
-			names = slices.Insert(names, 0, name)
+	chain := inspect.Follow(s, tag)
+	names := slices.Clone(chain.Path)
+	if chain.End == inspect.EndsNowhere {
+		last, _ := s.SpecTag(chain.Last())
+		if target, ok := s.TrackedTag(last); ok {
+			names = append(names, target)
 		}
 	}
+	if len(names) == 0 {
+		return []string{tag}
+	}
+	slices.Reverse(names)
 	return names
 }

@@ -146,7 +146,8 @@ type SnapshotOptions struct {
 // exactly that image: a DockerImage by digest, imported once. Stored, it becomes what s is now, whatever
 // happens to tags in registries. Tags that point at no image with a pull spec of its own are left out.
 // Labels, annotations of tags, lookup and reference policies are kept; history and annotations of the stream
-// are not. Tags that are pending are an error of class [imagestream.ErrInvalid] that names them.
+// are not. Tags that ask for something newer, which is pending or failed, are an error of class
+// [imagestream.ErrInvalid] that names them.
 func Snapshot(s *imagestream.ImageStream, opts SnapshotOptions) (*imagestream.ImageStream, error) {
 	s = s.WithDefaults()
 	c := &imagestream.ImageStream{
@@ -164,11 +165,9 @@ func Snapshot(s *imagestream.ImageStream, opts SnapshotOptions) (*imagestream.Im
 		}
 		r.Tag, r.ID = "", image
 		t, _ := s.SpecTag(h.Tag)
-		if state := inspect.TagState(s, h.Tag); state.Phase == inspect.Pending {
+		if problem := notTheNewest(inspect.TagState(s, h.Tag), latest); problem != "" {
 			pending = append(pending, &imagestream.FieldError{
-				Type:   imagestream.FieldInvalid,
-				Field:  "spec.tags[" + h.Tag + "]",
-				Detail: "the tag asks for something newer than the image that it points at: wait for the import, or take the old image",
+				Type: imagestream.FieldInvalid, Field: "spec.tags[" + h.Tag + "]", Detail: problem,
 			})
 		}
 		c.Spec.Tags = append(c.Spec.Tags, imagestream.TagReference{
@@ -187,4 +186,15 @@ func Snapshot(s *imagestream.ImageStream, opts SnapshotOptions) (*imagestream.Im
 		return nil, pending.Of(imagestream.ResourceImageStreams, s.Key())
 	}
 	return c.WithDefaults(), nil
+}
+
+// notTheNewest says why a tag does not point at what it asks for; "" if it does.
+func notTheNewest(state inspect.State, latest tagevent.Event) string {
+	switch {
+	case state.Phase == inspect.Pending:
+		return "the tag asks for something newer than the image that it points at: wait for the import, or take the old image"
+	case state.Phase == inspect.Failed && state.Generation > latest.Generation:
+		return "the import of what the tag asks for failed: mend what is wrong and import it, or take the old image"
+	}
+	return ""
 }

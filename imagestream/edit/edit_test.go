@@ -184,6 +184,25 @@ func ExampleSnapshot() {
 	// true
 }
 
+// TestSnapshotOfWhatCouldNotBeImported refuses the old image of a tag that asks for another one.
+func TestSnapshotOfWhatCouldNotBeImported(t *testing.T) {
+	s := stream()
+	asked := int64(9)
+	s.Spec.Tags[0].Generation = &asked
+	s.Status.Tags[0].Conditions = []tagevent.Condition{
+		{Type: tagevent.ImportSuccess, Status: tagevent.ConditionFalse, Reason: "NotFound", Message: "no such tag", Generation: asked},
+	}
+	if c, err := edit.Snapshot(s, edit.SnapshotOptions{}); !errors.Is(err, imagestream.ErrInvalid) ||
+		!strings.Contains(err.Error(), "spec.tags[v1]") {
+		t.Errorf("%+v, %v; want that v1 failed", c, err)
+	}
+	asked = 1
+	s.Status.Tags[0].Conditions[0].Generation = asked
+	if _, err := edit.Snapshot(s, edit.SnapshotOptions{}); err != nil {
+		t.Errorf("a later import of the same source failed: %v", err)
+	}
+}
+
 // TestRollbackMovesATagThatWasPushedAway: a tag was rolled back, somebody pushed to it, and it is rolled back to the same
 // image again.
 func TestRollbackMovesATagThatWasPushedAway(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
@@ -22,7 +23,7 @@ type RolledBack struct {
 	Source *imagestream.TagReference `json:"source,omitempty"`
 	// To is the image of the stream, <stream>@<digest>, that the tag was rolled back to.
 	To string `json:"to"`
-	// Before is To of the roll-back before, which counts until the tag is written.
+	// Before is the source that the tag has until it is written: To of the roll-back before that was carried out.
 	Before string `json:"before,omitempty"`
 	// Left are the images that the tag was rolled back from, in that order.
 	Left []string `json:"left"`
@@ -71,7 +72,7 @@ func Rollback(
 		)
 	}
 	memory := Remembered(s)
-	m := memory[tag]
+	m, remembered := memory[tag]
 	current, _ := history.Latest()
 	event, problem := find(history, current, to, m.Left)
 	if problem == "" && event.Image == "" {
@@ -80,8 +81,11 @@ func Rollback(
 	if problem != "" {
 		return nil, invalid(s.Key(), tag, problem)
 	}
-	m.Before, m.To = m.To, pullspec.JoinImage(s.Metadata.Name, event.Image)
-	if m.Source == nil && inSpec {
+	if inSpec && comesFrom(s, spec, m.To) {
+		m.Before = m.To // otherwise only the memory of the roll-back before was stored: the source is Before still
+	}
+	m.To = pullspec.JoinImage(s.Metadata.Name, event.Image)
+	if !remembered && inSpec {
 		m.Source = &spec
 	}
 	m.Left = slices.DeleteFunc(
@@ -217,8 +221,8 @@ func findImage(h tagevent.History, image string) (found tagevent.Event, problem 
 }
 
 // Resume returns s with the source that tag had before it was rolled back. The tag asks for an import of it. A tag
-// that was not rolled back, or has another source since, is an error of class [imagestream.ErrInvalid], one that the
-// spec does not have of class [imagestream.ErrNotFound].
+// that was not rolled back, has another source since, had none before or would follow itself is an error of class
+// [imagestream.ErrInvalid], one that the spec does not have of class [imagestream.ErrNotFound].
 func Resume(s *imagestream.ImageStream, tag string) (*imagestream.ImageStream, error) {
 	if _, ok := s.SpecTag(tag); !ok {
 		return nil, imagestream.NewError(
@@ -229,10 +233,19 @@ func Resume(s *imagestream.ImageStream, tag string) (*imagestream.ImageStream, e
 		)
 	}
 	memory := Remembered(s)
-	if memory[tag].Source == nil {
+	m, ok := memory[tag]
+	switch {
+	case !ok:
 		return nil, invalid(s.Key(), tag, "it was not rolled back, or has had another source since: there is nothing to resume")
+	case m.Source == nil:
+		return nil, invalid(s.Key(), tag, "it had no source before it was rolled back: push an image to it, or give it a source")
 	}
-	source := *memory[tag].Source
+	source := *m.Source
+	if target, ok := s.TrackedTag(source); ok {
+		if path := Circle(s, tag, target); path != nil {
+			return nil, invalid(s.Key(), tag, "these tags would follow each other in a circle: "+strings.Join(path, ", "))
+		}
+	}
 	asksForImport := int64(0)
 	source.Generation = &asksForImport
 	delete(memory, tag)
