@@ -94,6 +94,12 @@ func signatures(s *suite) {
 		len(stored.Signatures) != 1 {
 		s.Errorf("the image is %+v, %v; want one signature", stored, err)
 	}
+	other := rest.DeleteOptions{Preconditions: imagestream.Preconditions{UID: "other"}}
+	s.fails(
+		"delete another signature of that name",
+		s.API.ImageSignatures().Delete(s.ctx(), imagestream.Key{Name: name}, other),
+		imagestream.ReasonConflict,
+	)
 	if err := s.API.ImageSignatures().Delete(s.ctx(), imagestream.Key{Name: name}, rest.DeleteOptions{}); err != nil {
 		s.Fatal(err)
 	}

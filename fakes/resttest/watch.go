@@ -125,8 +125,10 @@ func watchEnds(s *suite) {
 	if !errors.Is(ended, context.Canceled) {
 		s.Errorf("a watch whose context ends yields %v", ended)
 	}
+	var refused error
 	for _, err := range s.API.ImageStreams().Watch(s.ctx(), rest.WatchOptions{Fields: "spec.x=1"}) {
-		s.fails("watch by a field that is not there", err, imagestream.ReasonBadRequest)
+		refused = err
 		break
 	}
+	s.fails("watch by a field that is not there", refused, imagestream.ReasonBadRequest)
 }

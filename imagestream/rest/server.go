@@ -42,7 +42,8 @@ var (
 	// ErrNoStore means that a server without a Store was asked for something.
 	ErrNoStore = errors.New("there is no store to keep image streams in: set Server.Engine to a write.Engine with a Store")
 	// ErrNoImporter means that a server without an Importer was asked to import.
-	ErrNoImporter = errors.New("there is no importer: set Server.Importer to import images from registries")
+	ErrNoImporter = fmt.Errorf("importing is %w: there is no importer; "+
+		"set Server.Importer to import images from registries", imagestream.ErrUnsupported)
 )
 
 // ImageStreams returns the verbs of imagestreams.

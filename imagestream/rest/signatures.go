@@ -75,6 +75,10 @@ func (r signatures) Delete(ctx context.Context, key imagestream.Key, opts Delete
 		if i < 0 {
 			return nil, imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageSignatures, key, "")
 		}
+		m := &old.Signatures[i].Metadata
+		if err := opts.Preconditions.Check(imagestream.ResourceImageSignatures, key, m.UID, m.ResourceVersion); err != nil {
+			return nil, err
+		}
 		next := *old
 		next.Signatures = slices.Delete(slices.Clone(old.Signatures), i, i+1)
 		return &next, nil
