@@ -197,6 +197,9 @@ func (c *Commands) do(ctx context.Context, r Request) (json.RawMessage, error) {
 			)
 		}
 	}
+	if c.Server == nil {
+		return nil, errors.New("there is no server to carry commands out on: set Commands.Server")
+	}
 	return c.Server.Do(ctx, r)
 }
 

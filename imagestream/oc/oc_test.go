@@ -102,6 +102,13 @@ func TestUsage(t *testing.T) {
 }
 
 // TestLocalServer is what the commands do not ask of a Local.
+func TestCommandsWithoutServer(t *testing.T) {
+	err := new(oc.Commands).Tag(t.Context(), oc.Command{Namespace: "shop", Args: []string{"quay.io/org/app:v1", "app:v1"}})
+	if err == nil || !strings.Contains(err.Error(), "Commands.Server") {
+		t.Errorf("%v; want that Commands.Server is not set", err)
+	}
+}
+
 func TestLocalServer(t *testing.T) {
 	_, streams := commands()
 	l := oc.Local{API: streams.API}

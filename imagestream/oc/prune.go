@@ -132,14 +132,15 @@ func registryAddress(in prune.Input) string {
 
 // Pruning carries out "adm prune images".
 type Pruning struct {
-	// API has the streams and images.
+	// API has the streams and images. It must be set.
 	API rest.API
 	// Workloads returns what may use images, and the limits of size, as JSON trees with their apiVersion and kind.
 	// Under --safe those of all namespaces are needed, even if the command is about one: namespace is what the
 	// real client would restrict them to, and "" if nothing. Nil returns nothing.
 	Workloads func(ctx context.Context, namespace string) ([]map[string]any, error)
 	// Registry returns what deletes from the registry at that address, which is empty if neither the command nor
-	// an image nor a stream names it. It is called with --confirm only.
+	// an image nor a stream names it. It is called with --confirm only, and must be set for it unless the registry
+	// is left alone.
 	Registry func(address string) (prune.Registry, error)
 	// Out gets what the command prints. Nil prints nothing.
 	Out io.Writer
@@ -159,6 +160,13 @@ func (p *Pruning) PruneImages(ctx context.Context, cmd Command) error {
 	if err != nil {
 		return err
 	}
+	removes := asked.Confirm && !asked.Options.KeepRegistry
+	switch {
+	case p.API == nil:
+		return errors.New("there is no API to read images from: set Pruning.API")
+	case removes && p.Registry == nil:
+		return errors.New("there is no registry to delete from: set Pruning.Registry, or leave it alone with --prune-registry=false")
+	}
 	in, err := p.read(ctx, asked.Options)
 	if err != nil {
 		return err
@@ -175,7 +183,7 @@ func (p *Pruning) PruneImages(ctx context.Context, cmd Command) error {
 		return p.show(plan, asked)
 	}
 	registry := prune.Registry(noRegistry{})
-	if !asked.Options.KeepRegistry {
+	if removes {
 		if registry, err = p.Registry(cmp.Or(asked.RegistryURL, registryAddress(in))); err != nil {
 			return err
 		}

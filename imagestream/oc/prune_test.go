@@ -106,6 +106,27 @@ func ExamplePlanPruneImages() {
 	// --keep-younger-than=a day: want a duration such as 60m, not less than 0
 }
 
+// TestPruneWithoutItsParts says which field is not set, before anything is removed.
+func TestPruneWithoutItsParts(t *testing.T) {
+	confirm := oc.Flags{"keep-tag-revisions": {"1"}, "confirm": {"true"}}
+	if err := new(oc.Pruning).PruneImages(t.Context(), oc.Command{}); err == nil || !strings.Contains(err.Error(), "Pruning.API") {
+		t.Errorf("%v; want that Pruning.API is not set", err)
+	}
+	p, pruning := newPruned()
+	pruning.Registry = nil
+	err := pruning.PruneImages(t.Context(), oc.Command{Flags: confirm})
+	if err == nil || !strings.Contains(err.Error(), "Pruning.Registry") {
+		t.Errorf("%v; want that Pruning.Registry is not set", err)
+	}
+	if images, err := p.ListImages(t.Context(), imagestream.ListOptions{}); err != nil || len(images.Items) != 2 {
+		t.Errorf("%d images, %v; want both", len(images.Items), err)
+	}
+	confirm["prune-registry"] = []string{"false"}
+	if err := pruning.PruneImages(t.Context(), oc.Command{Flags: confirm}); err != nil {
+		t.Errorf("without the registry: %v", err)
+	}
+}
+
 func TestPruneFlags(t *testing.T) {
 	hour, day := time.Hour, 24*time.Hour
 	for _, tc := range []struct {
