@@ -323,7 +323,10 @@ func TestClientsetOptions(t *testing.T) {
 	_, errWatch := streams.Watch(t.Context(), metav1.ListOptions{FieldSelector: "spec.x=1"})
 	_, errNil := streams.Create(t.Context(), nil, metav1.CreateOptions{})
 	_, errName := streams.Get(t.Context(), "", metav1.GetOptions{})
-	for what, err := range map[string]error{"label": err, "field": errWatch, "nil": errNil, "name": errName} {
+	_, errShard := streams.List(t.Context(), metav1.ListOptions{ShardSelector: "shardRange(object.metadata.uid, '0x0', '0x8')"})
+	for what, err := range map[string]error{
+		"label": err, "field": errWatch, "nil": errNil, "name": errName, "shard": errShard,
+	} {
 		if !apierrors.IsBadRequest(err) {
 			t.Errorf("%s: %v", what, err)
 		}

@@ -3,8 +3,8 @@
 //
 // [FromAPI] and [ToAPI] convert every type of image.openshift.io/v1 without loss: nil stays nil, empty stays empty, and an
 // object in a RawExtension becomes its JSON. What the library keeps of metadata that the API's types do not know is lost on
-// the way there, as those types lose it; so is what newer versions of these types than the ones in go.mod may have. Times
-// have seconds, as in JSON.
+// the way there, as those types lose it; so is what newer versions of these types than the ones in go.mod may have, and
+// which shard of a collection a list is (shardInfo, alpha). Times have seconds, as in JSON.
 //
 // [Clientset] is that clientset without a cluster, on the verbs of package rest. [Reader] is an [imagestream.Reader] on
 // any clientset; with listers it reads their copies. [Error] makes errors of either side errors of both.

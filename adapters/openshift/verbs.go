@@ -204,6 +204,9 @@ func within(ctx context.Context, seconds *int64) (context.Context, context.Cance
 
 // listOptions returns the options of a list or watch, of which those of watches are left to the caller.
 func (a at) listOptions(opts metav1.ListOptions) (rest.ListOptions, error) {
+	if opts.ShardSelector != "" {
+		return rest.ListOptions{}, a.badRequest("a shardSelector is not supported: leave it out")
+	}
 	var checkable metainternal.ListOptions
 	if err := metainternal.Convert_v1_ListOptions_To_internalversion_ListOptions(&opts, &checkable, nil); err != nil {
 		return rest.ListOptions{}, a.badRequest(err.Error())
