@@ -251,6 +251,11 @@ func (v verbs) ListImageStreams(ctx context.Context, o imagestream.ListOptions) 
 	})
 }
 
+// GetImage implements prune.Objects.
+func (v verbs) GetImage(ctx context.Context, name string) (*imagestream.Image, error) {
+	return v.Images().Get(ctx, imagestream.Key{Name: name})
+}
+
 // UpdateImage implements prune.Objects.
 func (v verbs) UpdateImage(ctx context.Context, image *imagestream.Image) (*imagestream.Image, error) {
 	key := imagestream.Key{Name: image.Metadata.Name}

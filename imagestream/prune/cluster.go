@@ -31,6 +31,8 @@ type image struct {
 	unreadable bool
 	// layersOf is, under Safe, the unreadable image that has the same layers.
 	layersOf string
+	// isNew tells that a run has met the image, and that it was not listed.
+	isNew bool
 }
 
 // cause returns the image that makes i unreadable.

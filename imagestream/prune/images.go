@@ -207,6 +207,9 @@ func (c *cluster) judgeImageSafely(i *image, reasons map[string]Verdict) Verdict
 	if v, ok := reasons[i.Metadata.Name]; ok {
 		return v
 	}
+	if i.isNew {
+		return keep(NewSince, "")
+	}
 	if i.unreadable {
 		return keep(Unreadable, i.cause())
 	}

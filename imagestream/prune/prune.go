@@ -93,6 +93,10 @@ type Options struct {
 	// An image whose metadata is missing or cannot be read stays, with its events and with images of the same
 	// layers, and nothing else is held up by it.
 	//
+	// An image that was pushed or imported since the images were listed is read as soon as a run meets it in a
+	// stream; it stays, with all that it consists of. A push that the registry takes while the run deletes, after
+	// it has read that stream, or in the end all streams, is not seen: that image may have to be pushed again.
+	//
 	// What no object says cannot be protected: the layers of an image of a list that has no object itself, and
 	// the configuration of an image without metadata, if an image of other layers shares it.
 	//

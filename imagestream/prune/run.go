@@ -21,8 +21,9 @@ type Objects interface {
 	// as often as it likes. It returns the stream as it is stored then.
 	UpdateStatus(ctx context.Context, key imagestream.Key,
 		change func(old *imagestream.ImageStream) (*imagestream.ImageStream, error)) (*imagestream.ImageStream, error)
-	// ListImageStreams, UpdateImage and DeleteImage are those of an [imagestream.Store]. Only Options.Safe calls
-	// the first two.
+	// GetImage, ListImageStreams, UpdateImage and DeleteImage are those of an [imagestream.Store]. Only
+	// Options.Safe calls the first three.
+	GetImage(ctx context.Context, name string) (*imagestream.Image, error)
 	ListImageStreams(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error)
 	UpdateImage(ctx context.Context, image *imagestream.Image) (*imagestream.Image, error)
 	DeleteImage(ctx context.Context, name string, only imagestream.Preconditions) error
@@ -181,7 +182,7 @@ type Trace struct {
 // A run that was interrupted is continued by a new plan and its run.
 func (p *Plan) Run(ctx context.Context, objects Objects, registry Registry, trace *Trace) *Result {
 	r := &run{
-		cluster: p.cluster, ctx: ctx, objects: objects, registry: registry, trace: trace,
+		cluster: p.cluster, planned: p.cluster, ctx: ctx, objects: objects, registry: registry, trace: trace,
 		result: &Result{Done: map[Op]int{}},
 	}
 	if p.opts.Safe {
@@ -198,7 +199,8 @@ func (p *Plan) Run(ctx context.Context, objects Objects, registry Registry, trac
 }
 
 type run struct {
-	*cluster
+	*cluster          // what is known: what the plan knows, and what was met since
+	planned  *cluster // what the plan knows
 	ctx      context.Context
 	objects  Objects
 	registry Registry
@@ -339,7 +341,7 @@ func (r *run) runSafely() {
 	}
 	plans, err := r.planAgain()
 	if err != nil {
-		r.fail(fmt.Errorf("no image is removed: list image streams: %w", err))
+		r.fail(fmt.Errorf("no image is removed: %w", err))
 		return
 	}
 	sweep := r.newSweep()
@@ -364,6 +366,9 @@ func (r *run) streamSafely(listed *imagestream.ImageStream) {
 	for range maxRounds {
 		var last round
 		change := func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+			if err := r.learn(old); err != nil {
+				return nil, err
+			}
 			if last = r.decideSafely(old, listed); last.next == nil {
 				return old, nil
 			}
@@ -414,7 +419,7 @@ func (r *run) planAgain() ([]ImagePlan, error) {
 	for opts := (imagestream.ListOptions{}); ; {
 		page, err := r.objects.ListImageStreams(r.ctx, opts)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("list image streams: %w", err)
 		}
 		for at := range page.Items {
 			streams = append(streams, &page.Items[at])
@@ -422,6 +427,9 @@ func (r *run) planAgain() ([]ImagePlan, error) {
 		if opts.Continue = page.Metadata.Continue; opts.Continue == "" {
 			break
 		}
+	}
+	if err := r.learn(streams...); err != nil {
+		return nil, err
 	}
 	now := newUses(true, r.used.start)
 	for _, s := range streams {

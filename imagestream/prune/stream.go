@@ -299,7 +299,7 @@ func (c *cluster) judgeSafely(s *imagestream.ImageStream, isNew func(image strin
 	}
 	i := c.image(e.Image)
 	switch {
-	case i == nil && isNew(e.Image):
+	case i == nil && isNew(e.Image), i != nil && i.isNew:
 		return keep(NewSince, "")
 	case i == nil && e.Image != "":
 		return remove(NoImage, "")

@@ -50,6 +50,9 @@ type world struct {
 	// fault is called before and after each step; an error after it is told although the step was done.
 	fault func(step int, done bool) error
 	steps int
+	// beforeRead is called before streams are read; reads counts that.
+	beforeRead func(read int)
+	reads      int
 }
 
 func (w *world) clone() *world {
@@ -59,8 +62,16 @@ func (w *world) clone() *world {
 	for key, links := range w.links {
 		c.links[key] = maps.Clone(links)
 	}
-	c.steps, c.fault = 0, nil
+	c.contents = maps.Clone(w.contents)
+	c.steps, c.fault, c.reads, c.beforeRead = 0, nil, 0, nil
 	return &c
+}
+
+func (w *world) read() {
+	if w.beforeRead != nil {
+		w.beforeRead(w.reads)
+	}
+	w.reads++
 }
 
 func (w *world) input() prune.Input {
@@ -96,6 +107,7 @@ func (w *world) UpdateStatus(_ context.Context, key imagestream.Key,
 	change func(*imagestream.ImageStream) (*imagestream.ImageStream, error),
 ) (stored *imagestream.ImageStream, err error) {
 	err = w.do(func() error {
+		w.read()
 		have, ok := w.streams[key]
 		if !ok {
 			return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, key, "")
@@ -113,6 +125,7 @@ func (w *world) UpdateStatus(_ context.Context, key imagestream.Key,
 func (w *world) ListImageStreams(context.Context, imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
 	list := &imagestream.ImageStreamList{}
 	err := w.do(func() error {
+		w.read()
 		list.Items = w.input().Streams
 		return nil
 	})
@@ -128,6 +141,14 @@ func (w *world) checkVersion(name, version string) error {
 		return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImages, imagestream.Key{Name: name}, "")
 	}
 	return nil
+}
+
+func (w *world) GetImage(_ context.Context, name string) (stored *imagestream.Image, err error) {
+	err = w.do(func() error {
+		stored = w.images[name]
+		return w.checkVersion(name, "")
+	})
+	return stored, err
 }
 
 func (w *world) UpdateImage(_ context.Context, image *imagestream.Image) (stored *imagestream.Image, err error) {

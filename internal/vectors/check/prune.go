@@ -232,6 +232,10 @@ func (p *pruned) ListImageStreams(context.Context, imagestream.ListOptions) (*im
 	return nil, errPruned
 }
 
+func (p *pruned) GetImage(context.Context, string) (*imagestream.Image, error) {
+	return nil, errPruned
+}
+
 func (p *pruned) UpdateImage(context.Context, *imagestream.Image) (*imagestream.Image, error) {
 	return nil, errPruned
 }
