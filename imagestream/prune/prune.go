@@ -59,8 +59,9 @@ type Input struct {
 	// counts as one whose image is gone.
 	Images []imagestream.Image
 	// Workloads are the objects of all namespaces that may use images, as JSON trees with their apiVersion and
-	// kind: pods, whatever has a pod template, builds, build configurations. A LimitRange says how big images
-	// may be. Other kinds are ignored.
+	// kind: pods, builds, build configurations, and the kinds of Kubernetes and OpenShift that have a pod template.
+	// A LimitRange says how big images may be. Other kinds are ignored: of an Argo Rollout or a Knative Service
+	// only the pods and replica sets count, and an image that nothing but such an object names is not in use.
 	Workloads []map[string]any
 }
 
@@ -83,10 +84,10 @@ type Options struct {
 
 	// Safe mends what is wrong with the real system's rules.
 	//
-	// More is in use: by a digest in any container, ephemeral ones too, the image wherever it is; by a build's
-	// source images; by spec tags with a digest; by pins. A list in use has all its images in use, however
-	// deep. A list stays in a history as long as an image of it is in use there. Lists that stay keep their
-	// images.
+	// More is in use: by a digest in any container, ephemeral ones too, the image wherever it is; by volumes of
+	// an image; by pods that neither succeeded nor failed; by a build's source images; by spec tags with a
+	// digest; by pins. A list in use has all its images in use, however deep. A list stays in a history as long
+	// as an image of it is in use there. Lists that stay keep their images.
 	//
 	// A tag is emptied, or stays: it never moves back to an older event.
 	//

@@ -74,11 +74,28 @@ func TestSafeMends(t *testing.T) {
 			"from": map[string]any{"kind": "ImageStreamImage", "name": "s@" + digest("a", 2)},
 		}}}},
 	}
+	lost := pod("r.io/x/s@" + digest("a", 2)) // its node does not answer
+	lost["status"] = map[string]any{"phase": "Unknown"}
+	lost["metadata"].(map[string]any)["creationTimestamp"] = "2025-01-01T00:00:00Z"
+	mounts := pod("r.io/x/t")
+	mounts["spec"].(map[string]any)["volumes"] = []any{
+		map[string]any{"name": "data", "image": map[string]any{"reference": "r.io/x/s@" + digest("a", 2)}},
+	}
 	for _, tc := range []struct {
 		name       string
 		in         prune.Input
 		real, safe string // what becomes of events, then of images
 	}{
+		{
+			"pod that may run",
+			prune.Input{Streams: streams(stream(1, 2)), Images: images(image(1), image(2)), Workloads: workloads(lost)},
+			"Revision Old, InStream Unused", "Revision ImageInUse, InStream InStream",
+		},
+		{
+			"volume of an image",
+			prune.Input{Streams: streams(stream(1, 2)), Images: images(image(1), image(2)), Workloads: workloads(mounts)},
+			"Revision Old, InStream Unused", "Revision ImageInUse, InStream InStream",
+		},
 		{
 			"index in an index",
 			prune.Input{Streams: streams(stream(3)), Images: images(image(1), image(2, 1), image(3, 2))},

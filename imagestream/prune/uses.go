@@ -68,10 +68,11 @@ func (u *uses) addWorkload(object map[string]any) {
 	}
 }
 
-// isFinished reports whether a pod is done, and was created before the threshold.
+// isFinished reports whether a pod is done, and was created before the threshold. To the real system whatever neither
+// runs nor will run is done, even if its phase is not known.
 func (u *uses) isFinished(pod map[string]any) bool {
-	switch text(podspec.Walk(pod, []string{"status"}), "phase") {
-	case "Running", "Pending":
+	switch phase := text(podspec.Walk(pod, []string{"status"}), "phase"); {
+	case phase == "Running", phase == "Pending", u.safe && phase != "Succeeded" && phase != "Failed":
 		return false
 	}
 	created, err := tagevent.ParseTime(text(podspec.Walk(pod, []string{"metadata"}), "creationTimestamp"))
@@ -90,18 +91,28 @@ func (u *uses) addPodSpec(who user, spec map[string]any, path string) {
 		containers, _ := spec[member].([]any)
 		for i, c := range containers {
 			container, _ := c.(map[string]any)
-			if spec := text(container, "image"); strings.TrimSpace(spec) != "" {
-				u.addPullSpec(who, spec, path, member, i)
-			}
+			u.addPullSpec(who, text(container, "image"), path, member, i, "image")
 		}
+	}
+	if !u.safe {
+		return
+	}
+	volumes, _ := spec["volumes"].([]any)
+	for i, v := range volumes {
+		volume, _ := v.(map[string]any)
+		image := podspec.Walk(volume, []string{"image"})
+		u.addPullSpec(who, text(image, "reference"), path, "volumes", i, "image.reference")
 	}
 }
 
-// addPullSpec notes what a pull spec uses; its path is only put together where it is bad.
-func (u *uses) addPullSpec(who user, spec, path, member string, index int) {
+// addPullSpec notes what a pull spec uses, if there is one; its path is only put together where it is bad.
+func (u *uses) addPullSpec(who user, spec, path, list string, index int, member string) {
+	if strings.TrimSpace(spec) == "" {
+		return
+	}
 	r, err := pullspec.Parse(spec)
 	if err != nil {
-		field := fmt.Sprintf("%s.%s[%d].image", path, member, index)
+		field := fmt.Sprintf("%s.%s[%d].%s", path, list, index, member)
 		u.bad = append(u.bad, BadReference{who.name, field, spec, pullspec.Reason(err)})
 		return
 	}
