@@ -32,7 +32,8 @@ const (
 
 // PrunePlan is what an "adm prune images" command asks for.
 type PrunePlan struct {
-	// Options are those of the decision. With a namespace in them only that one's objects are read.
+	// Options are those of the decision. With a namespace in them only that one's objects are read, unless they say
+	// Safe.
 	Options prune.Options
 	// Confirm tells that something is to be removed. Without it the command shows what would be.
 	Confirm bool
@@ -205,7 +206,11 @@ func (p *Pruning) read(ctx context.Context, o prune.Options) (in prune.Input, er
 		now = time.Now
 	}
 	in.Now = now()
-	streams := rest.ListOptions{Namespace: o.Namespace, Limit: pageSize}
+	namespace := o.Namespace
+	if o.Safe {
+		namespace = "" // whatever uses an image counts
+	}
+	streams := rest.ListOptions{Namespace: namespace, Limit: pageSize}
 	for more := true; more; more = streams.Continue != "" {
 		page, err := p.API.ImageStreams().List(ctx, streams)
 		if err != nil {
@@ -223,10 +228,6 @@ func (p *Pruning) read(ctx context.Context, o prune.Options) (in prune.Input, er
 	}
 	if p.Workloads == nil {
 		return in, nil
-	}
-	namespace := o.Namespace
-	if o.Safe {
-		namespace = ""
 	}
 	if in.Workloads, err = p.Workloads(ctx, namespace); err != nil {
 		return in, fmt.Errorf("list workloads: %w", err)

@@ -261,3 +261,31 @@ func TestPruneOneNamespace(t *testing.T) {
 		}
 	}
 }
+
+// TestPruneOneNamespaceThatOthersUse: a spec tag elsewhere names an image of the namespace by its digest.
+func TestPruneOneNamespaceThatOthersUse(t *testing.T) {
+	for safe, events := range map[string]int{"true": 2, "false": 1} {
+		p, pruning := newPruned()
+		used := "web@sha256:" + strings.Repeat("2", 64)
+		_, err := p.CreateImageStream(t.Context(), &imagestream.ImageStream{
+			Metadata: imagestream.ObjectMeta{Namespace: "other", Name: "copy"},
+			Spec: imagestream.ImageStreamSpec{Tags: []imagestream.TagReference{{
+				Name: "v1", From: &imagestream.ObjectReference{Kind: "ImageStreamImage", Namespace: "shop", Name: used},
+			}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags := oc.Flags{"confirm": {"true"}, "keep-tag-revisions": {"1"}, "namespace": {"shop"}, "safe": {safe}}
+		if err := pruning.PruneImages(t.Context(), oc.Command{Flags: flags}); err != nil {
+			t.Fatal(err)
+		}
+		s, err := p.GetImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "web"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(s.Status.Tags[0].Items); got != events {
+			t.Errorf("--safe=%s: %d events are left, want %d", safe, got, events)
+		}
+	}
+}

@@ -71,7 +71,9 @@ func newCluster(in Input, opts Options) (*cluster, error) {
 	}
 	c.threshold = tagevent.TimeOf(start)
 	for i := range in.Streams {
-		c.streams = append(c.streams, &in.Streams[i])
+		if s := &in.Streams[i]; !opts.Safe || opts.Namespace == "" || opts.Namespace == s.Metadata.Namespace {
+			c.streams = append(c.streams, s) // the real system does not filter: see conformance case prune-v0024
+		}
 	}
 	slices.SortStableFunc(c.streams, func(a, b *imagestream.ImageStream) int { return a.Key().Compare(b.Key()) })
 	if err := c.addImages(in.Images); err != nil {
@@ -91,8 +93,8 @@ func newCluster(in Input, opts Options) (*cluster, error) {
 		return nil, &BadReferencesError{bad}
 	}
 	if opts.Safe {
-		for _, s := range c.streams {
-			c.used.addStream(s)
+		for i := range in.Streams {
+			c.used.addStream(&in.Streams[i])
 		}
 	}
 	return c, nil

@@ -77,7 +77,9 @@ type Options struct {
 	ManagedOnly bool
 	// KeepRegistry leaves layers, manifests and blobs in the registry alone.
 	KeepRegistry bool
-	// Namespace tells that the streams are those of one namespace. Then no images go.
+	// Namespace tells that the streams are those of one namespace. Then no images go. Under Safe the streams of all
+	// namespaces are wanted in the input all the same, since their spec tags may use images of this one, and only
+	// its own are pruned.
 	Namespace string
 	// IgnoreInvalidReferences ignores pull specs that cannot be read.
 	IgnoreInvalidReferences bool
@@ -190,7 +192,7 @@ func remove(r Reason, by string) Verdict { return Verdict{Remove: true, Reason: 
 
 // Plan is what is to be removed, and what stays.
 type Plan struct {
-	// Streams are all streams, in key order.
+	// Streams are all streams that are looked at, in key order.
 	Streams []StreamPlan
 	// Images are all images, in name order.
 	Images []ImagePlan

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -25,7 +24,7 @@ type push struct {
 func drawPush(t *rapid.T, w *world) push {
 	p := push{key: rapid.SampledFrom(keys).Draw(t, "pushed to"), tag: rapid.SampledFrom([]string{"a", "n"}).Draw(t, "tag")}
 	names := append([]string{digest("e", 0)}, slices.Sorted(maps.Keys(w.images))...)
-	if missing := digest("a", plain); !w.isAbbreviated(missing) {
+	if missing := digest("a", plain); !w.isKnownElsewhere(missing, p.key) {
 		names = append(names, missing)
 	}
 	name := rapid.SampledFrom(names).Draw(t, "pushed")
@@ -45,13 +44,14 @@ func drawPush(t *rapid.T, w *world) push {
 	return p
 }
 
-// isAbbreviated tells that a spec tag has the beginning of a digest. A store cannot be asked for that.
-func (w *world) isAbbreviated(digest string) bool {
-	for _, s := range w.streams {
-		for _, t := range s.Spec.Tags {
-			if strings.HasSuffix(t.From.Name, "@"+digest[7:19]) {
-				return true
-			}
+// isKnownElsewhere tells whether any other stream than one has an image, or uses it, without an object. It comes to life there
+// when it is pushed elsewhere, and nobody can know its links before.
+func (w *world) isKnownElsewhere(image string, than imagestream.Key) bool {
+	drawn := w.clone()
+	drawn.contents[image] = content{}
+	for key := range drawn.streams {
+		if key != than && drawn.closure(drawn.inStream(key))[image] {
+			return true
 		}
 	}
 	return false
