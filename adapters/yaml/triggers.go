@@ -22,7 +22,7 @@ func (d *document) follow(ctx context.Context, object map[string]any, at string,
 	if err == nil && len(triggers) == 0 {
 		return nil
 	}
-	env := imagestream.Env{Settings: imagestream.Settings{InternalRegistry: d.resolver.InternalRegistry}}
+	env := imagestream.Env{Now: d.now, Settings: imagestream.Settings{InternalRegistry: d.resolver.InternalRegistry}}
 	var plan trigger.Plan
 	if err == nil {
 		if env.Streams, err = d.streams(ctx, triggers, d.namespaceOf(object)); err != nil {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/imagestreams/imagestreams/adapters/yaml"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/lookup"
+	"github.com/imagestreams/imagestreams/tagevent"
 )
 
 const (
@@ -90,6 +92,34 @@ func TestTriggers(t *testing.T) {
 				t.Errorf("without the option: %v\n%s", err, plain.Bytes)
 			}
 		})
+	}
+}
+
+// TestTriggersOfAPinnedTag: a pin counts until it ends, by the resolver's clock.
+func TestTriggersOfAPinnedTag(t *testing.T) {
+	pinnedTo, until := "quay.io/org/nodejs@sha256:"+strings.Repeat("5", 64), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	nodejs, err := streams().GetImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "nodejs"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned, err := nodejs.Pin("20", tagevent.Event{Image: pinnedTo[len(pinnedTo)-71:], DockerImageReference: pinnedTo}, "", until)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := lookup.Streams{pinned.Key(): pinned}
+	for now, want := range map[time.Time]string{until.Add(-time.Second): pinnedTo, until: tiedTo, {}: tiedTo} {
+		resolver := &lookup.Resolver{Source: source, Options: lookup.Options{Explain: true}}
+		if !now.IsZero() {
+			resolver.Now = func() time.Time { return now }
+		}
+		w, err := yaml.New(resolver, yaml.Options{Triggers: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := w.Rewrite(t.Context(), fmt.Appendf(nil, tied, "nodejs:20", "", "", "nodejs:18"))
+		if err != nil || len(res.Changes) != 1 || res.Changes[0].To != want {
+			t.Errorf("at %v: %+v, error %v, want %s", now, res.Changes, err, want)
+		}
 	}
 }
 

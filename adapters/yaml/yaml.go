@@ -82,6 +82,7 @@ type Rewriter struct {
 	words    []string        // a document without any of them has nothing to change
 	names    map[string]bool // the members that are read; nil is all
 	seen     *recorder
+	now      time.Time // what pins end by
 
 	mu      sync.Mutex
 	matched map[string]bool // paths of opts.Values and of the resolver's options
@@ -89,8 +90,9 @@ type Rewriter struct {
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// New returns a Rewriter that asks resolver's source, by its policy and options. Keep and Now of resolver play no part.
-// A namespace that cannot be one and a path that cannot be followed are errors.
+// New returns a Rewriter that asks resolver's source, by its policy and options. Its clock is read here, once: pins that
+// have ended do not count with [Options.Triggers]. Keep of resolver plays no part. A namespace that cannot be one and a
+// path that cannot be followed are errors.
 func New(resolver *lookup.Resolver, opts Options) (*Rewriter, error) {
 	for _, namespace := range append(slices.Clone(resolver.Options.Namespaces), opts.Namespace) {
 		if namespace != "" && !dnsLabel.MatchString(namespace) {
@@ -100,6 +102,11 @@ func New(resolver *lookup.Resolver, opts Options) (*Rewriter, error) {
 	w := &Rewriter{
 		opts: opts, explain: resolver.Options.Explain, matched: map[string]bool{}, seen: newRecorder(resolver.Source),
 	}
+	now := resolver.Now
+	if now == nil {
+		now = time.Now
+	}
+	w.now = now()
 	w.words, w.names = []string{"image", "Strategy"}, maps.Clone(names)
 	if resolver.Options.KnownKinds {
 		w.words, w.names = append(w.words, "repository"), nil
