@@ -67,7 +67,7 @@ func decidedBy(decisions []lookup.Decision, c lookup.Change) []lookup.Decision {
 		})
 	}
 	d := &decisions[i]
-	d.To, d.Why, d.Tried = c.To, c.Why, append(slices.Clip(d.Tried), lookup.Tried{Stream: c.Stream, Tag: c.Tag})
+	d.To, d.Why, d.Tried, d.Assumed = c.To, c.Why, []lookup.Tried{{Stream: c.Stream, Tag: c.Tag}}, false
 	return decisions
 }
 

@@ -123,6 +123,28 @@ func TestTriggersOfAPinnedTag(t *testing.T) {
 	}
 }
 
+// TestTriggersDecideOnce: what a trigger decides about a container is the one decision about it.
+func TestTriggersDecideOnce(t *testing.T) {
+	w, err := yaml.New(&lookup.Resolver{Source: streams(), Options: lookup.Options{Explain: true}}, yaml.Options{Triggers: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := w.Rewrite(t.Context(), fmt.Appendf(nil, tied, "nodejs:20", "", "", "nodejs:18"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, d := range res.Decisions {
+		if seen[d.Path] {
+			t.Errorf("%s is decided about twice", d.Path)
+		}
+		seen[d.Path] = true
+		if strings.HasSuffix(d.Path, "/containers/0/image") && (d.To != tiedTo || len(d.Tried) != 1 || d.Tried[0].Tag != "20") {
+			t.Errorf("decision %+v, want one of the tag 20 alone", d)
+		}
+	}
+}
+
 // TestTriggersOfABrokenSource: a source that fails ends the rewriting.
 func TestTriggersOfABrokenSource(t *testing.T) {
 	w, err := yaml.New(&lookup.Resolver{Source: brokenSource{}}, yaml.Options{Triggers: true})
