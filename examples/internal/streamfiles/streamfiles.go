@@ -41,7 +41,8 @@ func Read(dir, namespace string) (lookup.Streams, error) {
 }
 
 // Each calls visit with every object of all files of YAML and JSON in a directory and below it, or of one file. A
-// list is its items. What is not a regular file is an error; errors name the file.
+// list is its items; those of a list of one kind need not say their own. What is not a regular file is an error;
+// errors name the file.
 func Each(path string, visit func(object map[string]any) error) error {
 	files, skipped, err := Find(path)
 	if err != nil {
@@ -83,10 +84,14 @@ func eachObject(object any, visit func(object map[string]any) error) error {
 	}
 	kind, _ := m["kind"].(string)
 	items, ok := m["items"].([]any)
-	if !ok || !strings.HasSuffix(kind, "List") {
+	one, isList := strings.CutSuffix(kind, "List")
+	if !ok || !isList {
 		return visit(m)
 	}
 	for _, item := range items {
+		if object, ok := item.(map[string]any); ok && object["kind"] == nil && one != "" {
+			object["apiVersion"], object["kind"] = m["apiVersion"], one
+		}
 		if err := eachObject(item, visit); err != nil {
 			return err
 		}
