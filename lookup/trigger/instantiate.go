@@ -70,7 +70,8 @@ func (i *instantiation) rebuild(image *imagestream.ObjectReference) ([]BuildTrig
 	var list []BuildTrigger
 	requested := i.from != nil
 	for n, t := range specTriggers(i.object) {
-		if typ, _ := t.(map[string]any)["type"].(string); typ != "ImageChange" {
+		trigger, _ := t.(map[string]any)
+		if typ, _ := trigger["type"].(string); typ != "ImageChange" {
 			continue
 		}
 		change := member(t, "imageChange")

@@ -222,3 +222,29 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestTriggersThatAreNoObjects: what an API server would refuse is passed over, and never a panic.
+func TestTriggersThatAreNoObjects(t *testing.T) {
+	build := object(`{"apiVersion":"build.openshift.io/v1","kind":"BuildConfig","metadata":{"namespace":"shop","name":"b"},
+		"spec":{"triggers":[null,"ImageChange",1,[],{"type":"ImageChange","imageChange":{}}],
+		"strategy":{"dockerStrategy":{"from":{"kind":"DockerImage","name":"quay.io/shop/x@sha256:aa"}}}}}`)
+	entries, err := trigger.Instantiate(build, nil, nil, imagestream.Env{})
+	if err != nil || len(entries) != 1 || entries[0].LastTriggeredImageID != "quay.io/shop/x@sha256:aa" {
+		t.Errorf("instantiated: %+v, %v", entries, err)
+	}
+	config := object(`{"apiVersion":"apps.openshift.io/v1","kind":"DeploymentConfig","metadata":{"namespace":"shop","name":"d"},
+		"spec":{"triggers":[null,"ImageChange"],"template":{"spec":{"containers":[{"name":"a"}]}}}}`)
+	for _, o := range []map[string]any{build, config} {
+		if _, err := trigger.For(o, imagestream.Env{}); err != nil {
+			t.Errorf("planned: %v", err)
+		}
+		if triggers, err := trigger.Of(o); err != nil || len(triggers) > 1 {
+			t.Errorf("triggers %+v, %v", triggers, err)
+		}
+		for _, s := range []trigger.Setting{{FromImage: "x:1"}, {FromImage: "x:1", Remove: true}, {RemoveAll: true}} {
+			if _, err := trigger.Set(o, s); err != nil {
+				t.Errorf("set %+v: %v", s, err)
+			}
+		}
+	}
+}
