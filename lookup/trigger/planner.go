@@ -36,7 +36,7 @@ const (
 //	p.SetObject(object)              when an object is created or changes, or is seen again
 //	p.SetStream(stream)              the same for an image stream
 //	round := p.Plan(now)             what to write now, and who waits
-//	p.Done(update.ID, object, err)   what came of an update
+//	p.Done(update.ID, object, err)   what came of an update, with the object as it was written
 //
 // A round costs time for the objects that follow a tag that moved, that changed themselves, or that wait; the others
 // are not looked at. An object gets one update for any number of moved tags, and never one that changes nothing.
@@ -70,6 +70,7 @@ type state struct {
 	// flight is the update that was given out; nil if there is none.
 	flight   *step
 	rolled   bool // it was updated, and may be on its way
+	unseen   bool // it was updated, and not seen since
 	failures int
 	retry    time.Time
 }
@@ -131,6 +132,7 @@ func (p *Planner) SetObject(object map[string]any) error {
 		return nil
 	}
 	p.touch(next)
+	next.unseen = false
 	for _, place := range next.follows {
 		if len(place.tag.objects) == 1 {
 			p.resolve(place.tag)
@@ -209,7 +211,7 @@ func (p *Planner) touch(e *entry) {
 }
 
 // Done tells what came of an update. Without an error it was written, and the object is now as given; nil stands for
-// the object as it was planned. An error of class [imagestream.ErrConflict] lets it be planned again at once, as soon
+// the object as it was planned; what rolls out is on its way then until it is set again. An error of class [imagestream.ErrConflict] lets it be planned again at once, as soon
 // as the object is set as it is now; any other makes it wait, longer each time.
 func (p *Planner) Done(id ID, written map[string]any, err error) {
 	e := p.index.objects[id]
@@ -221,10 +223,12 @@ func (p *Planner) Done(id ID, written map[string]any, err error) {
 	switch {
 	case err == nil:
 		e.steps, e.rolled, e.failures = record(e.steps, made), made.build == nil, 0
-		if written == nil {
+		unseen := written == nil
+		if unseen {
 			written = made.apply(e.object, p.env)
 		}
 		_ = p.SetObject(written) // what is wrong with it is said in the next round
+		e.unseen = unseen && rolls(written)
 	case !errors.Is(err, imagestream.ErrConflict):
 		e.failures++
 		e.retry = made.at.Add(min(firstRetry<<min(e.failures-1, 20), maxRetry))
@@ -269,7 +273,7 @@ func (r *Round) next(at, now time.Time) {
 // look plans for an object.
 func (p *Planner) look(e *entry, now time.Time, round *Round) {
 	delete(p.wanting, e)
-	if e.rolled = e.rolled && isRolling(e.object); !e.rolled && e.flight == nil {
+	if e.rolled = e.rolled && (e.unseen || isRolling(e.object)); !e.rolled && e.flight == nil {
 		delete(p.busy, e)
 	}
 	err := e.err

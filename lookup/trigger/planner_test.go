@@ -563,3 +563,33 @@ func TestBrokenAndUnresolvedAreSaid(t *testing.T) {
 	w.settle()
 	w.expect("broken", "unresolved", "w")
 }
+
+// TestPlaceUntilTheObjectIsSeen: who tells only that an update was written has not seen yet how it rolls out.
+func TestPlaceUntilTheObjectIsSeen(t *testing.T) {
+	w := newWorld(t, trigger.Options{AtOnce: 1})
+	at := func(name string, generation, observed float64, image string) map[string]any {
+		o := deployment(name, "x:1", image)
+		o["metadata"].(map[string]any)["generation"] = generation
+		o["status"] = map[string]any{
+			"observedGeneration": observed, "replicas": 1.0, "updatedReplicas": 1.0, "availableReplicas": 1.0,
+		}
+		return o
+	}
+	first, second := w.set(at("d1", 1, 1, "old")), w.set(at("d2", 1, 1, "old"))
+	w.push("x:1", "sha256:aa")
+	if round := w.planner.Plan(w.now); len(round.Updates) != 1 || round.Updates[0].ID != first {
+		t.Fatalf("round %+v", round)
+	}
+	w.planner.Done(first, nil, nil)
+	if round := w.planner.Plan(w.now); why(round, second) != lookup.WhyBudget {
+		t.Errorf("before it is seen: %+v", round)
+	}
+	w.set(at("d1", 2, 1, ref("x", "sha256:aa")))
+	if round := w.planner.Plan(w.now); len(round.Updates) > 0 {
+		t.Errorf("while it rolls out: %+v", round)
+	}
+	w.set(at("d1", 2, 2, ref("x", "sha256:aa")))
+	if round := w.planner.Plan(w.now); len(round.Updates) != 1 || round.Updates[0].ID != second {
+		t.Errorf("when it has rolled out: %+v", round)
+	}
+}

@@ -6,26 +6,30 @@ import (
 	"github.com/imagestreams/imagestreams/internal/podspec"
 )
 
-// isRolling reports whether an object that was updated is still on its way: its controller has not got all of it
-// running. Objects of other kinds than these, or without a generation, are done when they are written.
-func isRolling(object map[string]any) bool {
+// rolls reports whether a change of an object takes time after it was written. Objects of other kinds than these, or
+// without a generation, are done when they are written.
+func rolls(object map[string]any) bool {
 	switch _, kind := podspec.GroupKind(object); kind {
 	case "Deployment", "DeploymentConfig", "StatefulSet", "DaemonSet":
 	default:
 		return false
 	}
-	m, _ := object["metadata"].(map[string]any)
-	generation := number(m, "generation", 0)
-	if generation == 0 {
+	spec, _ := object["spec"].(map[string]any)
+	if paused, _ := spec["paused"].(bool); paused || member(spec, "updateStrategy")["type"] == "OnDelete" {
+		return false // nothing moves until somebody does more
+	}
+	return generationOf(object) != 0
+}
+
+// isRolling reports whether an object that was updated is still on its way: its controller has not got all of it
+// running.
+func isRolling(object map[string]any) bool {
+	if !rolls(object) {
 		return false
 	}
 	spec, _ := object["spec"].(map[string]any)
 	status, _ := object["status"].(map[string]any)
-	strategy := member(spec, "updateStrategy")
-	if paused, _ := spec["paused"].(bool); paused || strategy["type"] == "OnDelete" {
-		return false // nothing moves until somebody does more
-	}
-	if number(status, "observedGeneration", 0) < generation {
+	if number(status, "observedGeneration", 0) < generationOf(object) {
 		return true
 	}
 	if _, kind := podspec.GroupKind(object); kind == "DaemonSet" {
@@ -33,7 +37,7 @@ func isRolling(object map[string]any) bool {
 		return number(status, "updatedNumberScheduled", 0) < want || number(status, "numberAvailable", 0) < want
 	}
 	replicas := number(spec, "replicas", 1)
-	want := replicas - number(member(strategy, "rollingUpdate"), "partition", 0)
+	want := replicas - number(member(member(spec, "updateStrategy"), "rollingUpdate"), "partition", 0)
 	return number(status, "updatedReplicas", 0) < want || number(status, "availableReplicas", 0) < replicas ||
 		number(status, "replicas", 0) > replicas
 }
