@@ -72,6 +72,7 @@ type state struct {
 	rolled   bool // it was updated, and may be on its way
 	unseen   bool // it was updated, and not seen since
 	failures int
+	stale    bool // the last failure was a conflict, and the object was not set since
 	retry    time.Time
 }
 
@@ -133,6 +134,9 @@ func (p *Planner) SetObject(object map[string]any) error {
 	}
 	p.touch(next)
 	next.unseen = false
+	if next.stale {
+		next.stale, next.failures, next.retry = false, next.failures-1, time.Time{}
+	}
 	for _, place := range next.follows {
 		if len(place.tag.objects) == 1 {
 			p.resolve(place.tag)
@@ -211,8 +215,8 @@ func (p *Planner) touch(e *entry) {
 }
 
 // Done tells what came of an update. Without an error it was written, and the object is now as given; nil stands for
-// the object as it was planned; what rolls out is on its way then until it is set again. An error of class [imagestream.ErrConflict] lets it be planned again at once, as soon
-// as the object is set as it is now; any other makes it wait, longer each time.
+// the object as it was planned, and what takes time to roll out is on its way then until it is set again. An error
+// makes it wait, longer each time; one of class [imagestream.ErrConflict] only until the object is set as it is now.
 func (p *Planner) Done(id ID, written map[string]any, err error) {
 	e := p.index.objects[id]
 	if e == nil || e.flight == nil {
@@ -220,17 +224,17 @@ func (p *Planner) Done(id ID, written map[string]any, err error) {
 	}
 	made := *e.flight
 	e.flight = nil
-	switch {
-	case err == nil:
-		e.steps, e.rolled, e.failures = record(e.steps, made), made.build == nil, 0
+	if err == nil {
+		e.steps, e.rolled, e.failures, e.stale = record(e.steps, made), made.build == nil, 0, false
 		unseen := written == nil
 		if unseen {
 			written = made.apply(e.object, p.env)
 		}
 		_ = p.SetObject(written) // what is wrong with it is said in the next round
 		e.unseen = unseen && rolls(written)
-	case !errors.Is(err, imagestream.ErrConflict):
+	} else {
 		e.failures++
+		e.stale = errors.Is(err, imagestream.ErrConflict)
 		e.retry = made.at.Add(min(firstRetry<<min(e.failures-1, 20), maxRetry))
 	}
 	p.touch(e)

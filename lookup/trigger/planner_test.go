@@ -486,9 +486,13 @@ func TestFailuresWait(t *testing.T) {
 	if round := w.planner.Plan(w.now); why(round, id) != lookup.WhyBusy {
 		t.Fatalf("while it is being written: %+v", round)
 	}
-	w.planner.Done(id, nil, fmt.Errorf("update: %w", imagestream.ErrConflict))
-	w.settle()
-	w.expect("d")
+	w.planner.Done(id, nil, nil)
+	w.push("x:1", "sha256:bb")
+	w.planner.Plan(w.now)
+	w.planner.Done(id, nil, errors.New("broken"))
+	if round := w.planner.Plan(w.now); round.Next.Sub(w.now) != time.Second {
+		t.Errorf("the first failure after a success: %+v", round)
+	}
 }
 
 func TestPinHoldsAndEnds(t *testing.T) {
@@ -592,4 +596,29 @@ func TestPlaceUntilTheObjectIsSeen(t *testing.T) {
 	if round := w.planner.Plan(w.now); len(round.Updates) != 1 || round.Updates[0].ID != second {
 		t.Errorf("when it has rolled out: %+v", round)
 	}
+}
+
+// TestConflictWaitsForTheObject: until the object is set as it is now, the same update would conflict again.
+func TestConflictWaitsForTheObject(t *testing.T) {
+	w := newWorld(t, trigger.Options{})
+	id := w.set(deployment("d", "x:1", "old"))
+	w.push("x:1", "sha256:aa")
+	for _, wait := range []time.Duration{1, 2} {
+		if round := w.planner.Plan(w.now); len(round.Updates) != 1 {
+			t.Fatalf("round %+v", round)
+		}
+		w.planner.Done(id, nil, fmt.Errorf("update: %w", imagestream.ErrConflict))
+		round := w.planner.Plan(w.now)
+		if len(round.Updates) > 0 || why(round, id) != lookup.WhyFailed || round.Next.Sub(w.now) != wait*time.Second {
+			t.Fatalf("after a conflict: %+v", round)
+		}
+		w.now = round.Next // nobody could read the object
+	}
+	if round := w.planner.Plan(w.now); len(round.Updates) != 1 {
+		t.Fatalf("round %+v", round)
+	}
+	w.planner.Done(id, nil, imagestream.ErrConflict)
+	w.set(deployment("d", "x:1", "older"))
+	w.settle()
+	w.expect("d") // at once
 }
