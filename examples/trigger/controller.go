@@ -33,71 +33,90 @@ type Objects interface {
 type Controller struct {
 	Streams imagestream.Reader
 	Objects Objects
-	Planner *trigger.Planner
+	Options trigger.Options
 	// Wrote, if it is not nil, is told of each update, and Planned of each round once it is written.
 	Wrote   func(trigger.Update, error)
 	Planned func(trigger.Round)
 }
 
-// Run works until ctx ends: two watches fill one queue, and one worker empties it, plans, and writes.
-func (c *Controller) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	queue := make(chan func())
-	g.Go(func() error {
-		return feed(ctx, queue, func() iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
-			return c.Streams.WatchImageStreams(ctx, imagestream.WatchOptions{})
-		}, c.stream)
-	})
-	g.Go(func() error {
-		return feed(ctx, queue, func() iter.Seq2[imagestream.Change[Object], error] { return c.Objects.Watch(ctx) }, c.object)
-	})
-	g.Go(func() error { return c.work(ctx, queue) })
-	return g.Wait()
-}
+// pause is how long a controller waits before it begins again.
+const pause = 5 * time.Second
 
-// feed puts what a watch yields into the queue, and watches again if the watch was too slow.
-func feed[T any](
-	ctx context.Context,
-	queue chan<- func(),
-	watch func() iter.Seq2[imagestream.Change[T], error],
-	do func(imagestream.Change[T]),
-) error {
+// Run works until ctx ends. If a watch was too slow, it begins again, and forgets all that it knew: what was removed
+// meanwhile is told by no watch.
+func (c *Controller) Run(ctx context.Context) error {
 	for {
-		for change, err := range watch() {
-			if errors.Is(err, imagestream.ErrGone) {
-				break
-			} else if err != nil {
-				return err
-			}
-			select {
-			case queue <- func() { do(change) }:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		err := c.run(ctx)
+		if !errors.Is(err, imagestream.ErrGone) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
 
-func (c *Controller) stream(change imagestream.Change[imagestream.ImageStream]) {
+// run works until ctx or a watch ends: two watches fill one queue, and one worker empties it, plans, and writes.
+func (c *Controller) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	queue := make(chan func())
+	w := &worker{c, trigger.NewPlanner(c.Options)}
+	g.Go(func() error {
+		return feed(ctx, queue, c.Streams.WatchImageStreams(ctx, imagestream.WatchOptions{}), w.stream)
+	})
+	g.Go(func() error { return feed(ctx, queue, c.Objects.Watch(ctx), w.object) })
+	g.Go(func() error { return w.work(ctx, queue) })
+	return g.Wait()
+}
+
+// feed puts what a watch yields into the queue.
+func feed[T any](
+	ctx context.Context,
+	queue chan<- func(),
+	watch iter.Seq2[imagestream.Change[T], error],
+	do func(imagestream.Change[T]),
+) error {
+	for change, err := range watch {
+		if err != nil {
+			return err
+		}
+		select {
+		case queue <- func() { do(change) }:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return errors.New("a watch ended without an error")
+}
+
+// worker is a controller from one beginning to the next.
+type worker struct {
+	*Controller
+	planner *trigger.Planner
+}
+
+func (w *worker) stream(change imagestream.Change[imagestream.ImageStream]) {
 	switch change.Type {
 	case imagestream.Added, imagestream.Modified:
-		c.Planner.SetStream(change.Object)
+		w.planner.SetStream(change.Object)
 	case imagestream.Deleted:
-		c.Planner.DeleteStream(change.Object.Key())
+		w.planner.DeleteStream(change.Object.Key())
 	}
 }
 
-func (c *Controller) object(change imagestream.Change[Object]) {
+func (w *worker) object(change imagestream.Change[Object]) {
 	switch change.Type {
 	case imagestream.Added, imagestream.Modified:
-		_ = c.Planner.SetObject(*change.Object) // what is wrong with it is in the next round
+		_ = w.planner.SetObject(*change.Object) // what is wrong with it is in the next round
 	case imagestream.Deleted:
-		c.Planner.DeleteObject(trigger.IDOf(*change.Object))
+		w.planner.DeleteObject(trigger.IDOf(*change.Object))
 	}
 }
 
 // work takes what happened, as much as there is, and plans once for all of it.
-func (c *Controller) work(ctx context.Context, queue <-chan func()) error {
+func (w *worker) work(ctx context.Context, queue <-chan func()) error {
 	next := time.NewTimer(time.Hour)
 	defer next.Stop()
 	for {
@@ -116,9 +135,9 @@ func (c *Controller) work(ctx context.Context, queue <-chan func()) error {
 				more = false
 			}
 		}
-		round := c.Planner.Plan(time.Now())
+		round := w.planner.Plan(time.Now())
 		for _, u := range round.Updates {
-			c.write(ctx, u)
+			w.write(ctx, u)
 		}
 		switch {
 		case len(round.Updates) > 0:
@@ -126,32 +145,32 @@ func (c *Controller) work(ctx context.Context, queue <-chan func()) error {
 		case !round.Next.IsZero():
 			next.Reset(time.Until(round.Next))
 		}
-		if c.Planned != nil {
-			c.Planned(round)
+		if w.Planned != nil {
+			w.Planned(round)
 		}
 	}
 }
 
 // write makes an update. One that comes too late is planned again for the object as it is now.
-func (c *Controller) write(ctx context.Context, u trigger.Update) {
+func (w *worker) write(ctx context.Context, u trigger.Update) {
 	var written Object
 	var err error
 	if u.Build != nil {
-		err = c.Objects.Instantiate(ctx, u.Build)
+		err = w.Objects.Instantiate(ctx, u.Build)
 	} else {
-		written, err = c.Objects.Update(ctx, lookup.Apply(u.Object, u.Changes))
+		written, err = w.Objects.Update(ctx, lookup.Apply(u.Object, u.Changes))
 	}
-	c.Planner.Done(u.ID, written, err)
-	if c.Wrote != nil {
-		c.Wrote(u, err)
+	w.planner.Done(u.ID, written, err)
+	if w.Wrote != nil {
+		w.Wrote(u, err)
 	}
 	if !errors.Is(err, imagestream.ErrConflict) && !errors.Is(err, imagestream.ErrNotFound) {
 		return
 	}
-	switch now, err := c.Objects.Get(ctx, u.ID); {
+	switch now, err := w.Objects.Get(ctx, u.ID); {
 	case err == nil:
-		_ = c.Planner.SetObject(now)
+		_ = w.planner.SetObject(now)
 	case errors.Is(err, imagestream.ErrNotFound):
-		c.Planner.DeleteObject(u.ID)
+		w.planner.DeleteObject(u.ID)
 	}
 }

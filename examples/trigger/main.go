@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	c := &Controller{
 		Streams: &openshift.Reader{Client: streams}, Objects: &Cluster{Client: objects, Namespace: *namespace},
-		Planner: trigger.NewPlanner(opts),
+		Options: opts,
 		Wrote:   func(u trigger.Update, err error) { reportUpdate(out, u, err) },
 		Planned: func(round trigger.Round) { reportWaiting(out, round) },
 	}

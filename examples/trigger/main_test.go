@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -192,7 +191,7 @@ func (p *place) start(t *testing.T) (rounds *gate, stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	rounds = &gate{}
 	c := &Controller{
-		Streams: p.streams, Objects: p.objects, Planner: trigger.NewPlanner(trigger.Options{}),
+		Streams: p.streams, Objects: p.objects,
 		Planned: func(trigger.Round) { rounds.pass() },
 	}
 	ended := make(chan error, 1)
@@ -302,25 +301,5 @@ func TestFlags(t *testing.T) {
 	}
 	if err := run(t.Context(), []string{"-h"}, &strings.Builder{}); err != nil {
 		t.Errorf("-h: %v", err)
-	}
-}
-
-// TestWatchThatWasTooSlow: a watch that ends because it was too slow begins again.
-func TestWatchThatWasTooSlow(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	queue, begun := make(chan func()), 0
-	watch := func() iter.Seq2[imagestream.Change[Object], error] {
-		begun++
-		return func(yield func(imagestream.Change[Object], error) bool) {
-			if begun > 1 {
-				cancel()
-				yield(imagestream.Change[Object]{}, ctx.Err())
-				return
-			}
-			yield(imagestream.Change[Object]{}, imagestream.ErrGone)
-		}
-	}
-	if err := feed(ctx, queue, watch, func(imagestream.Change[Object]) {}); !errors.Is(err, context.Canceled) || begun != 2 {
-		t.Errorf("begun %d times: %v", begun, err)
 	}
 }

@@ -114,7 +114,7 @@ func tell(ctx context.Context, out io.Writer, opts trigger.Options) error {
 	c := &Controller{
 		Streams: store,
 		Objects: objects,
-		Planner: trigger.NewPlanner(opts),
+		Options: opts,
 		Wrote: func(u trigger.Update, err error) {
 			mu.Lock()
 			defer mu.Unlock()
