@@ -15,7 +15,7 @@ import (
 // leaves alone what they keep for themselves, and objects that are held. Triggers that cannot be followed are reported.
 func (d *document) follow(ctx context.Context, object map[string]any, at string, review *lookup.Review) error {
 	object = inNamespace(object, d.namespaceOf(object))
-	if annotations, _ := metadataOf(object)["annotations"].(map[string]any); annotations[trigger.HoldAnnotation] != nil {
+	if trigger.IsHeld(object) {
 		return nil
 	}
 	triggers, err := trigger.Of(object)

@@ -56,6 +56,7 @@ func TestTriggers(t *testing.T) {
 		{"so already", file("nodejs:20", "", "", tiedTo), file("nodejs:20", "", "", tiedTo), ""},
 		{"paused", file("nodejs:20", `,"paused":true`, "", "old"), file("nodejs:20", `,"paused":true`, "", "old"), ""},
 		{"held", file("nodejs:20", "", "    imagestreams.github.io/hold: why\n", "old"), file("nodejs:20", "", "    imagestreams.github.io/hold: why\n", "old"), ""},
+		{"held without a reason", file("nodejs:20", "", "    imagestreams.github.io/hold:\n", "old"), file("nodejs:20", "", "    imagestreams.github.io/hold:\n", "old"), ""},
 		{"a tag that is not there", file("nodejs:99", "", "", "old"), file("nodejs:99", "", "", "old"), ""},
 		{"a stream that is not there", file("gone:1", "", "", "old"), file("gone:1", "", "", "old"), ""},
 		{"a broken annotation", file("nodejs:20", `,"paused":"false"`, "", "old"), file("nodejs:20", `,"paused":"false"`, "", "old"), "paused must be true or false"},

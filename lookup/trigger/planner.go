@@ -332,7 +332,7 @@ func (p *Planner) obstacle(e *entry, now time.Time) Waiting {
 	switch {
 	case e.flight != nil:
 		return Waiting{Why: lookup.WhyBusy}
-	case isHeld(e.object):
+	case IsHeld(e.object):
 		return Waiting{Why: lookup.WhyHeld}
 	case e.retry.After(now):
 		return Waiting{Why: lookup.WhyFailed, Until: e.retry}

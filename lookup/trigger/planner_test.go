@@ -239,6 +239,12 @@ func ExampleHold() {
 	// true
 }
 
+func ExampleIsHeld() {
+	fmt.Println(trigger.IsHeld(trigger.Hold(webDeployment, "")), trigger.IsHeld(webDeployment))
+	// Output:
+	// true false
+}
+
 func TestOneUpdateForManyMovedTags(t *testing.T) {
 	w := newWorld(t, trigger.Options{})
 	o := workload(false, map[string]string{"a": "old", "b": "old", "c": "old"}, []tie{{"x:1", "a", false}, {"x:2", "b", false}, {"y:1", "c", false}})

@@ -83,10 +83,3 @@ func comesAgain(steps []step, next step, settle time.Duration) (why lookup.Why, 
 	}
 	return why, made.at.Add(min(settle<<min(made.times-free-1, 20), maxSettle))
 }
-
-// isHeld reports whether an object is to stay as it is.
-func isHeld(object map[string]any) bool {
-	annotations := member(object["metadata"], "annotations")
-	_, held := annotations[HoldAnnotation]
-	return held
-}
