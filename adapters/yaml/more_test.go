@@ -242,3 +242,12 @@ func TestLockKnowsWhatStayed(t *testing.T) {
 		t.Errorf("lacking %+v", lacking)
 	}
 }
+
+// TestReportOfAnImageThatIsNotSet has a subject.
+func TestReportOfAnImageThatIsNotSet(t *testing.T) {
+	r := yaml.Report{To: "quay.io/x/y:z", Problem: yaml.ProblemMember}
+	want := "the image that is not set stays, it should become quay.io/x/y:z: "
+	if got := r.String(); !strings.HasPrefix(got, want) {
+		t.Errorf("%q, want one that begins with %q", got, want)
+	}
+}

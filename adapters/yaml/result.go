@@ -1,6 +1,8 @@
 package yaml
 
 import (
+	"cmp"
+
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/lookup"
 )
@@ -53,7 +55,7 @@ func (r Report) String() string {
 	case r.Problem.Skips():
 		return "skipped: " + text
 	case r.To != "":
-		return r.From + " stays, it should become " + r.To + ": " + text
+		return cmp.Or(r.From, "the image that is not set") + " stays, it should become " + r.To + ": " + text
 	case r.From != "":
 		return r.From + " stays: " + text
 	}
