@@ -37,12 +37,12 @@ const (
 	nameSuffix     = selectorSuffix + "].image"
 )
 
-// Find returns the list and the place of the container that the path addresses in a pod spec. A number counts in
+// Find returns the list and the place of the container that the path addresses in a pod spec. What is no object is no
+// container. A number counts in
 // the list that the path names; a name is looked for in both lists, init containers first, as the real system does.
 func (p ContainerPath) Find(spec map[string]any) (list string, index int, ok bool) {
 	if n, err := strconv.Atoi(p.Selector); err == nil {
-		containers, _ := spec[p.List].([]any)
-		return p.List, n, n >= 0 && n < len(containers)
+		return p.List, n, Container(spec, p.List, n) != nil
 	}
 	name := strings.TrimSuffix(strings.TrimPrefix(p.Selector, selectorPrefix), selectorSuffix)
 	if name == p.Selector {
@@ -60,8 +60,8 @@ func (p ContainerPath) Find(spec map[string]any) (list string, index int, ok boo
 func ContainerNamed(spec map[string]any, list, name string) (index int, ok bool) {
 	containers, _ := spec[list].([]any)
 	for i, c := range containers {
-		container, _ := c.(map[string]any)
-		if have, _ := container["name"].(string); have == name {
+		container, ok := c.(map[string]any)
+		if have, _ := container["name"].(string); ok && have == name {
 			return i, true
 		}
 	}

@@ -86,8 +86,8 @@ func planDeployment(object map[string]any, r resolver) Plan {
 func (p *planner) setNamed(list string, t *imageChangeParams, image Image) {
 	containers, _ := p.spec[list].([]any)
 	for i, c := range containers {
-		container, _ := c.(map[string]any)
-		if name, _ := container["name"].(string); t.names(name) {
+		container, ok := c.(map[string]any)
+		if name, _ := container["name"].(string); ok && t.names(name) {
 			p.setImage(list, i, image)
 		}
 	}

@@ -248,3 +248,25 @@ func TestTriggersThatAreNoObjects(t *testing.T) {
 		}
 	}
 }
+
+// TestContainersThatAreNoObjects: there is nothing to set an image in.
+func TestContainersThatAreNoObjects(t *testing.T) {
+	streams := env([3]string{"x", "1", "sha256:aa"})
+	for path, want := range map[string]error{
+		"containers[0].image": trigger.ErrContainer, `containers[?(@.name==\"\")].image`: trigger.ErrContainer, "containers[1].image": nil,
+	} {
+		o := object(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"namespace":"shop","name":"d","annotations":{}},
+			"spec":{"template":{"spec":{"containers":[null,{"name":"a","image":"old"}]}}}}`)
+		o["metadata"].(map[string]any)["annotations"].(map[string]any)[trigger.Annotation] =
+			`[{"from":{"kind":"ImageStreamTag","name":"x:1"},"fieldPath":"spec.template.spec.` + path + `"}]`
+		if plan, err := trigger.For(o, streams); !errors.Is(err, want) || (len(plan.Changes) > 0) != (want == nil) {
+			t.Errorf("%s: %+v, error %v", path, plan.Changes, err)
+		}
+	}
+	config := object(`{"apiVersion":"apps.openshift.io/v1","kind":"DeploymentConfig","metadata":{"namespace":"shop","name":"d"},
+		"spec":{"template":{"spec":{"containers":[null]}},"triggers":[{"type":"ImageChange","imageChangeParams":{
+		"automatic":true,"containerNames":[""],"from":{"kind":"ImageStreamTag","name":"x:1"},"lastTriggeredImage":"` + ref("x", "sha256:aa") + `"}}]}}`)
+	if plan, err := trigger.For(config, streams); err != nil || !plan.IsEmpty() {
+		t.Errorf("deployment configuration: %+v, %v", plan, err)
+	}
+}

@@ -123,9 +123,13 @@ func containerNames(spec map[string]any, names []string) ([]string, error) {
 	for _, list := range [...]string{podspec.Containers, podspec.InitContainers} {
 		containers, _ := spec[list].([]any)
 		for i := range containers {
-			name, _ := podspec.Container(spec, list, i)["name"].(string)
-			have = append(have, name)
+			if name, _ := podspec.Container(spec, list, i)["name"].(string); name != "" {
+				have = append(have, name)
+			}
 		}
+	}
+	if len(have) == 0 {
+		return nil, wrongSetting("no container has a name")
 	}
 	if len(names) == 0 {
 		if len(have) != 1 {

@@ -65,6 +65,8 @@ func TestSet(t *testing.T) {
 		{"annotation: broken", fmt.Sprintf(cronJob, annotations("[")), "not a JSON list of triggers", trigger.Setting{Auto: true}, true},
 		{"annotation: which container", fmt.Sprintf(cronJob, ""), "there are a, b", trigger.Setting{FromImage: "web:v1"}, true},
 		{"annotation: no such container", fmt.Sprintf(cronJob, ""), `there is no container "c"; there are a, b`, trigger.Setting{FromImage: "web:v1", Containers: []string{"c"}}, true},
+		{"annotation: containers without names", strings.NewReplacer(`"name":"a"`, "", `"name":"b"`, "").Replace(fmt.Sprintf(cronJob, "")), "no container has a name", trigger.Setting{FromImage: "web:v1"}, true},
+		{"annotation: no containers", strings.ReplaceAll(fmt.Sprintf(cronJob, ""), `{"name":"a"},{"name":"b"}`, "null"), "no container has a name", trigger.Setting{FromImage: "web:v1", Containers: []string{"a"}}, true},
 		{"annotation: taken", fmt.Sprintf(cronJob, annotations("["+onA+"]")), `"a" follows web:v1 already`, trigger.Setting{FromImage: "web:v2", Containers: []string{"a"}}, true},
 		{"deployment config: first", fmt.Sprintf(config, ""), fmt.Sprintf(config, `"triggers":[{"type":"ImageChange","imageChangeParams":{"automatic":true,"containerNames":["b"],"from":{"kind":"ImageStreamTag","name":"web:v1","namespace":"base"}}}],`), trigger.Setting{FromImage: "base/web:v1", Containers: []string{"b"}}, false},
 		{"deployment config: keeps what it gave", fmt.Sprintf(config, fmt.Sprintf(dcTrigger, true)), fmt.Sprintf(config, fmt.Sprintf(dcTrigger, false)), trigger.Setting{FromImage: "web:v1", Containers: []string{"a"}, Manual: true}, false},
