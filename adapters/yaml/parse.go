@@ -228,13 +228,12 @@ func nodeOf(token json.Token, at int) *goyaml.Node {
 	return n
 }
 
-// beginOfJSON returns where JSON may begin, behind a byte order mark, comments and a marker; -1 if there is none.
+// beginOfJSON returns where JSON may begin, behind byte order marks, comments and a marker; -1 if there is none.
 func beginOfJSON(text []byte) int {
-	at := 0
-	if bytes.HasPrefix(text, []byte(bom)) {
-		at = len(bom)
-	}
-	for marked := false; at < len(text); {
+	for at, marked := 0, false; at < len(text); {
+		if bytes.HasPrefix(text[at:], []byte(bom)) {
+			at += len(bom)
+		}
 		line := text[at : at+lineLength(text[at:])]
 		blank := bytes.TrimLeft(line, " \t\r\n")
 		switch {

@@ -55,11 +55,12 @@ func whole(src []byte) (problem Problem, detail string) {
 // chunk is the part of a file that has one document, or several if they are JSON.
 type chunk struct {
 	text   []byte
-	start  int  // in the file
-	line   int  // of its beginning, from 1
-	count  int  // of its lines
-	marked bool // it begins with "---"
-	minor  int  // where "%YAML 1.2" has its 2; 0 if that stands nowhere
+	start  int   // in the file
+	line   int   // of its beginning, from 1
+	count  int   // of its lines
+	marked bool  // it begins with "---"
+	minor  int   // where "%YAML 1.2" has its 2; 0 if that stands nowhere
+	boms   []int // where byte order marks stand that are not at the beginning
 	// roots are its documents. Their lines count from base, what is before it in what was parsed at once.
 	roots []*goyaml.Node
 	err   error
@@ -72,12 +73,13 @@ type chunk struct {
 func split(src []byte) iter.Seq[*chunk] {
 	return func(yield func(*chunk) bool) {
 		c := &chunk{line: 1}
-		bare := true // only comments and directives so far, which belong to what follows
+		bare := true   // only comments and directives so far, which belong to what follows
+		empty := false // only a marker and comments so far
 		number := 1
 		next := func(end int) bool {
 			c.text, c.count = src[c.start:end:end], number-c.line
 			more := yield(c)
-			c, bare = &chunk{start: end, line: number}, true
+			c, bare, empty = &chunk{start: end, line: number}, true, false
 			return more
 		}
 		for at := 0; at < len(src); {
@@ -91,11 +93,15 @@ func split(src []byte) iter.Seq[*chunk] {
 				if !bare && !next(at) {
 					return
 				}
-				bare = false
+				bare, empty = false, isBlank(line[len("---"):])
 				c.marked = at == c.start && !hasBOM
+			} else if empty {
+				if hasBOM {
+					c.boms = append(c.boms, at-c.start)
+				}
+				empty = isBlank(line)
 			} else if bare {
-				text := bytes.TrimLeft(line, " \t")
-				bare = lineBreak(text) > 0 || len(text) == 0 || text[0] == '#' || text[0] == '%' && line[0] == '%'
+				bare = isBlank(line) || line[0] == '%'
 				if m := laterVersion.FindSubmatchIndex(line); m != nil {
 					c.minor = end - len(line) + m[2] - c.start
 				}
@@ -112,6 +118,12 @@ func split(src []byte) iter.Seq[*chunk] {
 	}
 }
 
+// isBlank reports whether a line has no more than a comment.
+func isBlank(line []byte) bool {
+	text := bytes.TrimLeft(line, " \t")
+	return len(text) == 0 || text[0] == '#' || lineBreak(text) > 0
+}
+
 // laterVersion is a directive of a version that the parser refuses, though it reads its documents.
 var laterVersion = regexp.MustCompile(`^%YAML[ \t]+1\.([02-9])[ \t]*(#.*)?\r?\n?$`)
 
@@ -124,13 +136,20 @@ func (c *chunk) marks() int {
 	return n
 }
 
-// parsable returns the text as the parser takes it.
+// parsable returns the text as the parser takes it: to it a byte order mark that is not at the beginning is a letter.
 func (c *chunk) parsable() []byte {
-	if c.minor == 0 {
+	if c.minor == 0 && len(c.boms) == 0 {
 		return c.text
 	}
-	text := bytes.Clone(c.text)
-	text[c.minor] = '1'
+	text, from := make([]byte, 0, len(c.text)), 0
+	for _, at := range c.boms {
+		text = append(text, c.text[from:at]...)
+		from = at + len(bom)
+	}
+	text = append(text, c.text[from:]...)
+	if c.minor > 0 { // before the first marker, and so before all byte order marks
+		text[c.minor] = '1'
+	}
 	return text
 }
 
@@ -233,6 +252,10 @@ func (c *chunk) table() {
 	}
 	if bytes.HasPrefix(c.text, []byte(bom)) {
 		c.lines[0] = len(bom)
+	}
+	for _, at := range c.boms {
+		line, _ := slices.BinarySearch(c.lines, at)
+		c.lines[line] += len(bom)
 	}
 	n := 0
 	c.runes = make([]int, 0, len(c.text)/step+1)
