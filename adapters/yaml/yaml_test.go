@@ -294,13 +294,30 @@ func parse(src []byte) (documents []any, ok bool) {
 		}
 	}()
 	for decoder := goyaml.NewDecoder(bytes.NewReader(src)); ; {
-		var document any
-		if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+		var node goyaml.Node
+		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
 			return documents, true
 		} else if err != nil {
 			return nil, false
 		}
+		readOldBools(&node)
+		var document any
+		if err := node.Decode(&document); err != nil {
+			return nil, false
+		}
 		documents = append(documents, plain(document))
+	}
+}
+
+var oldBool = regexp.MustCompile(`^([yY]|yes|Yes|YES|on|On|ON|[nN]|no|No|NO|off|Off|OFF)$`)
+
+// readOldBools makes truth values of what are some in YAML 1.1: to the library they are texts.
+func readOldBools(n *goyaml.Node) {
+	if n.Kind == goyaml.ScalarNode && n.Style == 0 && n.Tag == "!!str" && oldBool.MatchString(n.Value) {
+		n.Tag, n.Value = "!!bool", strconv.FormatBool(strings.ContainsAny(n.Value[:1], "yY") || strings.EqualFold(n.Value, "on"))
+	}
+	for _, child := range n.Content {
+		readOldBools(child)
 	}
 }
 
@@ -453,6 +470,7 @@ func FuzzRewrite(f *testing.F) {
 	}
 	f.Add([]byte(pod("  - image: &i nodejs:20\n  - <<: {image: *i}\n")))
 	f.Add([]byte(pod("  - image: \"\\x6eodejs\"\n...\n---\n{kind: Pod, apiVersion: v1, spec: {containers: [image: nodejs]}}")))
+	f.Add([]byte("kind: Pod\nspec:\n containers: [{image: y}]"))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if len(src) > 1<<14 {
 			t.Skip()
