@@ -4,7 +4,7 @@
 //
 // A [Command] is what was typed. The Plan functions, which are pure, make of it what will be read and what
 // will be sent; [Commands] carries plans out on a [Server]. So a command line, a chat bot or a test can use
-// them. [Local] is a Server on a Store, without a cluster.
+// them. [Local] is a Server on any [rest.API], without a cluster.
 //
 // # tag
 //
