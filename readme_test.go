@@ -50,6 +50,27 @@ func TestREADME(t *testing.T) {
 	}
 }
 
+// TestREADMEPins compares the versions that users are told to get with those that adapters/openshift is built with.
+func TestREADMEPins(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile("adapters/openshift/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pins := regexp.MustCompile(`(?m)^go get (\S+)@(v\S+)$`).FindAllStringSubmatch(string(readme), -1)
+	if len(pins) < 2 {
+		t.Errorf("the README has %d pins", len(pins))
+	}
+	for _, pin := range pins {
+		if !strings.Contains(string(mod), pin[1]+" "+pin[2]+"\n") {
+			t.Errorf("the README says %q; adapters/openshift is built with another version", pin[0])
+		}
+	}
+}
+
 // runProgram runs a program, and looks for what it prints in the README.
 func runProgram(t *testing.T, readme, code string) {
 	t.Helper()
