@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,11 +14,13 @@ import (
 
 // TestVectors runs every op that has a runner. What the library does not answer yet is listed by the command.
 func TestVectors(t *testing.T) {
-	ops := map[string]bool{}
+	ops, all, cases := map[string]bool{}, map[string]bool{}, 0
 	for c, err := range vectors.All(committed()) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		cases++
+		all[c.Op] = true
 		run, ok := runners[c.Op]
 		if !ok {
 			continue
@@ -32,10 +35,15 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s has a runner and no case", op)
 		}
 	}
+	readme, err := os.ReadFile("../README.md")
+	want := fmt.Sprintf("holds %d,%03d cases of %d operations", cases/1000, cases%1000, len(all))
+	if err != nil || !strings.Contains(string(readme), want) {
+		t.Errorf("README.md does not say that testdata %s, %v", want, err)
+	}
 }
 
 // TestImportsAreTheSameWithHead runs the imports as the library makes them by default: by HEAD where the digest may be known, and
-// several at a time. Semantics section 10 lets cases with faults of children and configurations differ; none does that is here.
+// several at a time. Where children of lists or configurations have faults, the answers could differ; in the cases they do not.
 func TestImportsAreTheSameWithHead(t *testing.T) {
 	mode := importMode{concurrency: 8}
 	runs := map[string]runner{"import.run": runImport(mode), "import.sequence": runImports(mode)}
