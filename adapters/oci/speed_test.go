@@ -173,7 +173,7 @@ func registryOf(n, images, architectures int) *fakes.Registry {
 }
 
 // TestSpeed holds the table of requests and times: on the wire, with 50 ms on every answer, by the clock of the test.
-// The real system takes the figures in semantics section 10: 101 requests and 23.65 s for the first row.
+// The real system takes 101 requests and 23.65 s for the first row.
 func TestSpeed(t *testing.T) {
 	const latency = 50 * time.Millisecond
 	type limits struct {

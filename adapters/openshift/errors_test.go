@@ -131,7 +131,9 @@ func TestErrorOfReasonsAndCodes(t *testing.T) {
 	for _, theirs := range []*apierrors.StatusError{
 		apierrors.NewNotFound(resource, "app"), apierrors.NewAlreadyExists(resource, "app"), apierrors.NewUnauthorized("why"),
 		apierrors.NewForbidden(resource, "app", errors.New("why")), apierrors.NewConflict(resource, "app", errors.New("why")),
-		apierrors.NewGone("why"), apierrors.NewResourceExpired("why"), apierrors.NewBadRequest("why"),
+		apierrors.NewResourceExpired("why"), apierrors.NewBadRequest("why"),
+		//lint:ignore SA1019 servers that are older answer so
+		apierrors.NewGone("why"),
 		apierrors.NewInvalid(streamKind, "app", field.ErrorList{field.Required(field.NewPath("spec"), "why")}),
 		apierrors.NewTooManyRequests("why", 7), apierrors.NewServiceUnavailable("why"),
 		apierrors.NewMethodNotSupported(resource, "get"),

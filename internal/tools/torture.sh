@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs what is too long for the gate and prints counts: every fuzz target for FUZZTIME, JOBS of them at a time, then the rapid tests of every
 # package with the seeds SEED, SEED+1 and SEED+2 and CHECKS checks a property, of 30 steps each on average, then the
-# law of safe pruning on CLUSTERS clusters with each of these seeds. ONLY, a regular expression on
+# laws of safe pruning on CLUSTERS clusters with each of these seeds. ONLY, a regular expression on
 # "package target", narrows the fuzz targets down. A finding fails the run; go test has then written it under testdata/fuzz. At last an etcd
 # cluster suffers CHAOS faults under its clients, processes with a file of adapters/bolt are killed KILLED times, and DAMAGED files of each kind of
 # damage are opened.
@@ -46,8 +46,8 @@ while read -r dir pkg; do
 	done
 done <"$log/rapid"
 for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
-	(cd "$root" && go test -count 1 -timeout 120m ./imagestream/prune -run '^TestSafeLaw$' -rapid.seed "$seed" -rapid.checks "$CLUSTERS" >/dev/null)
-	echo "safe pruning, seed $seed: $CLUSTERS clusters, a failure at every step, no finding"
+	(cd "$root" && go test -count 1 -timeout 120m ./imagestream/prune -run '^Test(Safe|Push)Law$' -rapid.seed "$seed" -rapid.checks "$CLUSTERS" >/dev/null)
+	echo "safe pruning, seed $seed: $CLUSTERS clusters, a failure at every step and a push before every read, no finding"
 done
 (cd "$root" && go test -count 1 -timeout 120m ./imagestream/oc -run '^TestClientAndWordsAgree$' -rapid.seed "$SEED" -rapid.checks "${SEQUENCES:-100000}" >/dev/null)
 echo "client and words of oc, seed $SEED: ${SEQUENCES:-100000} sequences of about 30 commands, no finding"
