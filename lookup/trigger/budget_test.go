@@ -62,13 +62,17 @@ func TestFailuresWait(t *testing.T) {
 	w := newWorld(t, trigger.Options{})
 	id := w.set(deployment("d", "x:1", "old"))
 	w.push("x:1", "sha256:aa")
+	broken := errors.New("broken")
 	for _, wait := range []time.Duration{1, 2, 4} {
 		round := w.planner.Plan(w.now)
 		if len(round.Updates) != 1 {
 			t.Fatalf("round %+v", round)
 		}
-		w.planner.Done(id, nil, errors.New("broken"))
+		w.planner.Done(id, nil, broken)
 		round = w.planner.Plan(w.now)
+		if len(round.Waiting) != 1 || round.Waiting[0].Err != broken {
+			t.Errorf("waiting %+v, want why it failed", round.Waiting)
+		}
 		if len(round.Updates) > 0 || why(round, id) != lookup.WhyFailed || round.Next.Sub(w.now) != wait*time.Second {
 			t.Fatalf("after a failure: %+v", round)
 		}

@@ -72,7 +72,8 @@ type state struct {
 	rolled   bool // it was updated, and may be on its way
 	unseen   bool // it was updated, and not seen since
 	failures int
-	stale    bool // the last failure was a conflict, and the object was not set since
+	failed   error // what came of the last update
+	stale    bool  // the last failure was a conflict, and the object was not set since
 	retry    time.Time
 }
 
@@ -234,6 +235,7 @@ func (p *Planner) Done(id ID, written map[string]any, err error) {
 		e.unseen = unseen && rolls(written)
 	} else {
 		e.failures++
+		e.failed = err
 		e.stale = errors.Is(err, imagestream.ErrConflict)
 		e.retry = made.at.Add(min(firstRetry<<min(e.failures-1, 20), maxRetry))
 	}
@@ -335,7 +337,7 @@ func (p *Planner) obstacle(e *entry, now time.Time) Waiting {
 	case IsHeld(e.object):
 		return Waiting{Why: lookup.WhyHeld}
 	case e.retry.After(now):
-		return Waiting{Why: lookup.WhyFailed, Until: e.retry}
+		return Waiting{Why: lookup.WhyFailed, Until: e.retry, Err: e.failed}
 	}
 	if path := p.loop(e); path != nil {
 		return Waiting{Why: lookup.WhyLoop, Path: path}
