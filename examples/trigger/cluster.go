@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/imagestreams/imagestreams/adapters/openshift"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/lookup/trigger"
 )
@@ -53,17 +54,6 @@ func (c *Cluster) of(id trigger.ID) (dynamic.ResourceInterface, error) {
 	return c.Client.Resource(resource).Namespace(id.Namespace), nil
 }
 
-// classOf makes errors of the classes that a store gives of those of a cluster.
-func classOf(id trigger.ID, err error) error {
-	switch {
-	case apierrors.IsConflict(err):
-		return fmt.Errorf("%s: %w: %w", id, imagestream.ErrConflict, err)
-	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%s: %w: %w", id, imagestream.ErrNotFound, err)
-	}
-	return err
-}
-
 // Get implements [Objects].
 func (c *Cluster) Get(ctx context.Context, id trigger.ID) (Object, error) {
 	client, err := c.of(id)
@@ -72,7 +62,7 @@ func (c *Cluster) Get(ctx context.Context, id trigger.ID) (Object, error) {
 	}
 	object, err := client.Get(ctx, id.Name, metav1.GetOptions{})
 	if err != nil {
-		return nil, classOf(id, err)
+		return nil, openshift.Error(err)
 	}
 	return object.Object, nil
 }
@@ -90,7 +80,7 @@ func (c *Cluster) Update(ctx context.Context, object Object) (Object, error) {
 		metav1.UpdateOptions{FieldManager: "imagestreams-trigger"},
 	)
 	if err != nil {
-		return nil, classOf(id, err)
+		return nil, openshift.Error(err)
 	}
 	return written.Object, nil
 }
@@ -117,7 +107,7 @@ func (c *Cluster) Instantiate(ctx context.Context, request *trigger.BuildRequest
 	}
 	body["apiVersion"], body["kind"] = "build.openshift.io/v1", "BuildRequest"
 	_, err = client.Create(ctx, &unstructured.Unstructured{Object: body}, metav1.CreateOptions{}, "instantiate")
-	return classOf(id, err)
+	return openshift.Error(err)
 }
 
 // Watch implements [Objects], by informers. Kinds that the cluster does not serve are left out.
