@@ -90,8 +90,8 @@ type Rewriter struct {
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// New returns a Rewriter that asks resolver's source, by its policy and options. Its clock is read here, once: pins that
-// have ended do not count with [Options.Triggers]. Keep of resolver plays no part. A namespace that cannot be one and a
+// New returns a Rewriter that asks resolver's source, by its policy and options. It reads resolver's clock once: with
+// [Options.Triggers] a pin counts until it ends. Keep of resolver plays no part. A namespace that cannot be one and a
 // path that cannot be followed are errors.
 func New(resolver *lookup.Resolver, opts Options) (*Rewriter, error) {
 	for _, namespace := range append(slices.Clone(resolver.Options.Namespaces), opts.Namespace) {

@@ -44,8 +44,8 @@ func drawPush(t *rapid.T, w *world) push {
 	return p
 }
 
-// isKnownElsewhere tells whether any other stream than one has an image, or uses it, without an object. It comes to life there
-// when it is pushed elsewhere, and nobody can know its links before.
+// isKnownElsewhere tells whether any other stream than one has an image, or uses it, without an object. The image comes
+// to life there when it is pushed to the one, and nobody can know its links before.
 func (w *world) isKnownElsewhere(image string, than imagestream.Key) bool {
 	drawn := w.clone()
 	drawn.contents[image] = content{}
