@@ -49,21 +49,18 @@ const (
 )
 
 // isNew reports whether the stream waits for a generation of the tag that was not handed out yet.
-func (e *entry) isNew() bool { return e.behind && e.generation != e.asked }
+func (e *entry) isNew() bool { return e.behind && e.generation > e.asked }
 
 // wanted returns the tags of a stream that must be imported, now or later.
 func (s *Scheduler) wanted(stream *imagestream.ImageStream) []entry {
 	var all []entry
-	behind := map[string]bool{}
+	var behindNow map[string]bool
 	if s.opts.Needs {
-		if imp := importer.NeedsImport(stream).Import; imp != nil && imp.Spec.Repository != nil {
-			all = append(all, entry{tag: whole, source: imp.Spec.Repository.From.Name, interval: s.opts.Interval,
-				behind: true, generation: noGeneration})
-		} else if imp != nil {
-			for _, image := range imp.Spec.Images {
-				behind[image.To.Name] = true
-			}
-		}
+		behindNow = behind(stream)
+	}
+	if behindNow[whole] {
+		all = append(all, entry{tag: whole, source: stream.Spec.DockerImageRepository, interval: s.opts.Interval,
+			behind: true, generation: noGeneration})
 	}
 	histories := map[string]tagevent.History{}
 	for _, h := range stream.Status.Tags {
@@ -76,11 +73,11 @@ func (s *Scheduler) wanted(stream *imagestream.ImageStream) []entry {
 		h := histories[tag.Name]
 		latest, _ := h.Latest()
 		scheduled := importer.IsScheduled(tag, latest)
-		if !scheduled && !behind[tag.Name] && !(s.opts.Needs && !s.opts.NoRetry && hasFailed(h)) {
+		if !scheduled && !behindNow[tag.Name] && !(s.opts.Needs && !s.opts.NoRetry && hasFailed(h)) {
 			continue
 		}
 		e := entry{tag: tag.Name, source: tag.From.Name, interval: s.opts.Interval, scheduled: scheduled,
-			behind: behind[tag.Name], generation: noGeneration}
+			behind: behindNow[tag.Name], generation: noGeneration}
 		if s.opts.TagInterval != nil {
 			e.interval = cmp.Or(s.opts.TagInterval(stream.Key(), tag), e.interval)
 		}

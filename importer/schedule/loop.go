@@ -27,42 +27,55 @@ type Loop struct {
 	// number, so that one that hangs takes nothing from the others. Each import makes [importer.Importer.Concurrency]
 	// requests at a time; a polite.Limit around the Importer's Registry bounds them all.
 	PerHost int
+	// Ledger, if not nil, is asked before each import, and keeps when tags are due.
+	Ledger Ledger
+	// Drain is how long imports that are under way may go on after the context of Run has ended; 0 ends them at once.
+	Drain time.Duration
 	// Imported, if not nil, is called after each import with its answer, or with an error. The error of a panic is an
 	// [*importer.Panic].
 	Imported func(stream imagestream.Key, done *imagestream.ImageStreamImport, err error)
-	// Failed, if not nil, is called with each failure of the store: of a list, of a watch, and of an import's reads and
-	// writes, which are tried again. Imported and Failed are called one at a time.
+	// Failed, if not nil, is called with each failure of the store or the Ledger: of a list, of a watch, of a claim, and
+	// of an import's reads and writes, which are tried again. Imported and Failed are called one at a time.
 	Failed func(err error)
 }
 
 const defaultPerHost = 4
 
 // Run runs until ctx ends and returns its error. If the first list of streams fails, Run returns that error; it
-// reports later failures to Failed and goes on. When it returns, none of its goroutines is left.
+// reports later failures to Failed and goes on. When ctx ends, Run begins no import, and gives those that are under way
+// the time Drain; then it ends them. When it returns, none of its goroutines is left, and all claims are finished.
 func (l *Loop) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
+	work, abort := context.WithCancel(context.WithoutCancel(ctx))
 	options := l.Options
 	options.Needs = true
+	if l.Ledger != nil {
+		options.Recall = l.Ledger.Recall
+	}
 	r := &running{
 		Loop: l, scheduler: New(options), streams: map[imagestream.Key]*imagestream.ImageStream{},
-		changes: make(chan change), results: make(chan result), reports: make(chan error),
+		changes: make(chan change), results: make(chan result), reports: make(chan error), recorded: make(chan error),
 	}
 	r.scheduler.share = cmp.Or(max(l.PerHost, 0), defaultPerHost)
 	defer r.all.Wait()
+	defer abort()
 	defer stop()
 	ended := make(chan error, 1)
 	r.all.Go(func() { ended <- r.follow(ctx) })
 	for {
-		r.start(ctx)
+		r.start(work)
 		timer := time.NewTimer(r.pause())
 		select {
 		case err := <-ended:
 			timer.Stop()
+			r.drain(abort)
 			return err
 		case c := <-r.changes:
 			r.changed(c)
 		case done := <-r.results:
 			r.finished(done)
+		case err := <-r.recorded:
+			r.hasRecorded(err)
 		case err := <-r.reports:
 			r.report(err)
 		case <-timer.C:
@@ -81,6 +94,9 @@ type running struct {
 	changes   chan change
 	results   chan result
 	reports   chan error
+	recorded  chan error // an error, or nil, of each claim that was finished
+	busy      int        // jobs that are under way
+	recording int        // claims that are being finished
 
 	store   storeState
 	pending []*job // fetched but not written, by the time of the next attempt
@@ -94,7 +110,9 @@ type job struct {
 	session *importer.Session // once it is fetched
 	fetched time.Time
 	stalls  backoff
-	until   time.Time // the next attempt
+	until   time.Time           // the next attempt
+	claim   *Claim              // nil if there is no ledger, or nothing to import
+	others  map[string]TagState // of tags that are not this loop's to import now
 	// probes means that a failing store is tried with it, and fresh that it also has to be fetched for that.
 	probes, fresh bool
 }
@@ -171,12 +189,9 @@ func (r *running) start(ctx context.Context) {
 		if j == nil {
 			return
 		}
+		r.busy++
 		r.all.Go(func() {
-			res := r.work(ctx, j)
-			select {
-			case r.results <- res:
-			case <-ctx.Done():
-			}
+			r.results <- r.work(ctx, j)
 		})
 	}
 }
@@ -212,6 +227,15 @@ func (r *running) next(now time.Time) *job {
 func (r *running) work(ctx context.Context, j *job) (res result) {
 	res.job = j
 	res.err = guard(func() error {
+		mine, err := r.ask(ctx, j)
+		if err != nil {
+			res.store = true
+			return err
+		}
+		if !mine {
+			return nil
+		}
+		ctx := j.context(ctx)
 		if j.session == nil {
 			imp := j.turn.Import(j.stream)
 			if imp == nil {
@@ -235,6 +259,9 @@ func (r *running) work(ctx context.Context, j *job) (res result) {
 		res.done = done
 		return nil
 	})
+	if err := j.lost(ctx); err != nil && res.err != nil {
+		j.session, res.store, res.err = nil, true, err
+	}
 	return res
 }
 
@@ -252,17 +279,22 @@ func isStores(err error) bool {
 // finished handles the outcome of a job.
 func (r *running) finished(res result) {
 	now := time.Now()
+	r.busy--
 	if res.probes {
 		r.store.probed = false
 	}
 	if !res.waits {
 		r.scheduler.giveBack(res.turn)
 	}
+	for tag, state := range res.others {
+		r.scheduler.Resume(res.turn.Stream, tag, state, now)
+	}
+	res.others = nil
 	if res.store {
 		r.stalled(res, now)
 		return
 	}
-	if res.done != nil {
+	if res.done != nil || res.err == nil && r.Ledger != nil {
 		r.store.answered(res.turn.Stream)
 	}
 	failures := map[string]error{}
@@ -278,6 +310,7 @@ func (r *running) finished(res result) {
 		}
 		r.scheduler.Done(res.turn.Stream, tag, err, now)
 	}
+	r.record(res.job)
 	if r.Imported != nil && (res.done != nil || res.err != nil) {
 		r.Imported(res.turn.Stream, res.done, res.err)
 	}
@@ -291,6 +324,7 @@ func (r *running) stalled(res result, now time.Time) {
 	r.report(fmt.Errorf("import of image stream %s: %w", res.turn.Stream, res.err))
 	if res.session == nil || now.Sub(res.fetched) > r.scheduler.opts.Interval {
 		r.scheduler.stalled(res.turn, now)
+		r.finish(res.job, nil)
 		return
 	}
 	j := res.job

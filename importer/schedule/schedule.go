@@ -13,6 +13,9 @@
 // Each registry has its own share of imports, so that one that hangs or asks to wait delays its own tags only. If the
 // store fails, the loop pauses, and writes later what it has fetched.
 //
+// A [Ledger] lets loops of several processes divide the work, and lets a loop go on where an earlier one ended. Without
+// one, a loop begins by spreading the scheduled tags over an interval.
+//
 // # Differences from OpenShift
 //
 // The real controller has a ring of slots. A stream that changes at least once in an interval is never imported, and a
@@ -44,6 +47,8 @@ type Options struct {
 	// Needs includes tags that are not scheduled: those that a stream waits for by [importer.NeedsImport], which come
 	// first, and those whose registry did not answer, with back-off. A [Loop] sets it.
 	Needs bool
+	// Recall, if not nil, returns the [TagState] of a tag that is new to the scheduler, and whether there is one.
+	Recall func(stream *imagestream.ImageStream, tag string) (TagState, bool)
 	// NoRetry leaves a tag that is not scheduled alone after a failure, as the real system does.
 	NoRetry bool
 }
@@ -111,7 +116,8 @@ func New(opts Options) *Scheduler {
 }
 
 // Set adds or updates a stream. Tags that are scheduled already keep their time. New ones, and those with another
-// source, are due within an interval, spread over it. Tags that are no longer scheduled are removed.
+// source, are due when [Options.Recall] says, or within an interval, spread over it. Tags that are no longer scheduled
+// are removed.
 func (s *Scheduler) Set(stream *imagestream.ImageStream, now time.Time) {
 	key := stream.Key()
 	wanted := s.wanted(stream) // before anything changes, because it may panic
@@ -119,7 +125,7 @@ func (s *Scheduler) Set(stream *imagestream.ImageStream, now time.Time) {
 	for _, w := range wanted {
 		e := have[w.tag]
 		if e == nil || e.source != w.source || e.uid != w.uid {
-			e = s.add(&w, now)
+			e = s.add(stream, &w, now)
 		} else {
 			delete(have, w.tag)
 			s.change(e, &w, now)
@@ -144,9 +150,16 @@ func (s *Scheduler) Remove(stream imagestream.Key) {
 	delete(s.streams, stream)
 }
 
-func (s *Scheduler) add(e *entry, now time.Time) *entry {
+func (s *Scheduler) add(stream *imagestream.ImageStream, e *entry, now time.Time) *entry {
 	e.host = s.host(e.source)
 	e.host.size++
+	e.place = parked
+	if s.opts.Recall != nil {
+		if state, ok := s.opts.Recall(stream, e.tag); ok {
+			s.resume(e, state, now)
+			return e
+		}
+	}
 	e.due = now.Add(time.Duration(e.chance() * float64(e.interval)))
 	if e.behind {
 		e.due = now.Add(-e.interval)
