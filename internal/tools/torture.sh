@@ -3,8 +3,8 @@
 # package with the seeds SEED, SEED+1 and SEED+2 and CHECKS checks a property, of 30 steps each on average, then the
 # laws of safe pruning on CLUSTERS clusters with each of these seeds. ONLY, a regular expression on
 # "package target", narrows the fuzz targets down. A finding fails the run; go test has then written it under testdata/fuzz. At last an etcd
-# cluster suffers CHAOS faults under its clients, processes with a file of adapters/bolt are killed KILLED times, and DAMAGED files of each kind of
-# damage are opened.
+# cluster suffers CHAOS faults under its clients, three loops share a simulated day, three workers import every tag ROUNDS times while
+# they are killed, processes with a file of adapters/bolt are killed KILLED times, and DAMAGED files of each kind of damage are opened.
 set -euo pipefail
 export SEED=${SEED:-1} FUZZTIME=${FUZZTIME:-10m} CHECKS=${CHECKS:-3400}
 CLUSTERS=${CLUSTERS:-100000}
@@ -56,6 +56,12 @@ for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
 	(cd "$root" && SEED=$seed LOOP_STREAMS=5000 LOOP_HOURS=24 go test -count 1 -timeout 60m ./importer/schedule -run '^TestGoodStreamsKeepTheirSchedule$' >/dev/null)
 	echo "loop, seed $seed: 5000 streams for 24 hours beside hosts that hang, wait and fail, no good one late"
 done
+for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
+	(cd "$root" && SEED=$seed DAY_STREAMS=60 go test -count 1 -timeout 60m -v ./importer/schedule -run '^TestADayOfThreeProcesses$') >"$log/day" || { tail -40 "$log/day"; exit 1; }
+	sed -n "s/^ *ledger_test.go:[0-9]*: /a simulated day of three loops, seed $seed: /p" "$log/day"
+done
+(cd "$root/examples" && WORKER_ROUNDS=${ROUNDS:-96} go test -count 1 -timeout 60m -v -run '^TestThreeWorkers$' ./worker) >"$log/worker" || { tail -40 "$log/worker"; exit 1; }
+sed -n 's/^ *day_test.go:[0-9]*: /worker: /p' "$log/worker"
 (cd "$root/adapters/bolt" && BOLT_KILLED=${KILLED:-200} BOLT_DAMAGED=${DAMAGED:-500} \
 	go test -count 1 -timeout 60m -v -run '^(TestKilled|TestDamagedFiles)$' .) >"$log/bolt" || { tail -40 "$log/bolt"; exit 1; }
 sed -n 's/^ *\(---.*\|.*files:.*\|.*rounds,.*\)/bolt: \1/p' "$log/bolt"
