@@ -23,17 +23,18 @@ var turnsBucket = []byte("turns")
 // file is a store in a file, and the records of its only worker in another one.
 type file struct {
 	records
-	streams *bolt.Store
-	turns   *bbolt.DB
-	writing sync.Mutex
+	streams   *bolt.Store
+	turns     *bbolt.DB
+	namespace string // the only one, or ""
+	writing   sync.Mutex
 }
 
-func openFile(ctx context.Context, path string) (backend, error) {
+func openFile(ctx context.Context, path, namespace string) (backend, error) {
 	streams, err := bolt.Open(ctx, path, bolt.Options{Wait: lockWait})
 	if err != nil {
 		return nil, err
 	}
-	f := &file{streams: streams}
+	f := &file{streams: streams, namespace: namespace}
 	if err := f.open(path + ".turns"); err != nil {
 		return nil, errors.Join(err, streams.Close())
 	}
@@ -97,7 +98,9 @@ func (f *file) places(context.Context) (all []place, err error) {
 	err = f.turns.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(turnsBucket).ForEach(func(key, _ []byte) error {
 			p, err := parsePlace(string(key))
-			all = append(all, p)
+			if f.namespace == "" || p.stream.Namespace == f.namespace {
+				all = append(all, p)
+			}
 			return err
 		})
 	})

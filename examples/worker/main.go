@@ -15,26 +15,29 @@
 // lease ends, and a write of one that was stopped for longer is refused: it looks at its claim between the read and the
 // write of a stream. Records have times of the workers' clocks, which must agree to much less than the interval.
 //
-// A store in a file, bolt:FILE, has one worker. It needs no claims, and keeps its records in FILE.turns. In both cases a
-// worker that is started again goes on where the last one ended. A shorter -interval holds for each tag from its next
-// turn on.
+// A store in a file, bolt:FILE, has one worker. It needs no claims, and keeps its records in FILE.turns. In both cases
+// a worker that is started again goes on where the last one ended. A shorter -interval holds for each tag from its
+// next turn on.
 //
 // # Credentials
 //
 // Those of registries come from -docker-config, or from where docker has them. The password of -etcd-user is in the
-// environment variable ETCD_PASSWORD.
+// environment variable ETCD_PASSWORD. The user must be able to read and write what begins with /imagestreams/ and
+// /imagestreams-worker/; with -namespace NAME it is enough to have /imagestreams/images/, and what begins with
+// /imagestreams/imagestreams/, /imagestreams-worker/turns/ and /imagestreams-worker/claims/ and goes on with NAME and a
+// zero byte.
 //
 // # How it ends
 //
-// At SIGTERM or an interrupt it begins no import, gives those that are under way the time of -drain, gives the rest back,
-// so that other workers need not wait for its lease, and ends with 0. A second signal ends it at once. It ends with 2 if
-// the command line is wrong, and with 1 if the store cannot be opened or read at the beginning. Later failures of the
-// store are logged, counted and tried again.
+// At SIGTERM or an interrupt it begins no import, gives those that are under way the time of -drain, gives the rest
+// back, so that other workers need not wait for its lease, and ends with 0. A second signal ends it at once. It ends
+// with 2 if the command line is wrong, and with 1 if the store cannot be opened or read at the beginning. Later
+// failures of the store are logged, counted and tried again.
 //
 // # What it serves
 //
-// GET /metrics has counters for Prometheus, /healthz is 200 while the worker runs, and /readyz is 200 while it can claim
-// tags: it has a lease and is not ending.
+// GET /metrics has counters for Prometheus, /healthz is 200 while the worker runs, and /readyz is 200 while it can
+// claim tags: it has a lease and is not ending.
 package main
 
 import (
@@ -103,7 +106,8 @@ func parse(args []string, errOut io.Writer) (*options, error) {
 		"how long tags that a killed worker has claimed stay claimed, in whole seconds; etcd may make it longer")
 	flags.StringVar(&o.name, "name", fmt.Sprintf("%s-%d", host, os.Getpid()), "`name` of this worker in claims and logs")
 	flags.StringVar(&o.namespace, "namespace", "", "the only `namespace` whose streams are imported")
-	flags.DurationVar(&o.interval, "interval", 15*time.Minute, "how long after an import a scheduled tag is imported again")
+	flags.DurationVar(&o.interval, "interval", 15*time.Minute,
+		"how long after an import a scheduled tag is imported again")
 	flags.DurationVar(&o.drain, "drain", 20*time.Second, "how long imports may go on when the worker is told to end")
 	flags.IntVar(&o.perHost, "per-host", 4, "how many streams are imported from one registry at a time")
 	flags.StringVar(&o.dockerConfig, "docker-config", "", "`file` with credentials of registries, as docker has them")
@@ -227,7 +231,11 @@ func newRegistry(o *options) (importer.Registry, error) {
 
 func open(ctx context.Context, o *options, failed func(error)) (backend, error) {
 	if o.kind == "bolt" {
-		return openFile(ctx, o.where)
+		return openFile(ctx, o.where, o.namespace)
 	}
-	return openEtcd(ctx, strings.Split(o.where, ","), o.etcd, o.name, failed)
+	c, err := openEtcd(ctx, strings.Split(o.where, ","), o.etcd, o.name, o.namespace, failed)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }

@@ -139,10 +139,10 @@ func (c *counted) Claim(
 		err := finish(states)
 		outcome := "recorded"
 		switch {
-		case err != nil:
-			outcome = "failed"
 		case states == nil:
 			outcome = "given_back"
+		case err != nil:
+			outcome = "failed"
 		}
 		c.m.records.WithLabelValues(outcome).Inc()
 		c.m.underWay.Dec()

@@ -26,7 +26,7 @@ func work(
 	var all sync.WaitGroup
 	defer all.Wait()
 	all.Go(func() { b.keep(after) })
-	all.Go(func() { sweepAgain(after, b, failed) })
+	all.Go(func() { sweepAgain(after, b, loop.Namespace, failed) })
 	all.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			failed(fmt.Errorf("serve metrics: %w", err))
@@ -41,11 +41,11 @@ func work(
 }
 
 // sweepAgain sweeps now and again.
-func sweepAgain(ctx context.Context, b backend, failed func(error)) {
+func sweepAgain(ctx context.Context, b backend, namespace string, failed func(error)) {
 	ticker := time.NewTicker(betweenSweeps)
 	defer ticker.Stop()
 	for {
-		if err := sweep(ctx, b); err != nil && ctx.Err() == nil {
+		if err := sweep(ctx, b, namespace); err != nil && ctx.Err() == nil {
 			failed(fmt.Errorf("remove records of image streams that are gone: %w", err))
 		}
 		select {
@@ -58,13 +58,14 @@ func sweepAgain(ctx context.Context, b backend, failed func(error)) {
 
 // sweep removes the records of streams that are gone. It reads the records first: a stream that is not there then
 // either was deleted, or has no record that counts.
-func sweep(ctx context.Context, b backend) error {
+func sweep(ctx context.Context, b backend, namespace string) error {
 	places, err := b.places(ctx)
 	if err != nil || len(places) == 0 {
 		return err
 	}
 	there := map[imagestream.Key]bool{}
-	for stream, err := range imagestream.All(ctx, b.store().ListImageStreams, imagestream.ListOptions{Limit: 500}) {
+	opts := imagestream.ListOptions{Namespace: namespace, Limit: 500}
+	for stream, err := range imagestream.All(ctx, b.store().ListImageStreams, opts) {
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,9 +51,10 @@ type world struct {
 	host     string
 	flags    []string // of a worker
 
-	mu    sync.Mutex
-	asks  map[string][]asked // by "repository:tag"
-	delay func(r *http.Request, tag string)
+	mu   sync.Mutex
+	asks map[string][]asked // by "repository:tag"
+	// delay, if not nil, holds back the answer to a worker's question for a tag.
+	delay func(r *http.Request, worker string)
 }
 
 const registryName = "registry.example.com"
@@ -72,7 +75,13 @@ func newWorld(t *testing.T) *world {
 			delay := w.delay
 			w.mu.Unlock()
 			if delay != nil {
-				delay(r, tag)
+				answer := httptest.NewRecorder()
+				inner.ServeHTTP(answer, r)
+				delay(r, agent)
+				maps.Copy(rw.Header(), answer.Header())
+				rw.WriteHeader(answer.Code)
+				rw.Write(answer.Body.Bytes())
+				return
 			}
 		}
 		inner.ServeHTTP(rw, r)
@@ -97,18 +106,16 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// slow lets each answer about a tag take some time.
-func (w *world) slow(latency time.Duration) {
+// setDelay sets how answers about tags are held back.
+func (w *world) setDelay(delay func(r *http.Request, worker string)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.delay = func(r *http.Request, _ string) {
-		timer := time.NewTimer(latency)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-		}
-	}
+	w.delay = delay
+}
+
+// slow lets each answer about a tag take some time.
+func (w *world) slow(latency time.Duration) {
+	w.setDelay(func(r *http.Request, _ string) { wait(r.Context(), latency) })
 }
 
 func (w *world) push(repository, tag, content string) (digest string) {
@@ -200,7 +207,21 @@ func (w *world) start(name string, flags ...string) *process {
 // kill ends the process at once, if it still runs.
 func (p *process) kill() { p.cmd.Process.Kill() }
 
-// end tells the process to end, and returns the error that it ended with.
+// signal sends a signal to the process.
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// term tells the process to end.
+func (p *process) term(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGTERM)
+}
+
+// wait waits until the process has ended, and returns its error.
 func (p *process) wait(t *testing.T) error {
 	t.Helper()
 	select {
