@@ -4,9 +4,11 @@ package etcdserver
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,12 +34,14 @@ type Member struct {
 	// Endpoint is the host and port at which clients reach the member, through a link that [Member.Cut] interrupts.
 	Endpoint string
 
+	scheme  string // in which it speaks to clients
 	address string // of the server itself
 	link    *link
 	args    []string
 
 	process  *exec.Cmd
-	log      bytes.Buffer // of the process
+	exited   chan struct{} // is closed when the process has ended
+	log      bytes.Buffer  // of the process
 	watchdog io.WriteCloser
 }
 
@@ -56,17 +60,25 @@ func Start(tb testing.TB, n int, flags ...string) *Cluster {
 // of the flags is
 // --cert-file=FILE.
 func Launch(n int, flags ...string) (*Cluster, error) {
-	dir, err := os.MkdirTemp("", "etcd")
-	if err != nil {
-		return nil, err
-	}
-	c := &Cluster{dir: dir}
-	if err := c.launch(n, flags); err != nil {
+	const attempts = 5
+	for attempt := 1; ; attempt++ {
+		dir, err := os.MkdirTemp("", "etcd")
+		if err != nil {
+			return nil, err
+		}
+		c := &Cluster{dir: dir}
+		if err = c.launch(n, flags); err == nil {
+			return c, nil
+		}
 		c.Close()
-		return nil, err
+		if !errors.Is(err, errAddressTaken) || attempt == attempts {
+			return nil, err
+		}
 	}
-	return c, nil
 }
+
+// errAddressTaken means that somebody took an address that was free between the look and the use.
+var errAddressTaken = errors.New("an address was taken")
 
 func (c *Cluster) launch(n int, flags []string) error {
 	scheme := "http"
@@ -84,7 +96,7 @@ func (c *Cluster) launch(n int, flags []string) error {
 		cluster = append(cluster, fmt.Sprintf("m%d=http://%s", i, free[n+i]))
 	}
 	for i := range n {
-		m := &Member{address: free[i]}
+		m := &Member{scheme: scheme, address: free[i]}
 		if m.link, err = newLink(m.address); err != nil {
 			return err
 		}
@@ -173,7 +185,11 @@ func (m *Member) start() error {
 	if err := process.Start(); err != nil {
 		return err
 	}
-	m.process = process
+	m.process, m.exited = process, make(chan struct{})
+	go func() {
+		process.Wait()
+		close(m.exited)
+	}()
 	// A test that dies takes its members with it: the watchdog's input ends then.
 	watchdog := exec.Command("sh", "-c", fmt.Sprintf("read line; [ -n \"$line\" ] || kill -9 %d", process.Process.Pid))
 	if m.watchdog, err = watchdog.StdinPipe(); err != nil {
@@ -186,18 +202,49 @@ func (m *Member) start() error {
 	return nil
 }
 
-// await waits until the member takes connections; what is asked then waits until its cluster has a leader.
+// await waits until the member answers; what is asked then waits until its cluster has a leader.
 func (m *Member) await() error {
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", m.address)
+		err := m.answers()
 		if err == nil {
-			return conn.Close()
+			return nil
+		}
+		select {
+		case <-m.exited:
+			if strings.Contains(m.log.String(), "address already in use") {
+				err = errAddressTaken
+			}
+			return fmt.Errorf("etcd %s has ended: %w\n%s", strings.Join(m.args, " "), err, &m.log)
+		default:
 		}
 		if time.Since(begin) > patience {
 			m.Kill()
 			return fmt.Errorf("etcd %s is not ready: %w\n%s", strings.Join(m.args, " "), err, &m.log)
 		}
 	}
+}
+
+// answers asks the member for its version, so that nobody else who has its address is taken for it. With TLS, which may
+// ask for a certificate, it only connects.
+func (m *Member) answers() error {
+	if m.scheme == "https" {
+		conn, err := net.Dial("tcp", m.address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + m.address + "/version")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if err == nil && !bytes.Contains(body, []byte("etcdserver")) {
+		err = fmt.Errorf("it answers %s", resp.Status)
+	}
+	return err
 }
 
 // Kill ends the member at once, as kill -9 does. A member that is killed already stays so.
@@ -210,7 +257,7 @@ func (m *Member) Kill() {
 		m.watchdog.Close()
 	}
 	m.process.Process.Kill()
-	m.process.Wait()
+	<-m.exited
 	m.process = nil
 }
 
