@@ -94,15 +94,26 @@ func openEtcd(
 	if namespace != "" {
 		c.turns += namespace + "\x00"
 	}
-	ctx, cancel := context.WithTimeout(ctx, openWait)
-	defer cancel()
-	if err := c.each(ctx, c.read); err != nil {
-		return nil, errors.Join(fmt.Errorf("read the records of imports: %w", err), client.Close())
-	}
-	if err := c.leases.get(ctx); err != nil {
+	if err := c.begin(ctx); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
 	return c, nil
+}
+
+// begin reads all records, and gets the first lease.
+func (c *cluster) begin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openWait)
+	defer cancel()
+	err := c.each(ctx, c.read)
+	if err != nil {
+		err = fmt.Errorf("read the records of imports: %w", err)
+	} else {
+		err = c.leases.get(ctx)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no endpoint has answered for %v: %w", openWait, err)
+	}
+	return err
 }
 
 // each calls do with the key, the value and the revision of each record.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"strings"
@@ -38,6 +40,25 @@ func streamOf(name string) (*imagestream.ImageStream, schedule.Turn) {
 	return s, schedule.Turn{Stream: s.Key(), Host: "quay.io", Tags: []string{"v1", "v2"}}
 }
 
+// transactions returns how many transactions a server has had.
+func transactions(t *testing.T, server *etcdserver.Cluster) (n int) {
+	t.Helper()
+	resp, err := http.Get("http://" + server.Members[0].Endpoint + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		line := lines.Text()
+		if strings.HasPrefix(line, "grpc_server_started_total{") && strings.Contains(line, `grpc_method="Txn"`) {
+			if _, err := fmt.Sscan(line[strings.LastIndex(line, " "):], &n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return n
+}
+
 // TestClaims has two workers that ask for the same turn, one after the other.
 func TestClaims(t *testing.T) {
 	server := etcdserver.Start(t, 1)
@@ -71,6 +92,7 @@ func TestClaims(t *testing.T) {
 	due := time.Now().Add(time.Hour).Round(0).UTC()
 	states := map[string]schedule.TagState{"v1": {Generation: 1, Due: due, Turns: 1}, "v2": {Generation: 1, Due: due}}
 
+	before := transactions(t, server)
 	held := mine("free", claim(a, "app"))
 	isHeld("held by another", claim(b, "app"))
 	isHeld("held by itself", claim(a, "app"))
@@ -80,6 +102,10 @@ func TestClaims(t *testing.T) {
 	held = mine("given back", claim(b, "app"))
 	if err := held.Finish(states); err != nil {
 		t.Error(err)
+	}
+	claim(b, "app") // which is not due
+	if n := transactions(t, server) - before; n != 5 {
+		t.Errorf("%d transactions for a turn that is claimed and ended, twice, and one that is held, want 5", n)
 	}
 	if err := held.Finish(states); err != nil {
 		t.Errorf("again, as if the answer were lost: %v", err)

@@ -181,7 +181,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 		return err
 	}
 	b, err := open(ctx, o, failed)
-	if err != nil {
+	if ctx.Err() != nil && err != nil {
+		return nil // told to end before it has begun
+	} else if err != nil {
 		return fmt.Errorf("%s:%s: %w", o.kind, o.where, err)
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
