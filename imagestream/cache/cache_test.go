@@ -62,6 +62,8 @@ type gated struct {
 	fail        chan error
 	gets, lists atomic.Int64
 	broken      atomic.Bool // lists are errBroken
+	before      func()      // called ahead of a list
+	after       func()      // called when a list was read and is on its way
 }
 
 var errBroken = errors.New("broken")
@@ -80,7 +82,14 @@ func (g *gated) ListImageStreams(ctx context.Context, opts imagestream.ListOptio
 	if g.broken.Load() {
 		return nil, errBroken
 	}
-	return g.Store.ListImageStreams(ctx, opts)
+	if g.before != nil {
+		g.before()
+	}
+	list, err := g.Store.ListImageStreams(ctx, opts)
+	if g.after != nil {
+		g.after()
+	}
+	return list, err
 }
 
 func (g *gated) WatchImageStreams(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {

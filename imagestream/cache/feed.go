@@ -76,6 +76,7 @@ type feed[T any] struct {
 	heard   time.Time
 	err     error         // why there is no feed; nil if there is one
 	fed     chan struct{} // closed when there is one
+	filling bool          // a list is under way
 	awaits  map[imagestream.Key][]await
 	clock   uint64 // counts what awaits are ordered by
 	pages   pages[T]
@@ -153,9 +154,10 @@ func (f *feed[T]) follow(ctx context.Context) error {
 
 // fill replaces all objects by those of a new list.
 func (f *feed[T]) fill(ctx context.Context) (version string, err error) {
-	f.mu.RLock()
+	f.mu.Lock()
 	begun := f.clock
-	f.mu.RUnlock()
+	f.filling = true
+	f.mu.Unlock()
 	objects := map[imagestream.Key]*T{}
 	opts := imagestream.ListOptions{Limit: pageSize}
 	for {
@@ -174,7 +176,8 @@ func (f *feed[T]) fill(ctx context.Context) (version string, err error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.objects, f.sorted, f.version, f.heard, f.err = objects, nil, version, f.now(), nil
+	f.objects, f.sorted, f.version, f.heard = objects, nil, version, f.now()
+	f.err, f.filling = nil, false
 	for name, e := range f.indexes {
 		f.indexes[name] = newEntries(e.index)
 	}
@@ -195,7 +198,7 @@ func (f *feed[T]) lose(cause error) {
 	if f.err == nil {
 		f.fed = make(chan struct{})
 	}
-	f.err = notFed(cause)
+	f.err, f.filling = notFed(cause), false
 }
 
 // take takes a change in.

@@ -38,7 +38,11 @@ func (f *feed[T]) ask(ctx context.Context, key imagestream.Key) (*T, error) {
 	defer f.mu.Unlock()
 	cached := f.objects[key]
 	switch {
-	case f.err != nil: // the next list will be newer
+	case f.err != nil && !f.filling: // the next list will be newer
+	case f.err != nil && err == nil: // the list that is under way may be older
+		f.expect(key, await{version: f.meta(o).ResourceVersion})
+	case f.err != nil && errors.Is(err, imagestream.ErrNotFound):
+		f.expect(key, await{})
 	case err == nil && cached != nil && f.meta(cached).ResourceVersion == f.meta(o).ResourceVersion:
 		f.settle(key, func(a await) bool { return a.since <= begun })
 	case err == nil:
