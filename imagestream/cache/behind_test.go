@@ -65,3 +65,35 @@ func TestGetsWhileFilling(t *testing.T) {
 		}
 	})
 }
+
+// TestGoneStaysGone has streams that the cache has seen, and a get has said to be gone, before the feed has told anything.
+func TestGoneStaysGone(t *testing.T) {
+	for name, writes := range map[string]int{"created": 0, "updated": 1, "updated often": 20} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, store := t.Context(), newGated()
+				c := start(t, store, cache.Options{})
+				a := must[*imagestream.ImageStream](t)(c.CreateImageStream(ctx, newStream("a")))
+				for range writes {
+					a.Metadata.Generation++
+					a = must[*imagestream.ImageStream](t)(c.UpdateImageStream(ctx, a))
+				}
+				if err := store.DeleteImageStream(ctx, a.Key(), imagestream.Preconditions{}); err != nil {
+					t.Fatal(err)
+				}
+				for delivered := range writes + 3 {
+					if got, err := c.GetImageStream(ctx, a.Key()); !errors.Is(err, imagestream.ErrNotFound) {
+						t.Errorf("after %d changes, a get finds %+v, %v", delivered, got, err)
+					}
+					if delivered < writes+2 {
+						store.deliver(1)
+					}
+				}
+				store.counts()
+				if _, err := c.GetImageStream(ctx, a.Key()); !errors.Is(err, imagestream.ErrNotFound) || store.gets.Load() > 0 {
+					t.Errorf("when the feed has said that it is gone, a get takes %s: %v", store.counts(), err)
+				}
+			})
+		})
+	}
+}

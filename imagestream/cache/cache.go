@@ -7,15 +7,17 @@
 // # How old an answer is
 //
 // A get or a list answers with what the watch of the store last delivered: it is as old as the watch is late, as a
-// rule milliseconds.
-// [Store.State] tells when the feed was heard from last, and what it failed with. A read is never older than a write
-// through the same
-// [Store] that had returned, or than what a get of the same object found before: where the feed is not there yet, the
-// read goes to the store. A read under a context of [Fresh] always goes to the store.
+// rule milliseconds. [Store.State] tells when the feed was heard from last, and what it failed with. A get, a list and
+// [Store.Find] are never older than a write through the same [Store] that had returned, or than what a get of the same
+// object answered before: where the feed is not there yet, the read goes to the store. A read under a context of
+// [Fresh] always goes to the store. [Store.Values] is what the feed has, however late.
+//
+// One get can be followed by an older answer: one that the store answered with not found, of an object that others had
+// created and deleted again before the cache knew of it. The feed has yet to tell of that object, and for as long as it
+// does, gets find it. Versions are opaque, so nothing says how far a feed must come to be past that.
 //
 // Before the feed has begun, and after it was lost, all reads go to the store, and [Store.Find] is an [ErrNotFed].
-// The feed begins again by itself, with a new list. So nobody is answered from a state that nothing keeps up to date,
-// nor from one that is older than an answer before.
+// The feed begins again by itself, with a new list. So nobody is answered from a state that nothing keeps up to date.
 //
 // Lists of several pages show one state: the newest 64 of them are kept until their last page, others end with an
 // error of class imagestream.ErrGone. Their resource version is one of the store, and watches go on from there.
@@ -116,7 +118,8 @@ func (s *Store) Find(ctx context.Context, index, value string) ([]imagestream.Ke
 	return s.streams.find(ctx, index, value)
 }
 
-// Values returns what an index has streams under, in order.
+// Values returns what an index has streams under, in order, as far as the feed is: unlike Find, it asks the store for
+// nothing.
 func (s *Store) Values(index string) ([]string, error) { return s.streams.values(index) }
 
 // GetImageStream implements [imagestream.Reader].

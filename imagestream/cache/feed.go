@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,6 +88,7 @@ type feed[T any] struct {
 type await struct {
 	since   uint64
 	version string // of a write, or of an answer; "" if nobody knows which
+	uid     string // of the object that had the version
 	deleted string // the uid of an object that was deleted
 }
 
@@ -217,7 +219,7 @@ func (f *feed[T]) take(change imagestream.Change[T]) {
 	case imagestream.Deleted:
 		delete(f.objects, key)
 		f.reindex(key, old, nil)
-		f.settle(key, func(a await) bool { return a.deleted != "" && a.deleted == m.UID })
+		f.settle(key, func(a await) bool { return m.UID != "" && (a.deleted == m.UID || a.uid == m.UID) })
 	default:
 		return
 	}
@@ -252,8 +254,8 @@ const maxAwaits = 8
 // expect notes that the feed is not to answer for an object before it has delivered something.
 func (f *feed[T]) expect(key imagestream.Key, a await) {
 	f.clock++
-	if len(f.awaits[key]) == maxAwaits {
-		f.awaits[key], a = nil, await{} // it stands for all of them
+	if all := f.awaits[key]; len(all) == maxAwaits { // one stands for all of them
+		f.awaits[key], a = nil, await{uid: cmp.Or(a.uid, a.deleted, all[maxAwaits-1].uid, all[maxAwaits-1].deleted)}
 	}
 	a.since = f.clock
 	f.awaits[key] = append(f.awaits[key], a)

@@ -118,16 +118,19 @@ func neverOlder(t *testing.T, r *rapid.T) {
 		},
 		"get": func(r *rapid.T) {
 			name := names.Draw(r, "name")
-			at, from := ctx, floor[name]
-			if rapid.Bool().Draw(r, "fresh") {
-				at, from = cache.Fresh(ctx), newest
+			at, fresh := ctx, rapid.Bool().Draw(r, "fresh")
+			if fresh {
+				at = cache.Fresh(ctx)
 			}
+			version := ""
 			got, err := c.GetImageStream(at, imagestream.Key{Namespace: "shop", Name: name})
 			if err == nil {
-				floor[name] = oldestWith(r, exists, newest, from, name, got.Metadata.ResourceVersion)
-			} else {
-				oldestWith(r, exists, newest, from, name, "")
+				version = got.Metadata.ResourceVersion
 			}
+			if fresh && version != exists[newest][name] {
+				r.Fatalf("a fresh get finds version %q of %s, want %q", version, name, exists[newest][name])
+			}
+			floor[name] = oldestWith(r, exists, newest, floor[name], name, version)
 		},
 		"": func(r *rapid.T) {
 			for _, image := range []string{"sha256:0", "sha256:1", "sha256:2"} {

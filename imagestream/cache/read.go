@@ -39,23 +39,39 @@ func (f *feed[T]) ask(ctx context.Context, key imagestream.Key) (*T, error) {
 	cached := f.objects[key]
 	switch {
 	case f.err != nil && !f.filling: // the next list will be newer
-	case f.err != nil && err == nil: // the list that is under way may be older
-		f.expect(key, await{version: f.meta(o).ResourceVersion})
-	case f.err != nil && errors.Is(err, imagestream.ErrNotFound):
-		f.expect(key, await{})
-	case err == nil && cached != nil && f.meta(cached).ResourceVersion == f.meta(o).ResourceVersion:
+	case f.err == nil && err == nil && cached != nil && f.meta(cached).ResourceVersion == f.meta(o).ResourceVersion:
 		f.settle(key, func(a await) bool { return a.since <= begun })
-	case err == nil:
-		version := f.meta(o).ResourceVersion
-		if !slices.ContainsFunc(f.awaits[key], func(a await) bool { return a.version == version }) {
-			f.expect(key, await{version: version})
+	case err == nil: // the feed, or the list that is under way, may be older
+		m := f.meta(o)
+		if !slices.ContainsFunc(f.awaits[key], func(a await) bool { return a.version == m.ResourceVersion }) {
+			f.expect(key, await{version: m.ResourceVersion, uid: m.UID})
 		}
-	case errors.Is(err, imagestream.ErrNotFound) && cached == nil:
-		f.settle(key, func(a await) bool { return a.since <= begun && a.version == "" && a.deleted == "" })
-	case errors.Is(err, imagestream.ErrNotFound) && len(f.awaits[key]) == 0:
-		f.expect(key, await{deleted: f.meta(cached).UID})
+	case !errors.Is(err, imagestream.ErrNotFound):
+	case f.err != nil:
+		f.expect(key, await{})
+	default:
+		f.expectEnd(key, cached, begun)
 	}
 	return o, err
+}
+
+// expectEnd notes that the store no longer has an object. The feed must deliver the end of what it has, and of all that
+// it was to deliver.
+func (f *feed[T]) expectEnd(key imagestream.Key, cached *T, begun uint64) {
+	for i, a := range f.awaits[key] {
+		if a.since <= begun && a.uid != "" {
+			f.clock++
+			f.awaits[key][i] = await{since: f.clock, deleted: a.uid}
+		}
+	}
+	if cached == nil {
+		f.settle(key, func(a await) bool { return a.since <= begun && a.deleted == "" })
+		return
+	}
+	uid := f.meta(cached).UID
+	if !slices.ContainsFunc(f.awaits[key], func(a await) bool { return a.deleted == uid }) {
+		f.expect(key, await{deleted: uid})
+	}
 }
 
 // write writes, and lets the feed answer for the object no earlier than it has seen that.
@@ -67,7 +83,7 @@ func (f *feed[T]) write(key imagestream.Key, write func() (*T, error)) (*T, erro
 	case err != nil: // what was read is old, perhaps
 		f.expect(key, await{})
 	case cached == nil || f.meta(cached).ResourceVersion != f.meta(o).ResourceVersion:
-		f.expect(key, await{version: f.meta(o).ResourceVersion})
+		f.expect(key, await{version: f.meta(o).ResourceVersion, uid: f.meta(o).UID})
 	}
 	return o, err
 }
