@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 
@@ -10,17 +11,16 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/cache"
 )
 
-// startFilling has a cache whose first list was read and is on its way until arrive is called, which waits for the feed.
+// startFilling has a cache whose first list was read, and is on its way until arrive is called. That waits for the feed.
 func startFilling(t *testing.T, store *gated) (c *cache.Store, arrive func()) {
 	t.Helper()
 	listed, goOn := make(chan struct{}), make(chan struct{})
-	store.after = func() { close(listed); <-goOn }
+	store.after.set(func() { close(listed); <-goOn })
 	c = cache.New(store, cache.Options{Indexes: cache.Indexes()})
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(func() { stop(); synctest.Wait() })
 	go c.Run(ctx)
 	<-listed
-	store.after = nil
 	return c, func() {
 		close(goOn)
 		if err := c.Wait(t.Context()); err != nil {
@@ -66,7 +66,7 @@ func TestGetsWhileFilling(t *testing.T) {
 	})
 }
 
-// TestGoneStaysGone has streams that the cache has seen, and a get has said to be gone, before the feed has told anything.
+// TestGoneStaysGone has streams that were written through the cache, and that a get has said to be gone.
 func TestGoneStaysGone(t *testing.T) {
 	for name, writes := range map[string]int{"created": 0, "updated": 1, "updated often": 20} {
 		t.Run(name, func(t *testing.T) {
@@ -96,4 +96,107 @@ func TestGoneStaysGone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// wantWarm wants that a list and an index are answered without the store.
+func wantWarm(t *testing.T, c *cache.Store, store *gated) {
+	t.Helper()
+	store.counts()
+	must[*imagestream.ImageStreamList](t)(c.ListImageStreams(t.Context(), imagestream.ListOptions{}))
+	must[[]imagestream.Key](t)(c.Find(t.Context(), cache.ByImage, "sha256:1"))
+	if got := store.counts(); got != "0 gets, 0 lists" {
+		t.Errorf("a list and an index take %s", got)
+	}
+}
+
+// TestReadsWhileFilling cost nothing any more when the list has arrived, whether they found something or not.
+func TestReadsWhileFilling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, store := t.Context(), newGated()
+		for i := range 20 {
+			must[*imagestream.ImageStream](t)(store.CreateImageStream(ctx, newStream(fmt.Sprint("s", i))))
+		}
+		c, arrive := startFilling(t, store)
+		for i := range 40 {
+			_, err := c.GetImageStream(ctx, newStream(fmt.Sprint("s", i)).Key())
+			if found := err == nil; found != (i < 20) {
+				t.Error(err)
+			}
+		}
+		arrive()
+		wantWarm(t, c, store)
+	})
+}
+
+// TestWritesAheadOfTheList are in the list already, so that the watch never tells of them. The next write through the
+// cache that it does tell of ends the waiting for all of them.
+func TestWritesAheadOfTheList(t *testing.T) {
+	for name, write := range map[string]func(ctx context.Context, c *cache.Store, old *imagestream.ImageStream) error{
+		"create": func(ctx context.Context, c *cache.Store, _ *imagestream.ImageStream) error {
+			_, err := c.CreateImageStream(ctx, newStream("new"))
+			return err
+		},
+		"update": func(ctx context.Context, c *cache.Store, old *imagestream.ImageStream) error {
+			old.Metadata.Generation++
+			_, err := c.UpdateImageStream(ctx, old)
+			return err
+		},
+		"delete": func(ctx context.Context, c *cache.Store, old *imagestream.ImageStream) error {
+			return c.DeleteImageStream(ctx, old.Key(), imagestream.Preconditions{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, store := t.Context(), newGated()
+				old := must[*imagestream.ImageStream](t)(store.CreateImageStream(ctx, newStream("old")))
+				var c *cache.Store
+				store.before.set(func() {
+					for i := range 20 {
+						s := must[*imagestream.ImageStream](t)(c.CreateImageStream(ctx, newStream(fmt.Sprint("build", i))))
+						if err := c.DeleteImageStream(ctx, s.Key(), imagestream.Preconditions{}); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+				c = cache.New(store, cache.Options{Indexes: cache.Indexes()})
+				run, stop := context.WithCancel(ctx)
+				defer synctest.Wait()
+				defer stop()
+				go c.Run(run)
+				if err := c.Wait(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if err := write(ctx, c, old); err != nil {
+					t.Fatal(err)
+				}
+				store.deliver(1)
+				wantWarm(t, c, store)
+			})
+		})
+	}
+}
+
+// TestDeleteUnderWay is not forgotten by what is read and delivered before it is done.
+func TestDeleteUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, store := t.Context(), newGated()
+		a := must[*imagestream.ImageStream](t)(store.CreateImageStream(ctx, newStream("a")))
+		c := start(t, store, cache.Options{Indexes: cache.Indexes()})
+		goOn, done := make(chan struct{}), make(chan error)
+		store.deleting.set(func() { <-goOn })
+		go func() { done <- c.DeleteImageStream(ctx, a.Key(), imagestream.Preconditions{}) }()
+		synctest.Wait()
+		must[*imagestream.ImageStream](t)(c.CreateImageStream(ctx, newStream("b")))
+		store.deliver(1)
+		must[*imagestream.ImageStream](t)(c.GetImageStream(ctx, a.Key()))
+		close(goOn)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.GetImageStream(ctx, a.Key()); !errors.Is(err, imagestream.ErrNotFound) {
+			t.Errorf("a get of what was deleted: %v", err)
+		}
+		store.deliver(1)
+		wantWarm(t, c, store)
+	})
 }

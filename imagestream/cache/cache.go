@@ -164,6 +164,7 @@ func (s *Store) CreateImageStream(
 ) (*imagestream.ImageStream, error) {
 	return s.streams.write(
 		stream.Key(),
+		"",
 		func() (*imagestream.ImageStream, error) { return s.store.CreateImageStream(ctx, stream) },
 	)
 }
@@ -175,6 +176,7 @@ func (s *Store) UpdateImageStream(
 ) (*imagestream.ImageStream, error) {
 	return s.streams.write(
 		stream.Key(),
+		stream.Metadata.ResourceVersion,
 		func() (*imagestream.ImageStream, error) { return s.store.UpdateImageStream(ctx, stream) },
 	)
 }
@@ -228,7 +230,11 @@ func (s *Store) CreateImage(ctx context.Context, image *imagestream.Image) (*ima
 	if s.images == nil {
 		return s.store.CreateImage(ctx, image)
 	}
-	return s.images.write(imageKey(image), func() (*imagestream.Image, error) { return s.store.CreateImage(ctx, image) })
+	return s.images.write(
+		imageKey(image),
+		"",
+		func() (*imagestream.Image, error) { return s.store.CreateImage(ctx, image) },
+	)
 }
 
 // UpdateImage implements [imagestream.Store].
@@ -236,7 +242,11 @@ func (s *Store) UpdateImage(ctx context.Context, image *imagestream.Image) (*ima
 	if s.images == nil {
 		return s.store.UpdateImage(ctx, image)
 	}
-	return s.images.write(imageKey(image), func() (*imagestream.Image, error) { return s.store.UpdateImage(ctx, image) })
+	return s.images.write(
+		imageKey(image),
+		image.Metadata.ResourceVersion,
+		func() (*imagestream.Image, error) { return s.store.UpdateImage(ctx, image) },
+	)
 }
 
 // DeleteImage implements [imagestream.Store].

@@ -62,8 +62,20 @@ type gated struct {
 	fail        chan error
 	gets, lists atomic.Int64
 	broken      atomic.Bool // lists are errBroken
-	before      func()      // called ahead of a list
-	after       func()      // called when a list was read and is on its way
+	before      hook        // ahead of a list
+	after       hook        // when a list was read and is on its way
+	deleting    hook        // ahead of a delete
+}
+
+// hook is called once, if it is set.
+type hook struct{ f atomic.Pointer[func()] }
+
+func (h *hook) set(f func()) { h.f.Store(&f) }
+
+func (h *hook) call() {
+	if f := h.f.Swap(nil); f != nil {
+		(*f)()
+	}
 }
 
 var errBroken = errors.New("broken")
@@ -82,13 +94,9 @@ func (g *gated) ListImageStreams(ctx context.Context, opts imagestream.ListOptio
 	if g.broken.Load() {
 		return nil, errBroken
 	}
-	if g.before != nil {
-		g.before()
-	}
+	g.before.call()
 	list, err := g.Store.ListImageStreams(ctx, opts)
-	if g.after != nil {
-		g.after()
-	}
+	g.after.call()
 	return list, err
 }
 
@@ -124,6 +132,11 @@ func (g *gated) WatchImageStreams(ctx context.Context, opts imagestream.WatchOpt
 			}
 		}
 	}
+}
+
+func (g *gated) DeleteImageStream(ctx context.Context, key imagestream.Key, only imagestream.Preconditions) error {
+	g.deleting.call()
+	return g.Store.DeleteImageStream(ctx, key, only)
 }
 
 // deliver lets n changes through.

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,7 +89,13 @@ type await struct {
 	version string // of a write, or of an answer; "" if nobody knows which
 	uid     string // of the object that had the version
 	deleted string // the uid of an object that was deleted
+	missing bool   // a get found nothing
+	pending bool   // its delete has not returned
+	begun   uint64 // when its own write began; 0 if it awaits nothing of the kind
 }
+
+// before reports whether what is awaited had happened at a time.
+func (a await) before(time uint64) bool { return !a.pending && a.since <= time }
 
 func newFeed[T any](k kind[T], indexes map[string]Index, now func() time.Time) *feed[T] {
 	f := &feed[T]{
@@ -187,7 +192,10 @@ func (f *feed[T]) fill(ctx context.Context) (version string, err error) {
 		f.reindex(key, nil, o)
 	}
 	for key := range f.awaits {
-		f.settle(key, func(a await) bool { return a.since <= begun })
+		o := objects[key]
+		f.settle(key, func(a await) bool {
+			return a.before(begun) || o == nil && a.missing || o != nil && a.version == f.meta(o).ResourceVersion
+		})
 	}
 	close(f.fed)
 	return version, nil
@@ -215,11 +223,11 @@ func (f *feed[T]) take(change imagestream.Change[T]) {
 	case imagestream.Added, imagestream.Modified:
 		f.objects[key] = change.Object
 		f.reindex(key, old, change.Object)
-		f.settle(key, func(a await) bool { return a.version != "" && a.version == m.ResourceVersion })
+		f.delivered(key, func(a await) bool { return a.version != "" && a.version == m.ResourceVersion })
 	case imagestream.Deleted:
 		delete(f.objects, key)
 		f.reindex(key, old, nil)
-		f.settle(key, func(a await) bool { return m.UID != "" && (a.deleted == m.UID || a.uid == m.UID) })
+		f.delivered(key, func(a await) bool { return m.UID != "" && (a.deleted == m.UID || a.uid == m.UID) })
 	default:
 		return
 	}
@@ -248,17 +256,44 @@ func (f *feed[T]) settle(key imagestream.Key, done func(await) bool) {
 	f.awaits[key] = kept
 }
 
-// maxAwaits is how many things are awaited for one object.
+// delivered forgets what the feed has delivered now. Changes come in the order of the writes: after a write through the
+// cache the feed has passed all that had happened when it began, to whatever object.
+func (f *feed[T]) delivered(key imagestream.Key, now func(await) bool) {
+	var begun uint64
+	for _, a := range f.awaits[key] {
+		if now(a) {
+			begun = max(begun, a.begun)
+		}
+	}
+	f.settle(key, now)
+	if begun == 0 {
+		return
+	}
+	for other := range f.awaits {
+		f.settle(other, func(a await) bool { return a.before(begun) })
+	}
+}
+
+// time returns the time that awaits are ordered by.
+func (f *feed[T]) time() uint64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.clock
+}
+
+// maxAwaits is how many things are awaited for one object, beside deletes that have not returned.
 const maxAwaits = 8
 
-// expect notes that the feed is not to answer for an object before it has delivered something.
-func (f *feed[T]) expect(key imagestream.Key, a await) {
-	f.clock++
-	if all := f.awaits[key]; len(all) == maxAwaits { // one stands for all of them
-		f.awaits[key], a = nil, await{uid: cmp.Or(a.uid, a.deleted, all[maxAwaits-1].uid, all[maxAwaits-1].deleted)}
+// expect notes that the feed is not to answer for an object before it has delivered something, and returns when.
+func (f *feed[T]) expect(key imagestream.Key, a await) (since uint64) {
+	if len(f.awaits[key]) >= maxAwaits {
+		f.settle(key, func(a await) bool { return !a.pending })
+		f.awaits[key] = append(f.awaits[key], await{since: f.clock}) // it stands for all of them
 	}
+	f.clock++
 	a.since = f.clock
 	f.awaits[key] = append(f.awaits[key], a)
+	return a.since
 }
 
 func (f *feed[T]) state() State {

@@ -32,6 +32,7 @@ func neverOlder(t *testing.T, r *rapid.T) {
 	go c.Run(ctx)
 	synctest.Wait()
 	undelivered, lost := 0, false
+	var arrive func()            // lets the list that is under way arrive
 	floor := map[string]uint64{} // the oldest state of each stream that may still be answered, by the store's own count
 	exists := map[uint64]map[string]string{0: {}}
 	newest := uint64(0)
@@ -45,9 +46,10 @@ func neverOlder(t *testing.T, r *rapid.T) {
 		for i := range list.Items {
 			state[list.Items[i].Metadata.Name] = list.Items[i].Metadata.ResourceVersion
 		}
-		newest, _ = strconv.ParseUint(list.Metadata.ResourceVersion, 10, 64)
-		exists[newest] = state
-		undelivered++
+		if at, _ := strconv.ParseUint(list.Metadata.ResourceVersion, 10, 64); at > newest {
+			newest, exists[at] = at, state
+			undelivered++
+		}
 	}
 	names := rapid.SampledFrom([]string{"a", "b", "c"})
 	writer := func(r *rapid.T) (imagestream.Store, bool) {
@@ -80,6 +82,10 @@ func neverOlder(t *testing.T, r *rapid.T) {
 				if err != nil {
 					return err
 				}
+				if rapid.Bool().Draw(r, "without a change") {
+					_, err = s.UpdateImageStream(ctx, old)
+					return err
+				}
 				old.Metadata.Generation++
 				old.Status.Tags = newStream(name, "sha256:"+strconv.FormatUint(newest%3, 10)).Status.Tags
 				_, err = s.UpdateImageStream(ctx, old)
@@ -107,14 +113,36 @@ func neverOlder(t *testing.T, r *rapid.T) {
 			synctest.Wait()
 			lost = true
 		},
+		"list again": func(r *rapid.T) {
+			if !lost || arrive != nil {
+				r.Skip()
+			}
+			listed, goOn := make(chan struct{}), make(chan struct{})
+			store.after.set(func() {
+				close(listed)
+				select {
+				case <-goOn:
+				case <-ctx.Done():
+				}
+			})
+			<-listed
+			undelivered = 0
+			arrive = func() { close(goOn) }
+		},
 		"come back": func(r *rapid.T) {
+			switch {
+			case !lost:
+				r.Skip()
+			case arrive != nil:
+				arrive()
+			default:
+				undelivered = 0
+			}
 			if err := c.Wait(ctx); err != nil {
 				r.Fatal(err)
 			}
 			synctest.Wait()
-			if lost {
-				undelivered, lost = 0, false
-			}
+			lost, arrive = false, nil
 		},
 		"get": func(r *rapid.T) {
 			name := names.Draw(r, "name")

@@ -30,9 +30,7 @@ func (f *feed[T]) read(ctx context.Context, key imagestream.Key) (*T, error) {
 
 // ask answers a get from the store. It learns by the way how far the feed is.
 func (f *feed[T]) ask(ctx context.Context, key imagestream.Key) (*T, error) {
-	f.mu.RLock()
-	begun := f.clock
-	f.mu.RUnlock()
+	begun := f.time()
 	o, err := f.get(ctx, key)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -40,7 +38,7 @@ func (f *feed[T]) ask(ctx context.Context, key imagestream.Key) (*T, error) {
 	switch {
 	case f.err != nil && !f.filling: // the next list will be newer
 	case f.err == nil && err == nil && cached != nil && f.meta(cached).ResourceVersion == f.meta(o).ResourceVersion:
-		f.settle(key, func(a await) bool { return a.since <= begun })
+		f.settle(key, func(a await) bool { return a.before(begun) })
 	case err == nil: // the feed, or the list that is under way, may be older
 		m := f.meta(o)
 		if !slices.ContainsFunc(f.awaits[key], func(a await) bool { return a.version == m.ResourceVersion }) {
@@ -48,7 +46,7 @@ func (f *feed[T]) ask(ctx context.Context, key imagestream.Key) (*T, error) {
 		}
 	case !errors.Is(err, imagestream.ErrNotFound):
 	case f.err != nil:
-		f.expect(key, await{})
+		f.expect(key, await{missing: true})
 	default:
 		f.expectEnd(key, cached, begun)
 	}
@@ -59,13 +57,13 @@ func (f *feed[T]) ask(ctx context.Context, key imagestream.Key) (*T, error) {
 // it was to deliver.
 func (f *feed[T]) expectEnd(key imagestream.Key, cached *T, begun uint64) {
 	for i, a := range f.awaits[key] {
-		if a.since <= begun && a.uid != "" {
+		if a.before(begun) && a.uid != "" {
 			f.clock++
-			f.awaits[key][i] = await{since: f.clock, deleted: a.uid}
+			f.awaits[key][i] = await{since: f.clock, deleted: a.uid, begun: a.begun}
 		}
 	}
 	if cached == nil {
-		f.settle(key, func(a await) bool { return a.since <= begun && a.deleted == "" })
+		f.settle(key, func(a await) bool { return a.before(begun) && a.deleted == "" })
 		return
 	}
 	uid := f.meta(cached).UID
@@ -74,18 +72,25 @@ func (f *feed[T]) expectEnd(key imagestream.Key, cached *T, begun uint64) {
 	}
 }
 
-// write writes, and lets the feed answer for the object no earlier than it has seen that.
-func (f *feed[T]) write(key imagestream.Key, write func() (*T, error)) (*T, error) {
+// write writes, and lets the feed answer for the object no earlier than it has seen that. Old is the version that is
+// replaced.
+func (f *feed[T]) write(key imagestream.Key, old string, write func() (*T, error)) (*T, error) {
+	begun := f.time()
 	o, err := write()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch cached := f.objects[key]; {
-	case err != nil: // what was read is old, perhaps
+	if err != nil { // what was read is old, perhaps
 		f.expect(key, await{})
-	case cached == nil || f.meta(cached).ResourceVersion != f.meta(o).ResourceVersion:
-		f.expect(key, await{version: f.meta(o).ResourceVersion, uid: f.meta(o).UID})
+		return o, err
 	}
-	return o, err
+	m := f.meta(o)
+	if m.ResourceVersion == old { // nothing was written
+		begun = 0
+	}
+	if cached := f.objects[key]; cached == nil || f.meta(cached).ResourceVersion != m.ResourceVersion {
+		f.expect(key, await{version: m.ResourceVersion, uid: m.UID, begun: begun})
+	}
+	return o, nil
 }
 
 // remove deletes the object that is there now.
@@ -105,18 +110,32 @@ func (f *feed[T]) remove(
 			exact.UID = f.meta(o).UID
 		}
 		f.mu.Lock()
-		f.expect(key, await{deleted: exact.UID})
+		begun := f.expect(key, await{deleted: exact.UID, pending: true})
 		f.mu.Unlock()
 		err := remove(exact)
+		f.removed(key, begun, err)
 		if err == nil {
 			return nil
 		}
-		f.mu.Lock()
-		f.settle(key, func(a await) bool { return a.deleted == exact.UID })
-		f.expect(key, await{})
-		f.mu.Unlock()
 		if !errors.Is(err, imagestream.ErrConflict) || only != (imagestream.Preconditions{}) {
 			return err
+		}
+	}
+}
+
+// removed notes how a delete ended that began at a time.
+func (f *feed[T]) removed(key imagestream.Key, begun uint64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		f.settle(key, func(a await) bool { return a.since == begun && a.pending })
+		f.expect(key, await{})
+		return
+	}
+	for i, a := range f.awaits[key] {
+		if a.since == begun && a.pending { // otherwise the feed has delivered it
+			f.clock++
+			f.awaits[key][i] = await{since: f.clock, deleted: a.deleted, begun: begun}
 		}
 	}
 }
