@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -198,5 +199,43 @@ func TestDeleteUnderWay(t *testing.T) {
 		}
 		store.deliver(1)
 		wantWarm(t, c, store)
+	})
+}
+
+// TestDeleteUnreadable deletes a stream that the store cannot read any more.
+func TestDeleteUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, store := t.Context(), newGated()
+		var unreadable atomic.Bool
+		store.Fail = func(op string, _ imagestream.Key) error {
+			if op == "GetImageStream" && unreadable.Load() {
+				return errBroken
+			}
+			return nil
+		}
+		c := start(t, store, cache.Options{Indexes: cache.Indexes()})
+		a := must[*imagestream.ImageStream](t)(store.CreateImageStream(ctx, newStream("a"))) // the feed does not know it yet
+		unreadable.Store(true)
+		if err := c.DeleteImageStream(ctx, a.Key(), imagestream.Preconditions{}); err != nil {
+			t.Fatalf("delete: %v", err)
+		}
+		unreadable.Store(false)
+		for delivered := range 3 {
+			if _, err := c.GetImageStream(ctx, a.Key()); !errors.Is(err, imagestream.ErrNotFound) {
+				t.Errorf("a get of what was deleted: %v", err)
+			}
+			if delivered < 2 {
+				store.deliver(1)
+			}
+		}
+		must[*imagestream.ImageStream](t)(c.CreateImageStream(ctx, newStream("b")))
+		store.deliver(1)
+		wantWarm(t, c, store)
+
+		ended, stop := context.WithCancel(ctx)
+		stop()
+		if err := c.DeleteImageStream(ended, newStream("b").Key(), imagestream.Preconditions{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("delete under a context that ended: %v", err)
+		}
 	})
 }

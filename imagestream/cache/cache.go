@@ -23,7 +23,8 @@
 // error of class imagestream.ErrGone. Their resource version is one of the store, and watches go on from there.
 // Watches and writes go to the store. Images are cached if [Options].Images says so.
 //
-// A delete takes one get more than that of the store, since the cache must know which object was deleted.
+// A delete takes one get more than that of the store, since the cache must know which object was deleted. An object
+// that cannot be read is deleted all the same; what the preconditions leave open is left to the store then.
 package cache
 
 import (

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,6 +94,9 @@ func (f *feed[T]) write(key imagestream.Key, old string, write func() (*T, error
 	return o, nil
 }
 
+// noUID is the uid of a deleted object that could not be read. No object has it.
+const noUID = "unknown"
+
 // remove deletes the object that is there now.
 func (f *feed[T]) remove(
 	ctx context.Context,
@@ -103,14 +107,15 @@ func (f *feed[T]) remove(
 	for {
 		exact := only
 		if exact.UID == "" {
-			o, err := f.get(ctx, key)
-			if err != nil {
+			switch o, err := f.get(ctx, key); {
+			case err == nil:
+				exact.UID = f.meta(o).UID
+			case ctx.Err() != nil || errors.Is(err, imagestream.ErrNotFound):
 				return err
-			}
-			exact.UID = f.meta(o).UID
+			} // one that cannot be read can be deleted even so
 		}
 		f.mu.Lock()
-		begun := f.expect(key, await{deleted: exact.UID, pending: true})
+		begun := f.expect(key, await{deleted: cmp.Or(exact.UID, noUID), pending: true})
 		f.mu.Unlock()
 		err := remove(exact)
 		f.removed(key, begun, err)
