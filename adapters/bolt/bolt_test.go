@@ -376,6 +376,33 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestCheckBesideWriters calls a file sound that changes while it is read.
+func TestCheckBesideWriters(t *testing.T) {
+	s := open(t, temporary(t), bolt.Options{NoSync: true})
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for name := range 4 {
+		stream := mustCreate(t, s, fmt.Sprint("s", name))
+		wg.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				var err error
+				if stream, err = bump(s, stream, n); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for n := range 3000 {
+		if err := s.Check(t.Context()); err != nil {
+			t.Errorf("check %d: %v", n, err)
+			break
+		}
+	}
+	stop()
+	wg.Wait()
+}
+
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

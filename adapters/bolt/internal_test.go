@@ -143,3 +143,21 @@ func TestLogKeepsRecordsOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckWaits for the writer before it, and no longer than its context lasts.
+func TestCheckWaits(t *testing.T) {
+	s, _ := openTest(t, Options{})
+	s.commits.leader <- struct{}{}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.Check(ctx) }()
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("while somebody writes: %v", err)
+	}
+	<-s.commits.leader
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	createTest(t, s, "a") // Check has given the writers' place back
+}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"go.etcd.io/bbolt"
 )
@@ -221,7 +222,8 @@ func syncDir(path string) error {
 }
 
 // Check reads the whole file and returns what is wrong with it: pages that hang together wrongly, the names of
-// records that are damaged or cannot be decoded. Nil means that it is sound.
+// records that are damaged or cannot be decoded. Nil means that it is sound. Everything else goes on meanwhile; writes
+// wait until Check has begun.
 func (s *Store) Check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -231,11 +233,19 @@ func (s *Store) Check(ctx context.Context) error {
 		return err
 	}
 	defer s.release(h)
+	select {
+	case s.commits.leader <- struct{}{}: // two commits would overwrite the head that the transaction has
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	begun := sync.OnceFunc(func() { <-s.commits.leader })
+	defer begun()
 	err = h.view(func(tx *bbolt.Tx) error {
 		current, err := headOf(h.file, uint64(tx.ID()))
 		if err != nil {
 			return err
 		}
+		begun()
 		bad, err := auditHead(ctx, h.file, fileSize(h.file), current)
 		if err != nil {
 			return err
