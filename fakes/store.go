@@ -98,6 +98,9 @@ func (s *Store) imageKind() kind[imagestream.Image] {
 
 func (k kind[T]) key(o *T) imagestream.Key {
 	m := k.meta(o)
+	if k.resource == imagestream.ResourceImages { // which belong to no namespace
+		return imagestream.Key{Name: m.Name}
+	}
 	return imagestream.Key{Namespace: m.Namespace, Name: m.Name}
 }
 

@@ -223,7 +223,7 @@ func testDelete(t *testing.T, s imagestream.Store) {
 
 func testImages(t *testing.T, s imagestream.Store) {
 	image := &imagestream.Image{
-		Metadata:             imagestream.ObjectMeta{Name: "sha256:1"},
+		Metadata:             imagestream.ObjectMeta{Name: "sha256:1", Namespace: "ignored"},
 		DockerImageReference: "quay.io/org/app@sha256:1",
 	}
 	created, err := s.CreateImage(t.Context(), image)
@@ -254,7 +254,9 @@ func testImages(t *testing.T, s imagestream.Store) {
 	_, err = s.GetImage(t.Context(), "sha256:1")
 	wantClass(t, "get an image that was deleted", err, imagestream.ErrNotFound)
 	var types []imagestream.ChangeType
-	for change, err := range s.WatchImages(t.Context(), imagestream.WatchOptions{ResourceVersion: created.Metadata.ResourceVersion}) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for change, err := range s.WatchImages(ctx, imagestream.WatchOptions{ResourceVersion: created.Metadata.ResourceVersion}) {
 		if err != nil {
 			t.Fatal(err)
 		}
