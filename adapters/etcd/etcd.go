@@ -41,7 +41,8 @@
 // A value that has members which this program does not know, or another apiVersion, was written by a newer program.
 // It is refused, with an error of class [ErrFormat], and so is a value that cannot be read at all. It is not changed,
 // since writing it back would lose what it has. The unknown members of metadata are kept, as imagestream.ObjectMeta
-// does.
+// does. An update or a delete that names both the uid and the version of such a value is carried out: one transaction
+// compares these two, and nothing looks at the rest. Only other programs hand them out.
 //
 // # Limits
 //
@@ -105,7 +106,7 @@ func New(client *clientv3.Client, opts Options) *Store {
 	return s
 }
 
-// failure returns the error of a request. The object of a write has size bytes.
+// failure returns the error of a request. The object of a write has size bytes; a list and a watch have no key.
 func (k kind[T]) failure(ctx context.Context, key imagestream.Key, size int, err error) error {
 	if ended := ctx.Err(); ended != nil {
 		return ended
@@ -115,9 +116,8 @@ func (k kind[T]) failure(ctx context.Context, key imagestream.Key, size int, err
 		return k.fail(imagestream.ReasonExpired, imagestream.Key{}, "etcd has compacted that version: list again")
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		return fmt.Errorf(
-			"%s %q: etcd is full: compact and defragment it, or raise its --quota-backend-bytes, then disarm the alarm: %w",
-			k.resource,
-			k.name(key),
+			"%s: etcd is full: compact and defragment it, or raise its --quota-backend-bytes, then disarm the alarm: %w",
+			k.about(key),
 			err,
 		)
 	case size > 0 && (errors.Is(err, rpctypes.ErrRequestTooLarge) || code == codes.ResourceExhausted && !errors.Is(err, rpctypes.ErrTooManyRequests)):
@@ -133,7 +133,7 @@ func (k kind[T]) failure(ctx context.Context, key imagestream.Key, size int, err
 	case code == codes.Unauthenticated, errors.Is(err, rpctypes.ErrUserEmpty), errors.Is(err, rpctypes.ErrAuthFailed):
 		return k.fail(imagestream.ReasonUnauthorized, key, "etcd does not accept the user or the password of this client")
 	}
-	return fmt.Errorf("%s %q: %w", k.resource, k.name(key), err)
+	return fmt.Errorf("%s: %w", k.about(key), err)
 }
 
 // codeOf returns the code of an error of the client.

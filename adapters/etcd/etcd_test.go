@@ -162,6 +162,24 @@ func TestValuesOfOthers(t *testing.T) {
 	}
 }
 
+// TestNamedValueOfOthers is written by whoever names its uid and version: the value itself is not looked at.
+func TestNamedValueOfOthers(t *testing.T) {
+	s, prefix, client := open(t)
+	put, err := client.Put(t.Context(), prefix+"imagestreams/shop\x00a", `{"metadata":{"uid":"u","name":"a","namespace":"shop"},"signing":{}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := newStream("shop", "a")
+	stream.Metadata.ResourceVersion = strconv.FormatInt(put.Header.Revision, 10)
+	if _, err := s.UpdateImageStream(t.Context(), stream); !errors.Is(err, etcd.ErrFormat) {
+		t.Errorf("update without a uid: %v", err)
+	}
+	stream.Metadata.UID = "u"
+	if _, err := s.UpdateImageStream(t.Context(), stream); err != nil {
+		t.Errorf("update with uid and version: %v", err)
+	}
+}
+
 func TestTooLarge(t *testing.T) {
 	s, _, _ := open(t)
 	a := mustCreate(t, s, "a")

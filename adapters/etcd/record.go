@@ -114,6 +114,14 @@ func (k kind[T]) name(key imagestream.Key) string {
 	return key.String()
 }
 
+// about is what the errors of a request begin with.
+func (k kind[T]) about(key imagestream.Key) string {
+	if name := k.name(key); name != "" {
+		return fmt.Sprintf("%s %q", k.resource, name)
+	}
+	return k.resource
+}
+
 func (k kind[T]) fail(reason imagestream.StatusReason, key imagestream.Key, message string) error {
 	return imagestream.NewError(reason, k.resource, key, message)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -178,7 +179,12 @@ func TestClosedClient(t *testing.T) {
 		wg.Go(func() { client.Close() })
 	}
 	wg.Wait()
-	if err := watchError(t.Context(), s, ""); err == nil {
-		t.Error("a watch of a closed client goes on")
+	for what, err := range map[string]error{
+		"a watch": watchError(t.Context(), s, ""),
+		"a list":  second(s.ListImageStreams(t.Context(), imagestream.ListOptions{})),
+	} {
+		if err == nil || strings.Contains(err.Error(), `""`) {
+			t.Errorf("%s of a closed client: %v", what, err)
+		}
 	}
 }
