@@ -44,7 +44,8 @@ type Store struct {
 const (
 	defaultHistory      = 1000
 	defaultHistoryBytes = 64 << 20
-	// maxSnapshots is how many lists can be in the middle of their pages.
+	// maxSnapshots is how many continue tokens are good, the newest ones of all lists: each page that is not the last of
+	// its list has one.
 	maxSnapshots = 64
 )
 
@@ -400,8 +401,7 @@ func list[T any](
 	return items, meta, nil
 }
 
-// keep holds a list until its next page is asked for, and returns the token for that. The oldest list is
-// given up.
+// keep holds what is left of a list after a page, and returns the token for it. The oldest token is given up.
 func (t *table[T]) keep(snap snapshot[T]) string {
 	if t.snapshots == nil {
 		t.snapshots = map[uint64]snapshot[T]{}

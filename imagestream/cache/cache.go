@@ -19,9 +19,10 @@
 // Before the feed has begun, and after it was lost, all reads go to the store, and [Store.Find] is an [ErrNotFed].
 // The feed begins again by itself, with a new list. So nobody is answered from a state that nothing keeps up to date.
 //
-// Lists of several pages show one state: the newest 64 of them are kept until their last page, others end with an
-// error of class imagestream.ErrGone. Their resource version is one of the store, and watches go on from there.
-// Watches and writes go to the store. Images are cached if [Options].Images says so.
+// Lists of several pages show one state. What is left of a list is kept with each page that has a continue token, for
+// the newest 64 such pages of all lists together; older tokens end with an error of class imagestream.ErrGone. The
+// resource version of a list is one of the store, and watches go on from there. Watches and writes go to the store.
+// Images are cached if [Options].Images says so.
 //
 // A delete takes one get more than that of the store, since the cache must know which object was deleted. An object
 // that cannot be read is deleted all the same; what the preconditions leave open is left to the store then.

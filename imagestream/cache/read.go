@@ -260,26 +260,26 @@ type remainder[T any] struct {
 	objects []*T
 }
 
-// pages are the lists that are in the middle of their pages.
+// pages are what is left of lists after the newest pages.
 type pages[T any] struct {
-	lists uint64
-	kept  map[uint64]remainder[T]
+	last uint64
+	kept map[uint64]remainder[T]
 }
 
-const maxLists = 64
+const maxKept = 64
 
-// keep holds a list until its next page is asked for, and returns its number. The oldest list is given up.
+// keep holds what is left of a list after a page, and returns its number. The oldest is given up.
 func (p *pages[T]) keep(rest remainder[T]) string {
 	if p.kept == nil {
 		p.kept = map[uint64]remainder[T]{}
 	}
-	p.lists++
-	p.kept[p.lists] = rest
-	delete(p.kept, p.lists-maxLists)
-	return strconv.FormatUint(p.lists, 10)
+	p.last++
+	p.kept[p.last] = rest
+	delete(p.kept, p.last-maxKept)
+	return strconv.FormatUint(p.last, 10)
 }
 
-// take returns the list of a number, which stays good: a page may be asked for twice.
+// take returns what is left by its number, which stays good: a page may be asked for twice.
 func (p *pages[T]) take(number string) (remainder[T], bool) {
 	id, err := strconv.ParseUint(number, 10, 64)
 	rest, ok := p.kept[id]

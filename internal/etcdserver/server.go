@@ -57,8 +57,7 @@ func Start(tb testing.TB, n int, flags ...string) *Cluster {
 }
 
 // Launch starts a cluster of n members. The further arguments are flags of etcd. Clients speak HTTP, or HTTPS if one
-// of the flags is
-// --cert-file=FILE.
+// of the flags is --cert-file=FILE.
 func Launch(n int, flags ...string) (*Cluster, error) {
 	const attempts = 5
 	for attempt := 1; ; attempt++ {
