@@ -7,12 +7,13 @@
 // A store is bolt:FILE, etcd:HOST:PORT[,HOST:PORT], or json:FILE, which has the v1 JSON of an object on each line,
 // images first; json:- is the standard input or output. Uid and resourceVersion are the new store's; everything else
 // stays as it is. What is there already with the same content is left alone, so that a migration that was interrupted
-// is run again. What is there with other content is named, and kept: migrate ends with 1 then, after all the rest.
-// Stop the writers of the old store before, since the copy is of one moment.
+// is run again. What is there with other content is named, and kept, and what is damaged in the old store is named, and
+// left out: migrate ends with 1 then, after all the rest. Stop the writers of the old store before, since the copy is of one moment.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -58,8 +59,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, report io.Writer
 		err = closed
 	}
 	fmt.Fprintf(report, "%d copied, %d there already, %d different\n", done.copied, done.same, len(done.different))
-	if err == nil && len(done.different) > 0 {
-		err = fmt.Errorf("different in %s, and kept as they are there: %s", args[1], strings.Join(done.different, ", "))
+	if done.damage != nil {
+		err = errors.Join(err, fmt.Errorf("damaged in %s, and left out: %w", args[0], done.damage))
+	}
+	if len(done.different) > 0 {
+		names := strings.Join(done.different, ", ")
+		err = errors.Join(err, fmt.Errorf("different in %s, and kept as they are there: %s", args[1], names))
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -106,5 +107,38 @@ func TestBadInput(t *testing.T) {
 		if err := run(context.Background(), args, strings.NewReader(""), nil, io.Discard); err == nil {
 			t.Errorf("migrate %q says nothing", args)
 		}
+	}
+}
+
+// damage changes one object of a file, so that its checksum is wrong.
+func damage(t *testing.T, path, from, to string) {
+	t.Helper()
+	file, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, bytes.ReplaceAll(file, []byte(from), []byte(to)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDamage copies what is sound in a damaged file, and names the rest at the end.
+func TestDamage(t *testing.T) {
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "streams.db"), filepath.Join(dir, "backup.jsonl")
+	fill(t, path)
+	damage(t, path, `"name":"s1"`, `"name":"sX"`)
+	damage(t, path, `"name":"sha256:0"`, `"name":"sha256:X"`)
+	var report bytes.Buffer
+	err := run(t.Context(), []string{"bolt:" + path, "json:" + backup}, nil, nil, &report)
+	if err == nil || !strings.Contains(err.Error(), `"shop/s1"`) || !strings.Contains(err.Error(), `"sha256:0"`) {
+		t.Errorf("the damage is %v", err)
+	}
+	if report.String() != "4 copied, 0 there already, 0 different\n" {
+		t.Error(report.String())
+	}
+	text, err := os.ReadFile(backup)
+	if err != nil || bytes.Count(text, []byte("\n")) != 4 || !bytes.Contains(text, []byte(`"name":"s2"`)) {
+		t.Errorf("exported %v\n%s", err, text)
 	}
 }

@@ -47,9 +47,9 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return json.Marshal(o.image)
 }
 
-// source yields all objects, images first, until yield fails.
+// source yields all objects, images first, until yield fails. Damage is about objects that it could not yield.
 type source interface {
-	each(ctx context.Context, yield func(object) error) error
+	each(ctx context.Context, yield func(object) error) (damage, err error)
 }
 
 // target takes objects. It reports whether the object was there already, with the same content or with another one.
@@ -69,11 +69,12 @@ const (
 type result struct {
 	copied, same int
 	different    []string
+	damage       error
 }
 
 func migrate(ctx context.Context, from source, to target) (result, error) {
 	var done result
-	err := from.each(ctx, func(o object) error {
+	damage, err := from.each(ctx, func(o object) error {
 		o = o.plain()
 		became, err := to.put(ctx, o)
 		if err != nil {
@@ -89,6 +90,7 @@ func migrate(ctx context.Context, from source, to target) (result, error) {
 		}
 		return nil
 	})
+	done.damage = damage
 	return done, err
 }
 
@@ -97,24 +99,48 @@ const pageSize = 200
 
 type storeSource struct{ imagestream.Store }
 
-func (s storeSource) each(ctx context.Context, yield func(object) error) error {
-	for image, err := range imagestream.All(ctx, s.ListImages, imagestream.ListOptions{Limit: pageSize}) {
-		if err == nil {
-			err = yield(object{image: image})
+func (s storeSource) each(ctx context.Context, yield func(object) error) (damage, err error) {
+	images := func(opts imagestream.ListOptions) (items []imagestream.Image, next string, damage, err error) {
+		list, err := s.ListImages(ctx, opts)
+		if list == nil {
+			return nil, "", nil, err
 		}
+		return list.Items, list.Metadata.Continue, err, nil
+	}
+	streams := func(opts imagestream.ListOptions) (items []imagestream.ImageStream, next string, damage, err error) {
+		list, err := s.ListImageStreams(ctx, opts)
+		if list == nil {
+			return nil, "", nil, err
+		}
+		return list.Items, list.Metadata.Continue, err, nil
+	}
+	damage, err = pages(images, func(o *imagestream.Image) error { return yield(object{image: o}) })
+	if err != nil {
+		return damage, err
+	}
+	more, err := pages(streams, func(o *imagestream.ImageStream) error { return yield(object{stream: o}) })
+	return errors.Join(damage, more), err
+}
+
+// pages yields what the pages of a list have. Damage, which a list can have beside its objects, does not end it.
+func pages[T any](
+	list func(imagestream.ListOptions) (items []T, next string, damage, err error), yield func(*T) error,
+) (damage, err error) {
+	for opts := (imagestream.ListOptions{Limit: pageSize}); ; {
+		items, next, bad, err := list(opts)
 		if err != nil {
-			return err
+			return damage, err
+		}
+		damage = errors.Join(damage, bad)
+		for i := range items {
+			if err := yield(&items[i]); err != nil {
+				return damage, err
+			}
+		}
+		if opts.Continue = next; next == "" {
+			return damage, nil
 		}
 	}
-	for stream, err := range imagestream.All(ctx, s.ListImageStreams, imagestream.ListOptions{Limit: pageSize}) {
-		if err == nil {
-			err = yield(object{stream: stream})
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 type storeTarget struct{ imagestream.Store }
@@ -169,13 +195,13 @@ func (t jsonTarget) put(_ context.Context, o object) (outcome, error) {
 
 type jsonSource struct{ io.Reader }
 
-func (s jsonSource) each(ctx context.Context, yield func(object) error) error {
+func (s jsonSource) each(ctx context.Context, yield func(object) error) (damage, err error) {
 	lines := json.NewDecoder(s)
 	for n := 1; ; n++ {
 		var text json.RawMessage
 		err := lines.Decode(&text)
 		if errors.Is(err, io.EOF) {
-			return nil
+			return nil, nil
 		}
 		var o object
 		if err == nil {
@@ -188,7 +214,7 @@ func (s jsonSource) each(ctx context.Context, yield func(object) error) error {
 			err = yield(o)
 		}
 		if err != nil {
-			return fmt.Errorf("object %d: %w", n, err)
+			return nil, fmt.Errorf("object %d: %w", n, err)
 		}
 	}
 }
