@@ -8,19 +8,24 @@
 // images first; json:- is the standard input or output. Uid and resourceVersion are the new store's; everything else
 // stays as it is. What is there already with the same content is left alone, so that a migration that was interrupted
 // is run again. What is there with other content is named, and kept, and what is damaged in the old store is named, and
-// left out: migrate ends with 1 then, after all the rest. Stop the writers of the old store before, since the copy is of one moment.
+// left out: migrate ends with 1 then, after all the rest. A json:FILE appears when it is complete; one that is there is
+// never replaced. Stop the writers of the old store before, since the copy is of one moment.
+//
+// The connection to etcd is encrypted if -etcd-ca or -etcd-cert is given, or for https://HOST:PORT, which trusts the
+// certificates of the system. The flags are for both stores if both are etcd.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/imagestreams/imagestreams/adapters/bolt"
 	"github.com/imagestreams/imagestreams/adapters/etcd"
@@ -39,25 +44,35 @@ func main() {
 
 // run migrates, and tells on report what it did.
 func run(ctx context.Context, args []string, in io.Reader, out, report io.Writer) (err error) {
-	if len(args) != 2 {
+	var access etcdAccess
+	flags := flag.NewFlagSet("migrate", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	access.flags(flags)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(report, "migrate [flags] FROM TO: copy image streams and images from one store to another")
+		flags.SetOutput(report)
+		flags.PrintDefaults()
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if args = flags.Args(); len(args) != 2 {
 		return fmt.Errorf(
 			"want two stores, from and to, such as bolt:streams.db and json:backup.jsonl; got %d arguments",
 			len(args),
 		)
 	}
-	from, closeFrom, err := openSource(ctx, args[0], in)
+	from, closeFrom, err := openSource(ctx, args[0], access, in)
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
 	defer closeFrom()
-	to, closeTo, err := openTarget(ctx, args[1], out)
+	to, finish, err := openTarget(ctx, args[1], access, out)
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[1], err)
 	}
 	done, err := migrate(ctx, from, to)
-	if closed := closeTo(); err == nil {
-		err = closed
-	}
+	err = finish(err)
 	fmt.Fprintf(report, "%d copied, %d there already, %d different\n", done.copied, done.same, len(done.different))
 	if done.damage != nil {
 		err = errors.Join(err, fmt.Errorf("damaged in %s, and left out: %w", args[0], done.damage))
@@ -71,10 +86,10 @@ func run(ctx context.Context, args []string, in io.Reader, out, report io.Writer
 
 func nothing() error { return nil }
 
-func openSource(ctx context.Context, name string, in io.Reader) (source, func() error, error) {
+func openSource(ctx context.Context, name string, access etcdAccess, in io.Reader) (source, func() error, error) {
 	kind, where, _ := strings.Cut(name, ":")
 	if kind != "json" {
-		store, closeStore, err := openStore(ctx, kind, where, true)
+		store, closeStore, err := openStore(ctx, kind, where, access, true)
 		return storeSource{store}, closeStore, err
 	}
 	if where == "-" {
@@ -87,23 +102,60 @@ func openSource(ctx context.Context, name string, in io.Reader) (source, func() 
 	return jsonSource{file}, file.Close, nil
 }
 
-func openTarget(ctx context.Context, name string, out io.Writer) (target, func() error, error) {
+// openTarget also returns what ends the work: it is told how that went, and returns that, or how it failed itself.
+func openTarget(
+	ctx context.Context, name string, access etcdAccess, out io.Writer,
+) (target, func(error) error, error) {
 	kind, where, _ := strings.Cut(name, ":")
 	if kind != "json" {
-		store, closeStore, err := openStore(ctx, kind, where, false)
-		return storeTarget{store}, closeStore, err
+		store, closeStore, err := openStore(ctx, kind, where, access, false)
+		return storeTarget{store}, func(err error) error { return cmp.Or(err, closeStore()) }, err
 	}
 	if where == "-" {
-		return jsonTarget{out}, nothing, nil
+		return jsonTarget{out}, func(err error) error { return err }, nil
 	}
-	file, err := os.OpenFile(where, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err := absent(where); err != nil {
+		return nil, nil, err
+	}
+	file, err := os.CreateTemp(filepath.Dir(where), filepath.Base(where)+".*.part")
 	if err != nil {
 		return nil, nil, err
 	}
-	return jsonTarget{file}, file.Close, nil
+	return jsonTarget{file}, func(err error) error { return finishFile(file, where, err) }, nil
 }
 
-func openStore(ctx context.Context, kind, where string, readOnly bool) (imagestream.Store, func() error, error) {
+// absent returns an error if a file is there.
+func absent(path string) error {
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return &os.PathError{Op: "create", Path: path, Err: os.ErrExist}
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	return nil
+}
+
+// finishFile gives a file its name if all went well, and removes it otherwise.
+func finishFile(file *os.File, path string, err error) error {
+	if err == nil {
+		err = file.Sync()
+	}
+	err = cmp.Or(err, file.Close())
+	if err == nil {
+		err = absent(path)
+	}
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		os.Remove(file.Name())
+	}
+	return err
+}
+
+func openStore(
+	ctx context.Context, kind, where string, access etcdAccess, readOnly bool,
+) (imagestream.Store, func() error, error) {
 	switch kind {
 	case "bolt":
 		store, err := bolt.Open(ctx, where, bolt.Options{ReadOnly: readOnly})
@@ -112,7 +164,7 @@ func openStore(ctx context.Context, kind, where string, readOnly bool) (imagestr
 		}
 		return store, store.Close, nil
 	case "etcd":
-		client, err := clientv3.New(clientv3.Config{Endpoints: strings.Split(where, ",")})
+		client, err := access.connect(ctx, strings.Split(where, ","))
 		if err != nil {
 			return nil, nil, err
 		}

@@ -142,3 +142,29 @@ func TestDamage(t *testing.T) {
 		t.Errorf("exported %v\n%s", err, text)
 	}
 }
+
+// TestFailedExport leaves no file behind, so that it can be run again.
+func TestFailedExport(t *testing.T) {
+	in, dir := t.TempDir(), t.TempDir()
+	from := filepath.Join(in, "in.jsonl")
+	object := `{"apiVersion":"image.openshift.io/v1","kind":"Image","metadata":{"name":"sha256:1"}}`
+	if err := os.WriteFile(from, []byte(object+"\n"+object[:40]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"json:" + from, "json:" + filepath.Join(dir, "out.jsonl")}
+	if err := run(t.Context(), args, nil, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "object 2") {
+		t.Errorf("a file that is cut off: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it left %v, %v", left, err)
+	}
+	if err := os.WriteFile(from, []byte(object), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), args, nil, nil, io.Discard); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("there is %v, %v", left, err)
+	}
+}
