@@ -10,7 +10,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// repositories opens each repository of a fetch once. The outcome of the first contact holds for all questions.
+// repositories opens each repository of a fetch once. The outcome of the first contact holds for all questions, unless
+// the end of a context was the outcome.
 type repositories struct {
 	registry Registry
 	opts     *FetchOptions
@@ -34,7 +35,8 @@ type host struct {
 type opened struct {
 	name       string
 	host       *host
-	once       sync.Once
+	turn       chan struct{} // has a member while somebody makes the first contact
+	contacted  bool
 	repository Repository
 	err        error
 	// noHead reports that it does not answer HEAD with a digest, and is not asked that way again.
@@ -77,11 +79,22 @@ func (r *repositories) open(ctx context.Context, name reference.Named, insecure 
 		if r.hosts[domain] == nil {
 			r.hosts[domain] = &host{slots: make(chan struct{}, r.opts.Concurrency)}
 		}
-		o = &opened{name: name.Name(), host: r.hosts[domain], sent: map[cacheKey]*sent{}}
+		o = &opened{
+			name: name.Name(), host: r.hosts[domain], turn: make(chan struct{}, 1), sent: map[cacheKey]*sent{},
+		}
 		r.opened[name.Name()] = o
 	}
 	r.mu.Unlock()
-	o.once.Do(func() { o.repository, o.err = r.registry.Repository(ctx, name, r.access(name.Name(), insecure)) })
+	select {
+	case o.turn <- struct{}{}:
+	case <-ctx.Done():
+		return o, ctx.Err()
+	}
+	defer func() { <-o.turn }()
+	if !o.contacted {
+		o.repository, o.err = r.registry.Repository(ctx, name, r.access(name.Name(), insecure))
+		o.contacted = o.err == nil || ctx.Err() == nil
+	}
 	return o, o.err
 }
 
