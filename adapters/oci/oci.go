@@ -47,6 +47,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -130,7 +131,7 @@ func New(opts Options) (*Registry, error) {
 }
 
 func newConnection(opts Options, config *tls.Config) connection {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport := newTransport()
 	transport.TLSClientConfig = config
 	transport.MaxIdleConnsPerHost = maxIdlePerHost
 	transport.MaxResponseHeaderBytes = 2 * maxHeader
@@ -139,6 +140,19 @@ func newConnection(opts Options, config *tls.Config) connection {
 		wrapped = opts.Wrap(wrapped)
 	}
 	return connection{&client{wrapped, opts.UserAgent}, &authorizations{}}
+}
+
+// newTransport returns a transport as http.DefaultTransport is, or was before the program put something else there.
+func newTransport() *http.Transport {
+	if t, ok := http.DefaultTransport.(*http.Transport); ok {
+		return t.Clone()
+	}
+	return &http.Transport{
+		Proxy:             http.ProxyFromEnvironment,
+		DialContext:       (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2: true,
+		MaxIdleConns:      100, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
+	}
 }
 
 // dockerHubHost serves the registry that images without a host come from.
