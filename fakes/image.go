@@ -76,6 +76,10 @@ func (c Contents) Add(more Contents) {
 		maps.Copy(mine.Tags, repository.Tags)
 		maps.Copy(mine.Manifests, repository.Manifests)
 		maps.Copy(mine.Blobs, repository.Blobs)
+		if mine.BlobSizes == nil {
+			mine.BlobSizes = map[digest.Digest]int64{}
+		}
+		maps.Copy(mine.BlobSizes, repository.BlobSizes)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/fakes/registrytest"
@@ -161,4 +162,24 @@ func TestLatency(t *testing.T) {
 			t.Errorf("ping and answer: %v after %v", err, time.Since(begin))
 		}
 	})
+}
+
+// TestAddKeepsSizes adds everything that a repository holds, sizes of blobs too.
+func TestAddKeepsSizes(t *testing.T) {
+	layer := digest.FromString("layer")
+	r := &fakes.Registry{}
+	r.Edit("quay.io", func(c fakes.Contents) {
+		c.Add(fakes.Contents{"org/app": {BlobSizes: map[digest.Digest]int64{layer: 7}}})
+	})
+	name, err := reference.ParseNamed("quay.io/org/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository, err := r.Repository(t.Context(), name, importer.Access{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size, err := repository.BlobSize(t.Context(), layer); size != 7 || err != nil {
+		t.Errorf("the layer has %d bytes, %v", size, err)
+	}
 }
