@@ -87,7 +87,8 @@ type Options struct {
 	// RedirectHosts are such hosts that registries may redirect to.
 	RedirectHosts []string
 	// Wrap, if not nil, is put around the transport: to count, to log, to delay. One that sends requests by itself
-	// does not check where names lead.
+	// does not check where names lead. What http.DefaultTransport is does not matter; proxies are those of the
+	// environment, as HTTPS_PROXY.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
@@ -142,11 +143,9 @@ func newConnection(opts Options, config *tls.Config) connection {
 	return connection{&client{wrapped, opts.UserAgent}, &authorizations{}}
 }
 
-// newTransport returns a transport as http.DefaultTransport is, or was before the program put something else there.
+// newTransport returns a transport with the settings that http.DefaultTransport has in a new program. What a program
+// put there may dial, and check certificates, in its own way.
 func newTransport() *http.Transport {
-	if t, ok := http.DefaultTransport.(*http.Transport); ok {
-		return t.Clone()
-	}
 	return &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
 		DialContext:       (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
