@@ -16,7 +16,8 @@ type Bounds struct {
 	// The requests under way when the limit is reached, [FetchOptions.Concurrency] for each host, come on top.
 	ListBytes, Bytes int64
 	// ListTime is how long one such list may take, and Time one import; 0 is 10 minutes and an hour. What is
-	// answered in time is imported.
+	// answered in time is imported. Where credentials are wrong and everything is asked again without them, both
+	// rounds have these limits.
 	ListTime, Time time.Duration
 	// Failures is how many requests in a row a host may leave unanswered before the import gives it up; 0 is 16. The
 	// remaining questions for the host then fail as the last one did.
