@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,7 +13,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/cache"
 )
 
-// startFilling has a cache whose first list was read, and is on its way until arrive is called. That waits for the feed.
+// startFilling has a cache whose first list was read, and is on its way until arrive is called, which waits for it.
 func startFilling(t *testing.T, store *gated) (c *cache.Store, arrive func()) {
 	t.Helper()
 	listed, goOn := make(chan struct{}), make(chan struct{})
@@ -238,4 +239,39 @@ func TestDeleteUnreadable(t *testing.T) {
 			t.Errorf("delete under a context that ended: %v", err)
 		}
 	})
+}
+
+// TestCrowded awaits something of more streams than the cache remembers, of which none is there: it begins again.
+func TestCrowded(t *testing.T) {
+	for name, filling := range map[string]bool{"fed": false, "while filling": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, store := t.Context(), newGated()
+				store.Fail = func(op string, _ imagestream.Key) error {
+					if op == "CreateImageStream" {
+						return errBroken
+					}
+					return nil
+				}
+				c, arrive := startFilling(t, store)
+				if !filling {
+					arrive()
+				}
+				for i := range 20_000 {
+					if _, err := c.CreateImageStream(ctx, newStream(fmt.Sprint("s", i))); !errors.Is(err, errBroken) {
+						t.Fatal(err)
+					}
+				}
+				if err := c.State().Err; !errors.Is(err, cache.ErrNotFed) || !filling && !strings.Contains(err.Error(), "16384") {
+					t.Errorf("the state is %v", err)
+				}
+				if filling {
+					arrive()
+				} else if err := c.Wait(ctx); err != nil {
+					t.Fatal(err)
+				}
+				wantWarm(t, c, store)
+			})
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,7 @@ type feed[T any] struct {
 	err     error         // why there is no feed; nil if there is one
 	fed     chan struct{} // closed when there is one
 	filling bool          // a list is under way
+	stop    context.CancelCauseFunc
 	awaits  map[imagestream.Key][]await
 	clock   uint64 // counts what awaits are ordered by
 	pages   pages[T]
@@ -144,26 +146,28 @@ func (f *feed[T]) run(ctx context.Context) {
 	}
 }
 
-// follow lists the store, and takes in what its watch reports until that ends.
+// follow lists the store, and takes in what its watch reports until that ends, or stop is called.
 func (f *feed[T]) follow(ctx context.Context) error {
-	version, err := f.fill(ctx)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	version, err := f.fill(ctx, stop)
 	if err != nil {
-		return err
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	for change, err := range f.watch(ctx, imagestream.WatchOptions{ResourceVersion: version}) {
 		if err != nil {
-			return err
+			return cmp.Or(context.Cause(ctx), err)
 		}
 		f.take(change)
 	}
 	return errors.New("the watch ended")
 }
 
-// fill replaces all objects by those of a new list.
-func (f *feed[T]) fill(ctx context.Context) (version string, err error) {
+// fill replaces all objects by those of a new list. Stop ends that, and what follows.
+func (f *feed[T]) fill(ctx context.Context, stop context.CancelCauseFunc) (version string, err error) {
 	f.mu.Lock()
 	begun := f.clock
-	f.filling = true
+	f.filling, f.stop = true, stop
 	f.mu.Unlock()
 	objects := map[imagestream.Key]*T{}
 	opts := imagestream.ListOptions{Limit: pageSize}
@@ -183,6 +187,9 @@ func (f *feed[T]) fill(ctx context.Context) (version string, err error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	f.objects, f.sorted, f.version, f.heard = objects, nil, version, f.now()
 	f.err, f.filling = nil, false
 	for name, e := range f.indexes {
@@ -205,6 +212,10 @@ func (f *feed[T]) fill(ctx context.Context) (version string, err error) {
 func (f *feed[T]) lose(cause error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.end(cause)
+}
+
+func (f *feed[T]) end(cause error) {
 	if f.err == nil {
 		f.fed = make(chan struct{})
 	}
@@ -281,11 +292,21 @@ func (f *feed[T]) time() uint64 {
 	return f.clock
 }
 
-// maxAwaits is how many things are awaited for one object, beside deletes that have not returned.
-const maxAwaits = 8
+const (
+	// maxAwaits is how many things are awaited for one object, beside deletes that have not returned.
+	maxAwaits = 8
+	// maxAwaited is for how many objects something is awaited. If there are more, the feed begins again.
+	maxAwaited = 1 << 14
+)
 
-// expect notes that the feed is not to answer for an object before it has delivered something, and returns when.
+var errCrowded = fmt.Errorf("changes of more than %d objects are awaited", maxAwaited)
+
+// expect notes that the feed is not to answer for an object before it has delivered something, and returns when. While
+// no list is under way the next one will be newer than anything that has happened.
 func (f *feed[T]) expect(key imagestream.Key, a await) (since uint64) {
+	if f.err != nil && !f.filling && !a.pending {
+		return f.clock
+	}
 	if len(f.awaits[key]) >= maxAwaits {
 		f.settle(key, func(a await) bool { return !a.pending })
 		f.awaits[key] = append(f.awaits[key], await{since: f.clock}) // it stands for all of them
@@ -293,6 +314,13 @@ func (f *feed[T]) expect(key imagestream.Key, a await) (since uint64) {
 	f.clock++
 	a.since = f.clock
 	f.awaits[key] = append(f.awaits[key], a)
+	if len(f.awaits) > maxAwaited && f.stop != nil {
+		f.stop(errCrowded)
+		f.end(errCrowded)
+		for key := range f.awaits {
+			f.settle(key, func(a await) bool { return !a.pending })
+		}
+	}
 	return a.since
 }
 

@@ -37,7 +37,6 @@ func (f *feed[T]) ask(ctx context.Context, key imagestream.Key) (*T, error) {
 	defer f.mu.Unlock()
 	cached := f.objects[key]
 	switch {
-	case f.err != nil && !f.filling: // the next list will be newer
 	case f.err == nil && err == nil && cached != nil && f.meta(cached).ResourceVersion == f.meta(o).ResourceVersion:
 		f.settle(key, func(a await) bool { return a.before(begun) })
 	case err == nil: // the feed, or the list that is under way, may be older
