@@ -43,17 +43,21 @@ func (a *around) request(op importer.Operation, ref string) Request {
 // Tags skips what was yielded already when do asks again.
 func (a *around) Tags(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		sent, stopped := 0, false
+		var sent []string
+		stopped := false
 		err := a.do(ctx, a.request(importer.OperationTags, ""), func() error {
-			n := 0
+			before := make(map[string]bool, len(sent))
+			for _, tag := range sent {
+				before[tag] = true
+			}
 			for tag, err := range a.Repository.Tags(ctx) {
 				if err != nil {
 					return err
 				}
-				if n++; n <= sent {
+				if before[tag] {
 					continue
 				}
-				sent++
+				sent = append(sent, tag)
 				if stopped = !yield(tag, nil); stopped {
 					return nil
 				}

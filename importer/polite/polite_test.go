@@ -261,6 +261,37 @@ func TestListGoesOn(t *testing.T) {
 	}
 }
 
+// TestChangedListGoesOn asks again for a list of tags that broke off, and of which one went away meanwhile: no other is
+// lost.
+func TestChangedListGoesOn(t *testing.T) {
+	r := &fakes.Registry{}
+	r.EditHost(host, func(h *fakes.Host) {
+		h.TagsPageSize = 2
+		for _, tag := range []string{"a", "b", "c", "d", "e"} {
+			h.Repositories.Push("org/app", fakes.Image{}, tag)
+		}
+	})
+	asked := 0
+	r.Fail = func(importer.Operation, string, importer.Ref) error {
+		if asked++; asked == 2 {
+			r.Edit(host, func(c fakes.Contents) { delete(c["org/app"].Tags, "a") })
+			return &importer.RegistryError{Operation: importer.OperationTags, Class: importer.ClassUnavailable}
+		}
+		return nil
+	}
+	var tags string
+	for tag, err := range open(polite.Retry{Registry: r,
+		Wait: func(context.Context, time.Duration) error { return nil }}).Tags(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		tags += tag
+	}
+	if tags != "abcde" {
+		t.Errorf("tags %q", tags)
+	}
+}
+
 // TestCacheBounds holds the bytes, forgets what was not used for longest, and keeps what was read with credentials to
 // them.
 func TestCacheBounds(t *testing.T) {
