@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -69,11 +70,16 @@ func (e *textError) Timeout() bool {
 	return errors.As(e.cause, &timeout) && timeout.Timeout()
 }
 
+// ownAddress is this machine's end of a connection, as package net shows it. Its port is another one each time, and the
+// same failure must have the same text.
+var ownAddress = regexp.MustCompile(`[\w.:%\[\]]+:\d+->`)
+
 // fail returns a failure whose cause is err, if there is one.
 func (r *repository) fail(q question, class importer.Class, err error) *importer.RegistryError {
 	f := &importer.RegistryError{Operation: q.op, Class: class, Repository: r.name, Reference: q.ref}
 	if err != nil {
-		f.Err = &textError{foreign.Text(err.Error(), foreign.MaxText, r.secrets.all()...), err}
+		text := ownAddress.ReplaceAllString(err.Error(), "")
+		f.Err = &textError{foreign.Text(text, foreign.MaxText, r.secrets.all()...), err}
 	}
 	return f
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -62,5 +63,29 @@ func TestDefaultDialer(t *testing.T) {
 	stranger := openAt(t, registry, server.Listener.Addr().String()+"/org/app", importer.Access{})
 	if _, err := stranger.Manifest(t.Context(), importer.Ref{Tag: "v1"}); failure(t, err).Class != importer.ClassUnavailable {
 		t.Errorf("a certificate that nobody trusts: %v", err)
+	}
+}
+
+// TestSameFailureSameText has connections that break off, each from another port of this machine.
+func TestSameFailureSameText(t *testing.T) {
+	server, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		tcp := conn.(*tls.Conn).NetConn().(*net.TCPConn)
+		if err := tcp.SetLinger(0); err != nil { // so that the other side sees a reset
+			t.Error(err)
+		}
+		tcp.Close()
+	})
+	first := pullError(t, server, oci.Options{}, importer.Access{})
+	second := pullError(t, server, oci.Options{}, importer.Access{})
+	if failure(t, first).Class != importer.ClassUnavailable || first.Error() != second.Error() {
+		t.Errorf("first %v\nthen  %v", first, second)
+	}
+	if !strings.Contains(first.Error(), server.Listener.Addr().String()+": read") {
+		t.Errorf("it does not say where and what: %v", first)
 	}
 }
