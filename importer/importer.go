@@ -31,7 +31,8 @@
 // A success sets the source, the policy and the history of its tag. A failure sets the condition ImportSuccess to
 // False, with the generation that it accounts for; [Failures] returns it as a [TagError]. An import that changes
 // nothing writes nothing. If somebody else writes meanwhile, the answers are applied to the new version of the
-// stream, and nothing is fetched again. A stream that is deleted meanwhile stays deleted.
+// stream, and nothing is fetched again. A stream that is deleted meanwhile stays deleted. If a tag of the import was
+// removed meanwhile, or asks for something else now, the import is a conflict and writes nothing.
 //
 // # Differences from OpenShift
 //
@@ -92,8 +93,8 @@ type Importer struct {
 //
 // An image that cannot be imported is not an error; its status says why, and [Failure] returns it as an error.
 // The error of Import is of class [imagestream.ErrInvalid] with the wrong fields of imp, or of class
-// [imagestream.ErrNotFound] or [imagestream.ErrConflict] if the stream is not the one that imp names or if it is
-// deleted meanwhile. Otherwise it is that of the store, of Secrets or of ctx.
+// [imagestream.ErrNotFound] or [imagestream.ErrConflict] if the stream is not the one that imp names, if it is
+// deleted meanwhile, or if one of the tags is changed meanwhile. Otherwise it is that of the store, of Secrets or of ctx.
 func (i *Importer) Import(
 	ctx context.Context, imp *imagestream.ImageStreamImport,
 ) (*imagestream.ImageStreamImport, error) {

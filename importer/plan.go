@@ -200,6 +200,10 @@ func preferred(stream *imagestream.ImageStream, spec imagestream.ImageImportSpec
 		tag = spec.To.Name
 	}
 	t, _ := stream.SpecTag(tag)
+	return platformOf(t)
+}
+
+func platformOf(t imagestream.TagReference) manifest.Platform {
 	return manifest.Platform{Architecture: t.Annotations[PreferArchAnnotation], OS: t.Annotations[PreferOSAnnotation]}
 }
 

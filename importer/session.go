@@ -1,12 +1,15 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/imagestream/write"
 )
 
@@ -125,7 +128,7 @@ func (s *Session) Write(ctx context.Context) (*imagestream.ImageStreamImport, er
 func (s *Session) writeStream(ctx context.Context) (*imagestream.ImageStream, error) {
 	engine := s.importer.Engine
 	change := func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
-		if err := s.checkUID(old); err != nil {
+		if err := cmp.Or(s.checkUID(old), s.checkTags(old)); err != nil {
 			return nil, err
 		}
 		return Apply(old, s.imp, s.plan, s.answers, s.importer.now()), nil
@@ -171,6 +174,62 @@ func (s *Session) checkUID(old *imagestream.ImageStream) error {
 	}
 	return imagestream.NewError(imagestream.ReasonNotFound, imagestream.ResourceImageStreams, s.key,
 		"the image stream was deleted while its images were fetched")
+}
+
+// asked is what a spec tag asks an import for.
+type asked struct {
+	there     bool
+	from      imagestream.ObjectReference
+	reference bool
+	policy    imagestream.TagImportPolicy
+	platform  manifest.Platform
+}
+
+func askedOf(stream *imagestream.ImageStream, tag string) (a asked) {
+	if stream == nil {
+		return a
+	}
+	t, there := stream.SpecTag(tag)
+	if !there {
+		return a
+	}
+	a = asked{there: true, reference: t.Reference, policy: t.ImportPolicy, platform: platformOf(t)}
+	a.policy.ImportMode = cmp.Or(a.policy.ImportMode, imagestream.ImportModeLegacy)
+	if t.From != nil {
+		a.from = *t.From
+	}
+	return a
+}
+
+// checkTags compares the spec tags that are to be written with those that the import began with: a tag that somebody
+// changed or removed meanwhile must not get what was fetched for it before. It may have what this import gives it.
+func (s *Session) checkTags(old *imagestream.ImageStream) error {
+	if old == nil || s.began != nil && old.Metadata.ResourceVersion == s.began.Metadata.ResourceVersion {
+		return nil
+	}
+	given := map[string]asked{}
+	give := func(tag, from string, policy imagestream.TagImportPolicy) {
+		source := imagestream.ObjectReference{Kind: imagestream.KindDockerImage, Name: from}
+		given[tag] = asked{there: true, from: source, policy: policy}
+	}
+	if spec := s.imp.Spec.Repository; spec != nil {
+		for _, tag := range s.answers.Repository.Tags {
+			give(tag, spec.From.Name+":"+tag, spec.ImportPolicy)
+		}
+	}
+	for _, spec := range s.imp.Spec.Images {
+		if spec.To != nil {
+			give(spec.To.Name, spec.From.Name, spec.ImportPolicy)
+		}
+	}
+	for _, tag := range slices.Sorted(maps.Keys(given)) {
+		was, now, gives := askedOf(s.began, tag), askedOf(old, tag), given[tag]
+		if gives.platform = was.platform; now != was && now != gives {
+			return imagestream.NewError(imagestream.ReasonConflict, imagestream.ResourceImageStreams, s.key,
+				"tag "+tag+" was changed while its image was fetched: import it again")
+		}
+	}
+	return nil
 }
 
 // checkPreconditions compares uid and resource version of an import with the stream. See conformance case import-85.

@@ -32,7 +32,7 @@ type Loop struct {
 	// Drain is how long imports that are under way may go on after the context of Run has ended; 0 ends them at once.
 	Drain time.Duration
 	// Imported, if not nil, is called after each import with its answer, or with an error. The error of a panic is an
-	// [*importer.Panic].
+	// [*importer.Panic]. It is not called for an import that is made again because somebody else wrote meanwhile.
 	Imported func(stream imagestream.Key, done *imagestream.ImageStreamImport, err error)
 	// Failed, if not nil, is called with each failure of the store or the Ledger: of a list, of a watch, of a claim, and
 	// of an import's reads and writes, which are tried again. Imported and Failed are called one at a time.
@@ -296,6 +296,10 @@ func (r *running) finished(res result) {
 	}
 	if res.done != nil || res.err == nil && r.Ledger != nil {
 		r.store.answered(res.turn.Stream)
+	}
+	if errors.Is(res.err, imagestream.ErrConflict) { // one of the tags may have another source now
+		r.scheduler.stalled(res.turn, now)
+		return
 	}
 	failures := map[string]error{}
 	if res.done != nil {

@@ -242,6 +242,43 @@ func TestLoopEndsWithItsStore(t *testing.T) {
 	}
 }
 
+// TestLoopKeepsEdits has a tag that gets another source while its import is under way, and one beside it: both are
+// imported from where they should be, at once.
+func TestLoopKeepsEdits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newLoopWorld(t, time.Hour)
+		defer w.end()
+		w.push("old", "v1")
+		beside, theirs := w.push("beside", "v2"), w.push("theirs", "theirs")
+		key := imagestream.Key{Namespace: "shop", Name: "app"}
+		var edit sync.Once
+		w.registry.Fail = func(op importer.Operation, _ string, _ importer.Ref) error {
+			if op == importer.OperationBlob {
+				edit.Do(func() {
+					_, err := w.writer.Update(t.Context(), key, func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+						next := old.Clone()
+						at := slices.IndexFunc(next.Spec.Tags, func(tag imagestream.TagReference) bool { return tag.Name == "v1" })
+						next.Spec.Tags[at].From.Name = "quay.io/org/app:theirs"
+						return next, nil
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			return nil
+		}
+		w.create("app", map[string]string{"v1": "quay.io/org/app:v1", "v2": "quay.io/org/app:v2"})
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		for tag, want := range map[string]string{"v1": theirs, "v2": beside} {
+			if got, condition := w.images("app", tag); !slices.Equal(got, []string{want}) || condition != "" {
+				t.Errorf("%s has %v and %q, want %s", tag, got, condition, want)
+			}
+		}
+	})
+}
+
 // TestLoopListsAgain has a watch that is too slow all the time: what came and went meanwhile is found by listing.
 func TestLoopListsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
