@@ -23,7 +23,8 @@ func New(store imagestream.Store, registry importer.Registry) *Client {
 }
 
 // Import imports tags now, also those that are up to date, and returns the answer; without tags, every one that
-// comes from a registry. A tag that follows others of the stream stands for the last of them.
+// comes from a registry. A tag that follows others of the stream stands for the last of them. A tag that somebody
+// changes meanwhile is imported from where it comes then.
 //
 // What could not be imported is an error of class [importer.ErrFailed], and stands in the answer and in the tag's
 // conditions; the rest is imported. [errors.As] finds the [*importer.TagError] of the first tag,
@@ -35,16 +36,18 @@ func (c *Client) Import(
 	stream imagestream.Key,
 	tags ...string,
 ) (*imagestream.ImageStreamImport, error) {
-	s, err := c.Get(ctx, stream)
-	if err != nil {
-		return nil, err
-	}
-	names, err := importable(s, tags)
-	if err != nil {
-		return nil, err
-	}
-	done, err := c.API.ImageStreamImports().
-		Create(ctx, stream.Namespace, importer.ImportOf(s, names...), rest.CreateOptions{})
+	done, err := retry(ctx, func() (*imagestream.ImageStreamImport, error) {
+		s, err := c.Get(ctx, stream)
+		if err != nil {
+			return nil, err
+		}
+		names, err := importable(s, tags)
+		if err != nil {
+			return nil, err
+		}
+		return c.API.ImageStreamImports().
+			Create(ctx, stream.Namespace, importer.ImportOf(s, names...), rest.CreateOptions{})
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/client"
 	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
+	"github.com/imagestreams/imagestreams/importer"
 )
 
 // beforeWrite lets somebody else act right before the n-th write of a stream.
@@ -312,5 +313,23 @@ func TestWaitForAnAliasOfNoTag(t *testing.T) {
 	}
 	if events, err := streams.Wait(ctx, app, client.WaitOptions{}, "latest"); err != nil || events["latest"].Image != image(1).Metadata.Name {
 		t.Errorf("%+v, %v; want what was pushed", events, err)
+	}
+}
+
+// TestImportBesideAnEdit: somebody gives the tag another source between fetch and write. That source is imported.
+func TestImportBesideAnEdit(t *testing.T) {
+	streams := imported()
+	if _, err := streams.Tag(ctx, app, "prod", "quay.io/org/app:v1", client.TagOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	beforeWrite(storeOf(streams), 1, func() { streams.Tag(ctx, app, "prod", "quay.io/org/theirs:v1", client.TagOptions{}) })
+	done, err := streams.Import(ctx, app, "prod")
+	var failed *importer.TagError
+	if !errors.As(err, &failed) || failed.From != "quay.io/org/theirs:v1" { // which is not there
+		t.Errorf("imported %+v, %v", done, err)
+	}
+	s, _ := streams.Get(ctx, app)
+	if s.Spec.Tags[0].From.Name != "quay.io/org/theirs:v1" {
+		t.Errorf("the source of somebody else became %s", s.Spec.Tags[0].From.Name)
 	}
 }

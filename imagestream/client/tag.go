@@ -210,14 +210,11 @@ const (
 )
 
 // retry calls once until nobody else writes meanwhile, or ctx ends.
-func retry(
-	ctx context.Context,
-	once func() (*imagestream.ImageStream, error),
-) (*imagestream.ImageStream, error) {
+func retry[T any](ctx context.Context, once func() (*T, error)) (*T, error) {
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		s, err := once()
+		done, err := once()
 		if !isConflict(err) {
-			return s, err
+			return done, err
 		}
 		select {
 		case <-time.After(pause):
