@@ -144,3 +144,36 @@ func TestRestartsDoNotDelay(t *testing.T) {
 		}
 	})
 }
+
+// TestAConflictGivesTheClaimBack edits the tag while its import is under way. The turn is given back, and the tag is
+// imported from its new source soon.
+func TestAConflictGivesTheClaimBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, registry, b := shared(t, 20*time.Second)
+		registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "theirs"}, "theirs") })
+		p := b.start(t, store, registry, nil)
+		time.Sleep(5 * time.Second)
+		_, err := (&write.Engine{Store: store}).Update(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"},
+			func(old *imagestream.ImageStream) (*imagestream.ImageStream, error) {
+				next := old.Clone()
+				next.Spec.Tags[0].From.Name = "quay.io/org/app:theirs"
+				return next, nil
+			})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		stream, err := store.GetImageStream(t.Context(), imagestream.Key{Namespace: "shop", Name: "app"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, _ := stream.History("v1"); stream.Spec.Tags[0].From.Name != "quay.io/org/app:theirs" || len(h.Items) != 1 {
+			t.Errorf("there is %+v", stream)
+		}
+		if granted, done, held := b.counts(); granted < 2 || done == 0 || held > 0 {
+			t.Errorf("%d claims, %d recorded, %d left", granted, done, held)
+		}
+		p.kill()
+	})
+}

@@ -299,6 +299,7 @@ func (r *running) finished(res result) {
 	}
 	if errors.Is(res.err, imagestream.ErrConflict) { // one of the tags may have another source now
 		r.scheduler.stalled(res.turn, now)
+		r.finish(res.job, nil)
 		return
 	}
 	failures := map[string]error{}
