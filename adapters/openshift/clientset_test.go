@@ -93,7 +93,7 @@ func TestClientsetPatches(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			_, streams := open()
 			before := create(t, streams, tagged("app", "v1", "v2"))
-			dryRun := metav1.PatchOptions{DryRun: dry(true)}
+			dryRun := metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}
 			dry, err := streams.Patch(t.Context(), "app", tc.format, []byte(tc.patch), dryRun)
 			if err != nil || dry.Labels["a"] != "b" {
 				t.Errorf("a dry run: %+v, %v", dry, err)
@@ -279,24 +279,24 @@ func TestClientsetDeleteCollection(t *testing.T) {
 		return len(list.Items)
 	}
 	even := metav1.ListOptions{LabelSelector: "even=true"}
-	remove := func(streams typedv1.ImageStreamInterface, dryRun bool, which metav1.ListOptions) error {
-		return streams.DeleteCollection(t.Context(), metav1.DeleteOptions{DryRun: dry(dryRun)}, which)
+	remove := func(streams typedv1.ImageStreamInterface, dryRun []string, which metav1.ListOptions) error {
+		return streams.DeleteCollection(t.Context(), metav1.DeleteOptions{DryRun: dryRun}, which)
 	}
-	if err := remove(streams, true, even); err != nil || count() != 4 {
+	if err := remove(streams, []string{metav1.DryRunAll}, even); err != nil || count() != 4 {
 		t.Errorf("a dry run left %d, %v", count(), err)
 	}
 	other := client.ImageV1().ImageStreams("tools")
-	if err := remove(other, false, metav1.ListOptions{}); err != nil || count() != 4 {
+	if err := remove(other, nil, metav1.ListOptions{}); err != nil || count() != 4 {
 		t.Errorf("in another namespace: %d are left, %v", count(), err)
 	}
-	if err := remove(streams, false, even); err != nil || count() != 2 {
+	if err := remove(streams, nil, even); err != nil || count() != 2 {
 		t.Errorf("by label: %d are left, %v", count(), err)
 	}
 	bad := metav1.ListOptions{FieldSelector: "spec.x=1"}
-	if err := remove(streams, false, bad); !apierrors.IsBadRequest(err) || count() != 2 {
+	if err := remove(streams, nil, bad); !apierrors.IsBadRequest(err) || count() != 2 {
 		t.Errorf("by a field that is not there: %v", err)
 	}
-	if err := remove(streams, false, metav1.ListOptions{}); err != nil || count() != 0 {
+	if err := remove(streams, nil, metav1.ListOptions{}); err != nil || count() != 0 {
 		t.Errorf("%d are left, %v", count(), err)
 	}
 }

@@ -3,6 +3,7 @@ package openshift_test
 import (
 	"context"
 	"iter"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,9 +37,14 @@ func TestClientsetInformers(t *testing.T) {
 		const resync = 10 * time.Minute
 		factory := externalversions.NewSharedInformerFactory(client, resync)
 		informer := factory.Image().V1().ImageStreams()
+		var mutex sync.Mutex
 		var got []told
 		tell := func(what string) func(any) {
-			return func(o any) { got = append(got, told{what, o.(*imagev1.ImageStream).Name}) }
+			return func(o any) {
+				mutex.Lock()
+				defer mutex.Unlock()
+				got = append(got, told{what, o.(*imagev1.ImageStream).Name})
+			}
 		}
 		_, err := informer.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc: tell("add"), DeleteFunc: tell("delete"),
@@ -56,6 +62,8 @@ func TestClientsetInformers(t *testing.T) {
 		expect := func(want ...told) {
 			t.Helper()
 			synctest.Wait()
+			mutex.Lock()
+			defer mutex.Unlock()
 			if len(got) != len(want) {
 				t.Errorf("told %v, want %v", got, want)
 			}

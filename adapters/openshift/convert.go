@@ -6,8 +6,9 @@
 // the way there, as those types lose it; so is what newer versions of these types than the ones in go.mod may have, and
 // which shard of a collection a list is (shardInfo, alpha). Times have seconds, as in JSON.
 //
-// [Clientset] is that clientset without a cluster, on the verbs of package rest. [Reader] is an [imagestream.Reader] on
-// any clientset; with listers it reads their copies. [Error] makes errors of either side errors of both.
+// [Clientset] is that clientset without a cluster, on the verbs of package rest. [API] is these verbs on any clientset, a
+// cluster's too. [Reader] is an [imagestream.Reader] on any clientset; with listers it reads their copies. [Error] makes
+// errors of either side errors of both.
 package openshift
 
 import (

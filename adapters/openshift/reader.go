@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +16,7 @@ import (
 	listers "github.com/openshift/client-go/image/listers/image/v1"
 
 	"github.com/imagestreams/imagestreams/imagestream"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
 // Reader reads a cluster's image streams and images. It is safe for concurrent use.
@@ -28,6 +29,8 @@ type Reader struct {
 }
 
 var _ imagestream.Reader = (*Reader)(nil)
+
+func (r *Reader) cluster() cluster { return cluster{r.Client.ImageV1()} }
 
 // GetImageStream implements [imagestream.Reader].
 func (r *Reader) GetImageStream(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
@@ -63,81 +66,45 @@ func (r *Reader) GetImage(ctx context.Context, name string) (*imagestream.Image,
 	return FromAPI[imagestream.Image](i)
 }
 
-func listOptions(opts imagestream.ListOptions) metav1.ListOptions {
-	return metav1.ListOptions{LabelSelector: opts.Labels.String(), Limit: int64(opts.Limit), Continue: opts.Continue}
-}
-
 // ListImageStreams implements [imagestream.Reader].
-func (r *Reader) ListImageStreams(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageStreamList, error) {
-	list, err := r.Client.ImageV1().ImageStreams(opts.Namespace).List(ctx, listOptions(opts))
-	if err != nil {
-		return nil, failure(ctx, err, imagestream.ResourceImageStreams, imagestream.Key{Namespace: opts.Namespace})
-	}
-	return FromAPI[imagestream.ImageStreamList](list)
+func (r *Reader) ListImageStreams(
+	ctx context.Context, opts imagestream.ListOptions,
+) (*imagestream.ImageStreamList, error) {
+	return r.cluster().ImageStreams().List(ctx, listOptions(opts))
 }
 
 // ListImages implements [imagestream.Reader].
 func (r *Reader) ListImages(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageList, error) {
-	list, err := r.Client.ImageV1().Images().List(ctx, listOptions(opts))
-	if err != nil {
-		return nil, failure(ctx, err, imagestream.ResourceImages, imagestream.Key{})
+	opts.Namespace = ""
+	return r.cluster().Images().List(ctx, listOptions(opts))
+}
+
+func listOptions(opts imagestream.ListOptions) rest.ListOptions {
+	return rest.ListOptions{
+		Namespace: opts.Namespace, Labels: opts.Labels, Limit: opts.Limit, Continue: opts.Continue,
 	}
-	return FromAPI[imagestream.ImageList](list)
 }
 
 // WatchImageStreams implements [imagestream.Reader]. The cluster ends its watches now and then; this one goes on.
-func (r *Reader) WatchImageStreams(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
-	streams := r.Client.ImageV1().ImageStreams(opts.Namespace)
-	w := watcher[imagestream.ImageStream]{
-		resource: imagestream.ResourceImageStreams,
-		open:     streams.Watch,
-		list: func() ([]imagestream.ImageStream, string, error) {
-			list, err := r.ListImageStreams(ctx, imagestream.ListOptions{Namespace: opts.Namespace, Labels: opts.Labels})
-			if err != nil {
-				return nil, "", err
-			}
-			if opts.Name != "" {
-				list.Items = slices.DeleteFunc(list.Items, func(s imagestream.ImageStream) bool { return s.Metadata.Name != opts.Name })
-			}
-			return list.Items, list.Metadata.ResourceVersion, nil
-		},
-		read: func(o runtime.Object) (*imagestream.ImageStream, string, error) {
-			s, ok := o.(*imagev1.ImageStream)
-			if !ok {
-				return nil, "", errOtherType
-			}
-			ours, err := FromAPI[imagestream.ImageStream](s)
-			return ours, s.ResourceVersion, err
-		},
-	}
-	return w.watch(ctx, opts)
+func (r *Reader) WatchImageStreams(
+	ctx context.Context, opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+	return r.cluster().ImageStreams().Watch(ctx, watchOptions(opts))
 }
 
 // WatchImages implements [imagestream.Reader]. The cluster ends its watches now and then; this one goes on.
-func (r *Reader) WatchImages(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[imagestream.Image], error] {
-	w := watcher[imagestream.Image]{
-		resource: imagestream.ResourceImages,
-		open:     r.Client.ImageV1().Images().Watch,
-		list: func() ([]imagestream.Image, string, error) {
-			list, err := r.ListImages(ctx, imagestream.ListOptions{Labels: opts.Labels})
-			if err != nil {
-				return nil, "", err
-			}
-			if opts.Name != "" {
-				list.Items = slices.DeleteFunc(list.Items, func(i imagestream.Image) bool { return i.Metadata.Name != opts.Name })
-			}
-			return list.Items, list.Metadata.ResourceVersion, nil
-		},
-		read: func(o runtime.Object) (*imagestream.Image, string, error) {
-			i, ok := o.(*imagev1.Image)
-			if !ok {
-				return nil, "", errOtherType
-			}
-			ours, err := FromAPI[imagestream.Image](i)
-			return ours, i.ResourceVersion, err
-		},
+func (r *Reader) WatchImages(
+	ctx context.Context, opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.Image], error] {
+	return r.cluster().Images().Watch(ctx, watchOptions(opts))
+}
+
+func watchOptions(opts imagestream.WatchOptions) rest.WatchOptions {
+	chosen := rest.WatchOptions{Namespace: opts.Namespace, Labels: opts.Labels, ResourceVersion: opts.ResourceVersion}
+	if opts.Name != "" {
+		chosen.Fields = "metadata.name=" + opts.Name
 	}
-	return w.watch(ctx, opts)
+	return chosen
 }
 
 // watcher watches objects of one type.
@@ -150,15 +117,7 @@ type watcher[T any] struct {
 
 var errOtherType = errors.New("the watch sent an object of another type")
 
-// nameSelector chooses objects of one name; empty chooses all.
-func nameSelector(name string) string {
-	if name == "" {
-		return ""
-	}
-	return "metadata.name=" + name
-}
-
-func (w watcher[T]) watch(ctx context.Context, opts imagestream.WatchOptions) iter.Seq2[imagestream.Change[T], error] {
+func (w watcher[T]) watch(ctx context.Context, opts rest.WatchOptions) iter.Seq2[imagestream.Change[T], error] {
 	return func(yield func(imagestream.Change[T], error) bool) {
 		version := opts.ResourceVersion
 		var first []T
@@ -169,7 +128,8 @@ func (w watcher[T]) watch(ctx context.Context, opts imagestream.WatchOptions) it
 		for err == nil {
 			var events watch.Interface
 			events, err = w.open(ctx, metav1.ListOptions{
-				LabelSelector: opts.Labels.String(), FieldSelector: nameSelector(opts.Name), ResourceVersion: version, AllowWatchBookmarks: true,
+				LabelSelector: opts.Labels.String(), FieldSelector: opts.Fields, ResourceVersion: version,
+				AllowWatchBookmarks: true,
 			})
 			if err != nil {
 				break
@@ -181,19 +141,37 @@ func (w watcher[T]) watch(ctx context.Context, opts imagestream.WatchOptions) it
 				}
 			}
 			first = nil
+			before := version
 			var stopped bool
 			version, stopped, err = w.follow(ctx, events, version, yield)
 			events.Stop()
 			if stopped {
 				return
 			}
+			if err == nil && version == before {
+				err = pause(ctx)
+			}
 		}
 		yield(imagestream.Change[T]{}, failure(ctx, err, w.resource, imagestream.Key{Namespace: opts.Namespace}))
 	}
 }
 
+// pause waits before a watch that ended without an event is opened again.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
 // follow yields events until they end, and returns the version reached and whether the caller has had enough.
-func (w watcher[T]) follow(ctx context.Context, events watch.Interface, version string, yield func(imagestream.Change[T], error) bool) (string, bool, error) {
+func (w watcher[T]) follow(
+	ctx context.Context, events watch.Interface, version string, yield func(imagestream.Change[T], error) bool,
+) (reached string, stopped bool, err error) {
 	for {
 		select {
 		case <-ctx.Done():
