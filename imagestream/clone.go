@@ -65,9 +65,37 @@ func (s *ImageStream) Clone() *ImageStream {
 
 func (s ImageStream) clone() ImageStream {
 	s.Metadata = s.Metadata.Clone()
-	s.Spec.Tags = cloneEach(s.Spec.Tags, TagReference.Clone)
+	s.Spec.Tags = cloneTags(s.Spec.Tags)
 	s.Status.Tags = cloneEach(s.Status.Tags, tagevent.History.Clone)
 	return s
+}
+
+// cloneTags copies tags, and all that they point at in one piece of memory each.
+func cloneTags(tags []TagReference) []TagReference {
+	tags = slices.Clone(tags)
+	sources, generations := 0, 0
+	for i := range tags {
+		if tags[i].From != nil {
+			sources++
+		}
+		if tags[i].Generation != nil {
+			generations++
+		}
+	}
+	from, numbers := make([]ObjectReference, 0, sources), make([]int64, 0, generations)
+	for i := range tags {
+		t := &tags[i]
+		t.Annotations = maps.Clone(t.Annotations)
+		if t.From != nil {
+			from = append(from, *t.From)
+			t.From = &from[len(from)-1]
+		}
+		if t.Generation != nil {
+			numbers = append(numbers, *t.Generation)
+			t.Generation = &numbers[len(numbers)-1]
+		}
+	}
+	return tags
 }
 
 // Clone returns a deep copy of t.
