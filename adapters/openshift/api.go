@@ -75,7 +75,7 @@ func answered[O Ours, T Theirs](
 	}
 	shown := *object
 	any(&shown).(runtime.Object).GetObjectKind().SetGroupVersionKind(imagev1.GroupVersion.WithKind(kind))
-	return FromAPI[O](&shown)
+	return converted[O](sharing, &shown)
 }
 
 type getter[T Theirs, O Ours] struct {
@@ -274,7 +274,7 @@ func (c clusterStreams) Secrets(ctx context.Context, key imagestream.Key) (*rest
 	if err != nil {
 		return nil, failure(ctx, err, imagestream.ResourceImageStreams+"/secrets", key)
 	}
-	ours, err := converted[rest.SecretList]((*corev1.SecretList)(list))
+	ours, err := converted[rest.SecretList](sharing, (*corev1.SecretList)(list))
 	if err != nil {
 		return nil, err
 	}

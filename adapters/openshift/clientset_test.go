@@ -12,7 +12,6 @@ import (
 	imagev1 "github.com/openshift/api/image/v1"
 	applyv1 "github.com/openshift/client-go/image/applyconfigurations/image/v1"
 	"github.com/openshift/client-go/image/clientset/versioned"
-	"github.com/openshift/client-go/image/clientset/versioned/fake"
 	typedv1 "github.com/openshift/client-go/image/clientset/versioned/typed/image/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -370,35 +369,6 @@ func TestClientsetSecrets(t *testing.T) {
 	}
 	if _, err := streams.Secrets(t.Context(), "none", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("secrets of no stream: %v", err)
-	}
-}
-
-// BenchmarkClientset gets and updates a stream of 20 tags, beside the generated fake clientset.
-func BenchmarkClientset(b *testing.B) {
-	var tags []string
-	for i := range 20 {
-		tags = append(tags, fmt.Sprint("v", i))
-	}
-	ours, _ := open()
-	for name, client := range map[string]versioned.Interface{"Clientset": ours, "generated": fake.NewClientset()} {
-		b.Run(name, func(b *testing.B) {
-			streams := client.ImageV1().ImageStreams("shop")
-			_, err := streams.Create(b.Context(), tagged("app", tags...), metav1.CreateOptions{})
-			if err != nil && !apierrors.IsAlreadyExists(err) {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				s, err := streams.Get(b.Context(), "app", metav1.GetOptions{})
-				if err != nil {
-					b.Fatal(err)
-				}
-				s.Labels = map[string]string{"a": fmt.Sprint(i)}
-				if _, err := streams.Update(b.Context(), s, metav1.UpdateOptions{}); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }
 

@@ -38,25 +38,25 @@ type Theirs interface {
 
 // FromAPI returns from, a To of the API, as the library's type. They share no memory. Nil gives nil. An error says which
 // RawExtension holds an object that has no JSON.
-func FromAPI[To Ours, From Theirs](from *From) (*To, error) { return converted[To](from) }
+func FromAPI[To Ours, From Theirs](from *From) (*To, error) { return converted[To](copying, from) }
 
 // ToAPI returns from, a To of the library, as the API's type. They share no memory. Nil gives nil.
 func ToAPI[To Theirs, From Ours](from *From) *To {
-	to, err := converted[To](from)
+	to, err := converted[To](copying, from)
 	if err != nil {
 		panic(err) // the library's types hold no objects
 	}
 	return to
 }
 
-func converted[To, From any](from *From) (*To, error) {
+func converted[To, From any](how mode, from *From) (*To, error) {
 	if from == nil {
 		return nil, nil
 	}
 	to := new(To)
 	convert, err := planOf(reflect.TypeFor[To](), reflect.TypeFor[From]())
 	if err == nil {
-		err = convert(reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem())
+		err = convert(how, reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("convert %T: %w", from, err)

@@ -145,7 +145,7 @@ func (c streams) Secrets(ctx context.Context, name string, _ metav1.GetOptions) 
 	if err != nil {
 		return &imagev1.SecretList{}, Error(err)
 	}
-	list, err := converted[corev1.SecretList](stored)
+	list, err := converted[corev1.SecretList](sharing, stored)
 	if err != nil {
 		return &imagev1.SecretList{}, err
 	}

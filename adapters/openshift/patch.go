@@ -101,10 +101,10 @@ func managed[T Theirs, O Ours](a at, part, manager string, change rest.Change[O]
 		if err != nil || old == nil {
 			return next, err
 		}
-		live := typed[T](a, old)
-		if len(any(live).(metav1.Object).GetManagedFields()) == 0 {
+		if !hasManagers(old) {
 			return next, nil
 		}
+		live := typed[T](a, old)
 		fields, err := fieldManager(a, part)
 		if err != nil {
 			return nil, err
@@ -113,6 +113,21 @@ func managed[T Theirs, O Ours](a at, part, manager string, change rest.Change[O]
 		after := fields.UpdateNoErrors(before, changed, managerName(manager))
 		return sentObject[T, O](a, after)
 	}
+}
+
+// hasManagers reports whether an object has owners of fields.
+func hasManagers[O Ours](o *O) bool {
+	switch o := any(o).(type) {
+	case *imagestream.ImageStream:
+		return len(o.Metadata.ManagedFields) > 0
+	case *imagestream.Image:
+		return len(o.Metadata.ManagedFields) > 0
+	case *imagestream.ImageStreamTag:
+		return len(o.Metadata.ManagedFields) > 0
+	case *imagestream.ImageTag:
+		return len(o.Metadata.ManagedFields) > 0
+	}
+	return false
 }
 
 // applied returns the change that a server-side apply is. It creates the object that does not exist.

@@ -13,11 +13,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/imagestreams/imagestreams/imagestream"
-	"github.com/imagestreams/imagestreams/tagevent"
 )
 
 // plan copies a value of one type into one of another with the same JSON. Both can be set, and to is zero.
-type plan func(to, from reflect.Value) error
+type plan func(how mode, to, from reflect.Value) error
 
 var plans sync.Map // [2]reflect.Type to plan
 
@@ -38,53 +37,55 @@ func planOf(to, from reflect.Type) (plan, error) {
 func pointerTo[T any](v reflect.Value) *T { return v.Addr().Interface().(*T) }
 
 // special returns a plan of two types whose JSON is the same though their kinds differ.
-func special[To, From any](copy func(to *To, from *From) error) (pair [2]reflect.Type, p plan) {
+func special[To, From any](copy func(how mode, to *To, from *From) error) (pair [2]reflect.Type, p plan) {
 	return [2]reflect.Type{reflect.TypeFor[To](), reflect.TypeFor[From]()},
-		func(to, from reflect.Value) error { return copy(pointerTo[To](to), pointerTo[From](from)) }
+		func(how mode, to, from reflect.Value) error {
+			return copy(how, pointerTo[To](to), pointerTo[From](from))
+		}
 }
 
 var specials = func() map[[2]reflect.Type]plan {
 	all := map[[2]reflect.Type]plan{}
 	add := func(pair [2]reflect.Type, p plan) { all[pair] = p }
-	add(special(func(to *metav1.Time, from *imagestream.Time) error {
-		if !from.IsZero() {
-			*to = metav1.NewTime(from.Time())
-		}
+	add(special(tagsToAPI))
+	add(special(tagsFromAPI))
+	add(special(historiesToAPI))
+	add(special(historiesFromAPI))
+	add(special(func(_ mode, to *metav1.Time, from *imagestream.Time) error {
+		*to = timeToAPI(*from)
 		return nil
 	}))
-	add(special(func(to *imagestream.Time, from *metav1.Time) error {
-		if !from.IsZero() {
-			*to = tagevent.TimeOf(from.Time)
-		}
+	add(special(func(_ mode, to *imagestream.Time, from *metav1.Time) error {
+		*to = timeFromAPI(*from)
 		return nil
 	}))
-	add(special(func(to *runtime.RawExtension, from *imagestream.Raw) error {
-		to.Raw = bytes.Clone(*from)
+	add(special(func(how mode, to *runtime.RawExtension, from *imagestream.Raw) error {
+		to.Raw = shareBytes(how, *from)
 		return nil
 	}))
-	add(special(func(to *imagestream.Raw, from *runtime.RawExtension) (err error) {
-		if *to = bytes.Clone(from.Raw); len(*to) == 0 && from.Object != nil {
+	add(special(func(how mode, to *imagestream.Raw, from *runtime.RawExtension) (err error) {
+		if *to = shareBytes(how, from.Raw); len(*to) == 0 && from.Object != nil {
 			*to, err = json.Marshal(from.Object)
 		}
 		return err
 	}))
-	add(special(func(to **metav1.FieldsV1, from *imagestream.Raw) error {
+	add(special(func(how mode, to **metav1.FieldsV1, from *imagestream.Raw) error {
 		if *from != nil {
-			*to = &metav1.FieldsV1{Raw: bytes.Clone(*from)}
+			*to = &metav1.FieldsV1{Raw: shareBytes(how, *from)}
 		}
 		return nil
 	}))
-	add(special(func(to *imagestream.Raw, from **metav1.FieldsV1) error {
+	add(special(func(how mode, to *imagestream.Raw, from **metav1.FieldsV1) error {
 		if *from != nil {
-			*to = bytes.Clone((*from).Raw)
+			*to = shareBytes(how, (*from).Raw)
 		}
 		return nil
 	}))
-	add(special(func(to, from *map[string]string) error {
+	add(special(func(_ mode, to, from *map[string]string) error {
 		*to = maps.Clone(*from)
 		return nil
 	}))
-	add(special(func(to, from *[]byte) error {
+	add(special(func(_ mode, to, from *[]byte) error {
 		*to = bytes.Clone(*from)
 		return nil
 	}))
@@ -92,12 +93,72 @@ var specials = func() map[[2]reflect.Type]plan {
 }()
 
 func newPlan(to, from reflect.Type) (plan, error) {
-	if p := specials[[2]reflect.Type{to, from}]; p != nil {
-		return p, nil
+	p := specials[[2]reflect.Type{to, from}]
+	if p == nil {
+		if to.Kind() != from.Kind() {
+			return nil, fmt.Errorf("%v is not %v", from, to)
+		}
+		var err error
+		if p, err = planOfKind(to, from); err != nil {
+			return nil, err
+		}
 	}
-	if to.Kind() != from.Kind() {
-		return nil, fmt.Errorf("%v is not %v", from, to)
+	switch from.Kind() {
+	case reflect.Struct, reflect.Pointer, reflect.Slice, reflect.Map:
+		if sameLayout(to, from) {
+			return given(p), nil
+		}
 	}
+	return p, nil
+}
+
+// given returns the plan of types with the same layout. Memory that is given away becomes the result as it is.
+func given(p plan) plan {
+	return func(how mode, to, from reflect.Value) error {
+		if how == copying {
+			return p(how, to, from)
+		}
+		to.Set(reflect.NewAt(to.Type(), from.Addr().UnsafePointer()).Elem())
+		return nil
+	}
+}
+
+// sameLayout reports whether values of both types are the same in memory and mean the same in JSON, so that one can be
+// taken for the other. No type of the API contains itself.
+func sameLayout(a, b reflect.Type) bool {
+	if a == b {
+		return true
+	}
+	if a.Kind() != b.Kind() {
+		return false
+	}
+	switch a.Kind() {
+	case reflect.String, reflect.Bool, reflect.Int64, reflect.Int32:
+		return true
+	case reflect.Pointer, reflect.Slice:
+		return sameLayout(a.Elem(), b.Elem())
+	case reflect.Struct:
+		if a.NumField() != b.NumField() || a.Size() != b.Size() {
+			return false
+		}
+		for i := range a.NumField() {
+			f, g := a.Field(i), b.Field(i)
+			if f.Offset != g.Offset || jsonName(f) != jsonName(g) || !sameLayout(f.Type, g.Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return false // a map's hash belongs to its type
+}
+
+// jsonName returns what a field is called in JSON; empty for an embedded struct.
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+func planOfKind(to, from reflect.Type) (plan, error) {
 	switch from.Kind() {
 	case reflect.Struct:
 		return structPlan(to, from)
@@ -108,11 +169,11 @@ func newPlan(to, from reflect.Type) (plan, error) {
 	case reflect.Map:
 		return mapPlan(to, from)
 	case reflect.String:
-		return func(to, from reflect.Value) error { to.SetString(from.String()); return nil }, nil
+		return func(_ mode, to, from reflect.Value) error { to.SetString(from.String()); return nil }, nil
 	case reflect.Bool:
-		return func(to, from reflect.Value) error { to.SetBool(from.Bool()); return nil }, nil
+		return func(_ mode, to, from reflect.Value) error { to.SetBool(from.Bool()); return nil }, nil
 	case reflect.Int64, reflect.Int32:
-		return func(to, from reflect.Value) error { to.SetInt(from.Int()); return nil }, nil
+		return func(_ mode, to, from reflect.Value) error { to.SetInt(from.Int()); return nil }, nil
 	}
 	return nil, fmt.Errorf("no type of the API has a %v", from)
 }
@@ -138,10 +199,10 @@ func structPlan(to, from reflect.Type) (plan, error) {
 		}
 		fields = append(fields, field{target[0], index[0], p})
 	}
-	return func(to, from reflect.Value) error {
+	return func(how mode, to, from reflect.Value) error {
 		for i := range fields {
 			f := &fields[i]
-			if err := f.copy(to.Field(f.to), from.Field(f.from)); err != nil {
+			if err := f.copy(how, to.Field(f.to), from.Field(f.from)); err != nil {
 				return err
 			}
 		}
@@ -151,31 +212,31 @@ func structPlan(to, from reflect.Type) (plan, error) {
 
 // deepPlan is p for fields of embedded structs.
 func deepPlan(toIndex, fromIndex []int, p plan) plan {
-	return func(to, from reflect.Value) error {
+	return func(how mode, to, from reflect.Value) error {
 		for _, i := range toIndex {
 			to = to.Field(i)
 		}
 		for _, i := range fromIndex {
 			from = from.Field(i)
 		}
-		return p(to, from)
+		return p(how, to, from)
 	}
 }
 
 func pointerPlan(to, from reflect.Type) (plan, error) {
 	element, err := planOf(to.Elem(), from.Elem())
-	return func(to, from reflect.Value) error {
+	return func(how mode, to, from reflect.Value) error {
 		if from.IsNil() {
 			return nil
 		}
 		to.Set(reflect.New(to.Type().Elem()))
-		return element(to.Elem(), from.Elem())
+		return element(how, to.Elem(), from.Elem())
 	}, err
 }
 
 func slicePlan(to, from reflect.Type) (plan, error) {
 	element, err := planOf(to.Elem(), from.Elem())
-	return func(to, from reflect.Value) error {
+	return func(how mode, to, from reflect.Value) error {
 		n := from.Len()
 		switch {
 		case from.IsNil():
@@ -188,7 +249,7 @@ func slicePlan(to, from reflect.Type) (plan, error) {
 		to.SetLen(n)
 		to.SetCap(n)
 		for i := range n {
-			if err := element(to.Index(i), from.Index(i)); err != nil {
+			if err := element(how, to.Index(i), from.Index(i)); err != nil {
 				return err
 			}
 		}
@@ -198,7 +259,7 @@ func slicePlan(to, from reflect.Type) (plan, error) {
 
 func mapPlan(to, from reflect.Type) (plan, error) {
 	element, err := planOf(to.Elem(), from.Elem())
-	return func(to, from reflect.Value) error {
+	return func(how mode, to, from reflect.Value) error {
 		if from.IsNil() {
 			return nil
 		}
@@ -206,7 +267,7 @@ func mapPlan(to, from reflect.Type) (plan, error) {
 		for entries := from.MapRange(); entries.Next(); {
 			value, source := reflect.New(to.Type().Elem()).Elem(), reflect.New(from.Type().Elem()).Elem()
 			source.Set(entries.Value())
-			if err := element(value, source); err != nil {
+			if err := element(how, value, source); err != nil {
 				return err
 			}
 			to.SetMapIndex(entries.Key(), value)
@@ -220,7 +281,7 @@ func members(t reflect.Type) map[string][]int {
 	m := map[string][]int{}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		name := jsonName(f)
 		switch {
 		case name == "-":
 		case name == "" && f.Anonymous:

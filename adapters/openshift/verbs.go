@@ -49,26 +49,31 @@ func checked(kind string, errs field.ErrorList) error {
 	return Error(apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: kind}, "", errs))
 }
 
-// sent returns an object of a caller as the library's, with its kind, as it goes over the wire.
+// sent returns an object of a caller as the library's, with its kind, as it goes over the wire. It shares memory with it,
+// since a verb neither changes nor keeps its arguments.
 func sent[O Ours, T Theirs](a at, object *T) (*O, error) {
 	if object == nil {
 		return nil, a.badRequest("there is no object")
 	}
 	typed := *object
 	any(&typed).(runtime.Object).GetObjectKind().SetGroupVersionKind(a.kind())
-	ours, err := FromAPI[O](&typed)
+	ours, err := converted[O](sharing, &typed)
 	if err != nil {
 		return nil, a.badRequest(err.Error())
 	}
 	return ours, nil
 }
 
-// returned gives a caller an object without its kind, as typed clients do, or an empty one beside the error.
+// returned gives a caller an object without its kind, as typed clients do, or an empty one beside the error. The object
+// is the verb's answer, which nobody else has.
 func returned[T Theirs, O Ours](object *O, err error) (*T, error) {
 	if err != nil || object == nil {
 		return new(T), Error(err)
 	}
-	typed := ToAPI[T](object)
+	typed, err := converted[T](sharing, object)
+	if err != nil {
+		return new(T), err
+	}
 	any(typed).(runtime.Object).GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	return typed, nil
 }
