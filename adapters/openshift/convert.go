@@ -7,8 +7,8 @@
 // which shard of a collection a list is (shardInfo, alpha). Times have seconds, as in JSON.
 //
 // [Clientset] is that clientset without a cluster, on the verbs of package rest. [API] is these verbs on any clientset, a
-// cluster's too. [Reader] is an [imagestream.Reader] on any clientset; with listers it reads their copies. [Error] makes
-// errors of either side errors of both.
+// cluster's too. [Reader] is an [imagestream.Reader] on any clientset; with listers it reads their copies. [Listers] is what
+// lookups and triggers read from informers at no cost. [Error] makes errors of either side errors of both.
 package openshift
 
 import (
