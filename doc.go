@@ -46,6 +46,7 @@
 //	examples/migrate      everything from one store to another, or to JSON and back
 //	examples/prune        what nobody needs any more, removed from a store and a registry
 //	examples/worker       keeps a store imported, in one process or several
+//	examples/operator     a small controller on openshift/client-go, tested without a cluster
 //	examples/trigger      a controller that keeps objects at what their tags say
 //
 // The core is pure: a function lists what it needs to know, the caller reads that, a second function
