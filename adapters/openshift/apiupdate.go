@@ -23,9 +23,9 @@ type updater[T Theirs, O Ours] struct {
 	// get returns the old object, and whether the update will not create it; nil if it creates one from nothing.
 	get func(ctx context.Context, key imagestream.Key, opts rest.UpdateOptions) (old *O, exists bool, err error)
 	put func(namespace string) updates[T]
-	// post creates what has no old object; a next one that it cannot create is put.
-	post    func(namespace string) creates[T]
-	canPost func(next *O) bool
+	// post creates what has no old object: what posted makes of the next one. If that is nil, the next one is put.
+	post   func(namespace string) creates[T]
+	posted func(next *O) *O
 	// blind lets an object without a version replace whatever there is.
 	blind bool
 	// check refuses what a cluster cannot keep.
@@ -93,10 +93,11 @@ func badRequest(resource string, key imagestream.Key, message string) error {
 }
 
 func (u updater[T, O]) create(ctx context.Context, key imagestream.Key, next *O, opts rest.UpdateOptions) (*O, error) {
-	if !u.canPost(next) {
+	sent := u.posted(next)
+	if sent == nil {
 		return u.replace(ctx, key, next, opts)
 	}
-	stored, err := u.post(key.Namespace).Create(ctx, ToAPI[T](next), metav1.CreateOptions{DryRun: dry(opts.DryRun)})
+	stored, err := u.post(key.Namespace).Create(ctx, ToAPI[T](sent), metav1.CreateOptions{DryRun: dry(opts.DryRun)})
 	return answered[O](ctx, kindOf(u.resource), u.resource, key, stored, err)
 }
 
@@ -118,15 +119,15 @@ func objectUpdater[T Theirs, O Ours](
 			}
 			return old, err == nil, err
 		},
-		canPost: func(*O) bool { return true },
-		check:   func(imagestream.Key, *O, *O) error { return nil },
+		posted: func(next *O) *O { return next },
+		check:  func(imagestream.Key, *O, *O) error { return nil },
 	}
 }
 
-// tagUpdater returns the updater of tags, which show returns from their streams. It tells whether the spec has the tag.
+// tagUpdater returns the updater of tags, which show makes of their streams.
 func tagUpdater[T Theirs, O Ours](
 	c cluster, resource string, put func(string) updates[T], post func(string) creates[T],
-	meta func(*O) *imagestream.ObjectMeta, source func(*O) *imagestream.TagReference,
+	meta func(*O) *imagestream.ObjectMeta, posted func(*O) *O,
 	show func(stream *imagestream.ImageStream, tag string) (*O, error),
 ) updater[T, O] {
 	return updater[T, O]{
@@ -147,8 +148,13 @@ func tagUpdater[T Theirs, O Ours](
 			old, err := show(stream, tag)
 			return old, exists, err
 		},
-		canPost: func(next *O) bool { return source(next) != nil && meta(next).ResourceVersion == "" },
-		check:   func(imagestream.Key, *O, *O) error { return nil },
+		posted: func(next *O) *O {
+			if meta(next).ResourceVersion != "" {
+				return nil
+			}
+			return posted(next)
+		},
+		check: func(imagestream.Key, *O, *O) error { return nil },
 	}
 }
 
@@ -221,7 +227,18 @@ func (c cluster) ImageStreamTags() rest.ImageStreamTags {
 		tagUpdater(c, resource,
 			func(ns string) updates[imagev1.ImageStreamTag] { return c.client.ImageStreamTags(ns) }, all.creator.in,
 			func(t *tag) *imagestream.ObjectMeta { return &t.Metadata },
-			func(t *tag) *imagestream.TagReference { return t.Tag },
+			func(t *tag) *tag {
+				if t.Tag == nil {
+					return nil
+				}
+				// A PUT takes the annotations of the metadata, a POST those of the tag.
+				sent, source := *t, *t.Tag
+				if source.Annotations == nil {
+					source.Annotations = t.Metadata.Annotations
+				}
+				sent.Tag = &source
+				return &sent
+			},
 			func(s *imagestream.ImageStream, name string) (*tag, error) {
 				return view.NewImageStreamTag(s, name, nil, imagestream.Env{})
 			}),
@@ -237,7 +254,12 @@ func (c cluster) ImageTags() rest.ImageTags {
 		tagUpdater(c, resource,
 			func(ns string) updates[imagev1.ImageTag] { return c.client.ImageTags(ns) }, all.creator.in,
 			func(t *tag) *imagestream.ObjectMeta { return &t.Metadata },
-			func(t *tag) *imagestream.TagReference { return t.Spec },
+			func(t *tag) *tag {
+				if t.Spec == nil {
+					return nil
+				}
+				return t
+			},
 			func(s *imagestream.ImageStream, name string) (*tag, error) {
 				old, _, err := view.NewImageTag(s, name, nil, imagestream.Env{})
 				return old, err

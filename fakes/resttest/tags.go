@@ -145,19 +145,21 @@ func tagPatch(s *suite) {
 	if err != nil || !created {
 		s.Errorf("a patch that creates: created %t, %v", created, err)
 	}
-	_, created, err = tags.Update(
+	updated, created, err = tags.Update(
 		s.ctx(),
 		shop("other:v1"),
 		func(old *imagestream.ImageStreamTag) (*imagestream.ImageStreamTag, error) {
 			if old != nil {
 				return nil, fmt.Errorf("the old object of a stream that is not there is %+v", old)
 			}
-			return newTag("other:v1", "quay.io/org/app:v1"), nil
+			next := newTag("other:v1", "quay.io/org/app:v1")
+			next.Metadata.Annotations = map[string]string{"why": "nightly"}
+			return next, nil
 		},
 		rest.UpdateOptions{},
 	)
-	if err != nil || !created {
-		s.Errorf("a patch that creates the stream: created %t, %v", created, err)
+	if err != nil || !created || updated.Tag.Annotations["why"] != "nightly" {
+		s.Errorf("a patch that creates the stream: %+v, created %t, %v", updated, created, err)
 	}
 }
 
