@@ -66,10 +66,15 @@ func dry(yes bool) []string {
 	return nil
 }
 
+var errNoAnswer = errors.New("the typed client returned neither an object nor an error")
+
 // answered returns what a typed client answered to a request about key, with the kind that typed clients leave out.
 func answered[O Ours, T Theirs](
 	ctx context.Context, kind, resource string, key imagestream.Key, object *T, err error,
 ) (*O, error) {
+	if err == nil && object == nil {
+		err = errNoAnswer
+	}
 	if err != nil {
 		return nil, failure(ctx, err, resource, key)
 	}
@@ -216,7 +221,10 @@ func (c pushes) Create(
 ) error {
 	status, err := c.client.ImageStreamMappings(namespace).
 		Create(ctx, ToAPI[imagev1.ImageStreamMapping](mapping), metav1.CreateOptions{DryRun: dry(opts.DryRun)})
-	if err == nil && status.Status == metav1.StatusFailure {
+	switch {
+	case err == nil && status == nil:
+		err = errNoAnswer
+	case err == nil && status.Status == metav1.StatusFailure:
 		err = errors.New("the cluster answers that the push failed: " + status.Message)
 	}
 	if err != nil {
@@ -271,6 +279,9 @@ func (c clusterStreams) Layers(ctx context.Context, key imagestream.Key) (*image
 
 func (c clusterStreams) Secrets(ctx context.Context, key imagestream.Key) (*rest.SecretList, error) {
 	list, err := c.client.ImageStreams(key.Namespace).Secrets(ctx, key.Name, metav1.GetOptions{})
+	if err == nil && list == nil {
+		err = errNoAnswer
+	}
 	if err != nil {
 		return nil, failure(ctx, err, imagestream.ResourceImageStreams+"/secrets", key)
 	}

@@ -12,8 +12,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	imagev1 "github.com/openshift/api/image/v1"
+	"github.com/openshift/client-go/image/clientset/versioned"
 	"github.com/openshift/client-go/image/clientset/versioned/fake"
+	typedv1 "github.com/openshift/client-go/image/clientset/versioned/typed/image/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -136,6 +139,50 @@ func TestAPIFailures(t *testing.T) {
 			if !errors.Is(err, tc.is) {
 				t.Errorf("%s answered with %v: %v", what, tc.answer, err)
 			}
+		}
+	}
+}
+
+// mute is a clientset of somebody's test that returns neither objects nor errors.
+type mute struct{ versioned.Interface }
+
+type muteV1 struct{ typedv1.ImageV1Interface }
+
+type muteStreams struct{ typedv1.ImageStreamInterface }
+
+type mutePushes struct {
+	typedv1.ImageStreamMappingInterface
+}
+
+func (mute) ImageV1() typedv1.ImageV1Interface { return muteV1{} }
+
+func (muteV1) ImageStreams(string) typedv1.ImageStreamInterface { return muteStreams{} }
+
+func (muteV1) ImageStreamMappings(string) typedv1.ImageStreamMappingInterface { return mutePushes{} }
+
+func (muteStreams) Get(context.Context, string, metav1.GetOptions) (*imagev1.ImageStream, error) {
+	return nil, nil
+}
+
+func (muteStreams) Secrets(context.Context, string, metav1.GetOptions) (*imagev1.SecretList, error) {
+	return nil, nil
+}
+
+func (mutePushes) Create(
+	context.Context, *imagev1.ImageStreamMapping, metav1.CreateOptions,
+) (*metav1.Status, error) {
+	return nil, nil
+}
+
+func TestAPIOnAMuteClient(t *testing.T) {
+	api := openshift.API(mute{})
+	_, errGet := api.ImageStreams().Get(t.Context(), key)
+	_, errSecrets := api.ImageStreams().Secrets(t.Context(), key)
+	pushed := &imagestream.ImageStreamMapping{}
+	errPush := api.ImageStreamMappings().Create(t.Context(), "shop", pushed, rest.CreateOptions{})
+	for what, err := range map[string]error{"get": errGet, "secrets": errSecrets, "push": errPush} {
+		if err == nil {
+			t.Errorf("%s: no error", what)
 		}
 	}
 }

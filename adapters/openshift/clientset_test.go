@@ -322,7 +322,8 @@ func TestClientsetOptions(t *testing.T) {
 	_, errWatch := streams.Watch(t.Context(), metav1.ListOptions{FieldSelector: "spec.x=1"})
 	_, errNil := streams.Create(t.Context(), nil, metav1.CreateOptions{})
 	_, errName := streams.Get(t.Context(), "", metav1.GetOptions{})
-	_, errShard := streams.List(t.Context(), metav1.ListOptions{ShardSelector: "shardRange(object.metadata.uid, '0x0', '0x8')"})
+	const shard = "shardRange(object.metadata.uid, '0x0', '0x8')"
+	_, errShard := streams.List(t.Context(), metav1.ListOptions{ShardSelector: shard})
 	for what, err := range map[string]error{
 		"label": err, "field": errWatch, "nil": errNil, "name": errName, "shard": errShard,
 	} {

@@ -1,14 +1,14 @@
 // Package openshift lets programs that are written for a cluster use this library with what they have: the types of
 // openshift/api, and openshift/client-go's clientset, informers and listers.
 //
-// [FromAPI] and [ToAPI] convert every type of image.openshift.io/v1 without loss: nil stays nil, empty stays empty, and an
-// object in a RawExtension becomes its JSON. What the library keeps of metadata that the API's types do not know is lost on
-// the way there, as those types lose it; so is what newer versions of these types than the ones in go.mod may have, and
-// which shard of a collection a list is (shardInfo, alpha). Times have seconds, as in JSON.
+// [FromAPI] and [ToAPI] convert every type of image.openshift.io/v1 without loss: nil stays nil, empty stays empty, and
+// an object in a RawExtension becomes its JSON. What the library keeps of metadata that the API's types do not know is
+// lost on the way there, as those types lose it; so is what newer versions of these types than the ones in go.mod may
+// have, and which shard of a collection a list is (shardInfo, alpha). Times have seconds, as in JSON.
 //
-// [Clientset] is that clientset without a cluster, on the verbs of package rest. [API] is these verbs on any clientset, a
-// cluster's too. [Reader] is an [imagestream.Reader] on any clientset; with listers it reads their copies. [Listers] is what
-// lookups and triggers read from informers at no cost. [Error] makes errors of either side errors of both.
+// [Clientset] is that clientset without a cluster, on the verbs of package rest. [API] is these verbs on any clientset,
+// a cluster's too. [Reader] is an [imagestream.Reader] on any clientset; with listers it reads their copies. [Listers]
+// is what lookups and triggers read from informers at no cost. [Error] makes errors of either side errors of both.
 package openshift
 
 import (
@@ -36,8 +36,8 @@ type Theirs interface {
 		imagev1.ImageSignature
 }
 
-// FromAPI returns from, a To of the API, as the library's type. They share no memory. Nil gives nil. An error says which
-// RawExtension holds an object that has no JSON.
+// FromAPI returns from, a To of the API, as the library's type. They share no memory. Nil gives nil. An error says
+// which RawExtension holds an object that has no JSON.
 func FromAPI[To Ours, From Theirs](from *From) (*To, error) { return converted[To](copying, from) }
 
 // ToAPI returns from, a To of the library, as the API's type. They share no memory. Nil gives nil.

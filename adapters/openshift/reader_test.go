@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
 	"github.com/openshift/client-go/image/clientset/versioned/fake"
@@ -18,6 +20,7 @@ import (
 	"github.com/imagestreams/imagestreams/adapters/openshift"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/inspect"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/lookup"
 )
 
@@ -164,4 +167,27 @@ func TestWatchGoesOn(t *testing.T) {
 	if n != 1 || !errors.Is(last, imagestream.ErrGone) || fmt.Sprint(versions) != "[5 7]" {
 		t.Errorf("%d changes from the versions %v, then %v", n, versions, last)
 	}
+}
+
+// TestWatchPauses: a cluster that ends every watch at once is not asked without end.
+func TestWatchPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewSimpleClientset()
+		opened := 0
+		client.PrependWatchReactor("imagestreams", func(clienttesting.Action) (bool, watch.Interface, error) {
+			opened++
+			events := watch.NewFakeWithChanSize(1, false)
+			events.Stop()
+			return true, events, nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 10500*time.Millisecond)
+		defer cancel()
+		var last error
+		for _, err := range openshift.API(client).ImageStreams().Watch(ctx, rest.WatchOptions{ResourceVersion: "5"}) {
+			last = err
+		}
+		if !errors.Is(last, context.DeadlineExceeded) || opened != 11 {
+			t.Errorf("opened %d times, then %v", opened, last)
+		}
+	})
 }

@@ -49,8 +49,8 @@ func checked(kind string, errs field.ErrorList) error {
 	return Error(apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: kind}, "", errs))
 }
 
-// sent returns an object of a caller as the library's, with its kind, as it goes over the wire. It shares memory with it,
-// since a verb neither changes nor keeps its arguments.
+// sent returns an object of a caller as the library's, with its kind, as it goes over the wire. They share memory, since
+// a verb neither changes nor keeps its arguments.
 func sent[O Ours, T Theirs](a at, object *T) (*O, error) {
 	if object == nil {
 		return nil, a.badRequest("there is no object")

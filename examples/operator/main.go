@@ -1,5 +1,5 @@
-// Operator is a small controller on openshift/client-go: it promotes tags of image streams. The tag prod of a stream that
-// is annotated with example.com/promote: stable=prod is kept at the image that its tag stable points at.
+// Operator is a small controller on openshift/client-go: it promotes tags of image streams. The tag prod of a stream
+// that is annotated with example.com/promote: stable=prod is kept at the image that its tag stable points at.
 //
 //	operator                   tells a story, in memory
 //	operator -kubeconfig FILE  works on a cluster that has image streams

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +17,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/imagestreams/imagestreams/adapters/openshift"
 	"github.com/imagestreams/imagestreams/fakes"
@@ -174,6 +179,38 @@ func TestStory(t *testing.T) {
 	if n := strings.Count(out.String(), "shop/app: prod is now sha256:"); n != 2 ||
 		!strings.Contains(out.String(), "prod has pointed at 2 images") {
 		t.Errorf("told:\n%s", &out)
+	}
+}
+
+// TestKubeconfig looks whom the program asks, and that it ends when it is told to.
+func TestKubeconfig(t *testing.T) {
+	asked := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- r.URL.Path:
+		default:
+		}
+		http.Error(w, "no", http.StatusForbidden)
+	}))
+	defer server.Close()
+	config := clientcmdapi.NewConfig()
+	config.Clusters["here"] = &clientcmdapi.Cluster{Server: server.URL}
+	config.Contexts["here"] = &clientcmdapi.Context{Cluster: "here"}
+	config.CurrentContext = "here"
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"-kubeconfig", file, "-namespace", "shop"}, io.Discard) }()
+	if got := <-asked; got != "/apis/image.openshift.io/v1/namespaces/shop/imagestreams" {
+		t.Errorf("it asks for %s", got)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v", err)
 	}
 }
 
