@@ -69,16 +69,15 @@ var specials = func() map[[2]reflect.Type]plan {
 		}
 		return err
 	}))
-	add(special(func(how mode, to **metav1.FieldsV1, from *imagestream.Raw) error {
+	add(special(func(_ mode, to **metav1.FieldsV1, from *imagestream.Raw) error {
 		if *from != nil {
-			*to = &metav1.FieldsV1{Raw: shareBytes(how, *from)}
+			*to = &metav1.FieldsV1{}
+			(*to).SetRawBytes(*from)
 		}
 		return nil
 	}))
 	add(special(func(how mode, to *imagestream.Raw, from **metav1.FieldsV1) error {
-		if *from != nil {
-			*to = shareBytes(how, (*from).Raw)
-		}
+		*to = shareBytes(how, (*from).GetRawBytes())
 		return nil
 	}))
 	add(special(func(_ mode, to, from *map[string]string) error {
