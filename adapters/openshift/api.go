@@ -25,12 +25,13 @@ import (
 //	streams := &client.Client{API: openshift.API(clientset)}
 //
 // Each verb is one request. An update, which takes a function, is two: a get, and a PUT with the version that was got.
-// If somebody else writes in between, it pauses and begins again, until its context ends. The old object of a tag's
-// update is made from its stream, which the caller must be allowed to get; a tag of a stream that does not exist is
-// created with a POST, and so is what UpdateOptions.OrCreate creates. A watch goes on when the cluster ends it.
+// If somebody else writes in between, it pauses and begins again, until its context ends; a conflict about anything but
+// the version is returned. The old object of a tag's update is made from its stream, which the caller must be allowed to
+// get; a tag of a stream that does not exist is created with a POST, and so is what UpdateOptions.OrCreate creates. A
+// watch goes on when the cluster ends it.
 //
 // Rules, defaults, permissions and imports are the cluster's. Errors are those of [Error]. A cluster keeps no pins: a
-// write that would set one is of class [imagestream.ErrUnsupported], and nothing is sent. Pins that are there stay as
+// write that would set one is of class [imagestream.ErrUnsupported], and nothing is written. Pins that are there stay as
 // they are, and can be removed.
 func API(clientset versioned.Interface) rest.API { return cluster{clientset.ImageV1()} }
 
