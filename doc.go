@@ -39,6 +39,7 @@
 //	adapters/etcd         a Store on etcd, for many writers (a module of its own)
 //	adapters/yaml         exact images into files, byte for byte (a module of its own)
 //	adapters/openshift    a cluster's types and client (a module of its own)
+//	adapters/controllerruntime  a controller-runtime client (a module of its own)
 //	examples/quickstart   the whole story as a program (a module of its own, with the next)
 //	examples/streams      streams in a file, in the words of oc
 //	examples/rewrite      exact images into manifests, for pipelines

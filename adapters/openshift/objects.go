@@ -52,29 +52,14 @@ func (c objects[T, L, O, OL, C]) Patch(
 	ctx context.Context, name string, format types.PatchType, data []byte, opts metav1.PatchOptions,
 	subresources ...string,
 ) (*T, error) {
-	here := c.getting.at
-	if err := checked("PatchOptions", validation.ValidatePatchOptions(&opts, format)); err != nil {
-		return refused[T](err)
-	}
-	key, err := here.key(name)
-	if err != nil {
-		return refused[T](err)
-	}
 	verbs, part := c.updating.verbs, ""
 	switch {
 	case len(subresources) == 1 && subresources[0] == "status" && c.status != nil:
 		verbs, part = c.status, "status"
 	case len(subresources) > 0:
-		return refused[T](here.badRequest("there is no such subresource to patch: only streams have one, status"))
+		return refused[T](c.getting.badRequest("there is no such subresource to patch: only streams have one, status"))
 	}
-	change := applied[T, O](here, part, name, data, opts)
-	if format != types.ApplyPatchType {
-		change = managed[T](here, part, opts.FieldManager, patched[T, O](here, format, data))
-	}
-	stored, _, err := verbs.Update(ctx, key, change, rest.UpdateOptions{
-		DryRun: len(opts.DryRun) > 0, OrCreate: format == types.ApplyPatchType && part == "",
-	})
-	return returned[T](stored, err)
+	return c.patch(ctx, verbs, part, name, format, data, opts)
 }
 
 func (c objects[T, L, O, OL, C]) Apply(ctx context.Context, object *C, opts metav1.ApplyOptions) (*T, error) {

@@ -33,8 +33,11 @@ func typed[T Theirs, O Ours](a at, object *O) *T {
 }
 
 // patched returns the change that a patch is; it is applied again to whatever is stored meanwhile.
-func patched[T Theirs, O Ours](a at, format types.PatchType, data []byte) rest.Change[O] {
+func patched[T Theirs, O Ours](a at, name string, format types.PatchType, data []byte) rest.Change[O] {
 	return func(old *O) (*O, error) {
+		if old == nil {
+			return nil, a.notFound(name)
+		}
 		before, err := json.Marshal(typed[T](a, old))
 		if err != nil {
 			return nil, err

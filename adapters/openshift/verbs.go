@@ -37,6 +37,11 @@ func (a at) badRequest(message string) error {
 	return Error(imagestream.NewError(imagestream.ReasonBadRequest, a.resource, key, message))
 }
 
+func (a at) notFound(name string) error {
+	key := imagestream.Key{Namespace: a.namespace, Name: name}
+	return Error(imagestream.NewError(imagestream.ReasonNotFound, a.resource, key, ""))
+}
+
 func (a at) kind() schema.GroupVersionKind {
 	return imagev1.GroupVersion.WithKind(kindOf(a.resource))
 }
