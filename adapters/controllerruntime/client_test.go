@@ -33,10 +33,11 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
+// fakeClient is controller-runtime's own.
+func fakeClient() client.WithWatch { return fake.NewClientBuilder().WithScheme(newScheme()).Build() }
+
 // newClient returns a client on api, over a fake one.
-func newClient(api rest.API) client.WithWatch {
-	return controllerruntime.NewClient(api, fake.NewClientBuilder().WithScheme(newScheme()).Build())
-}
+func newClient(api rest.API) client.WithWatch { return controllerruntime.NewClient(api, fakeClient()) }
 
 // open returns a client on an empty store, and its registry.
 func open() (client.WithWatch, *fakes.Registry) {
