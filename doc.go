@@ -22,6 +22,7 @@
 //	imagestream/client    what people do with streams, one method for each thing, on these verbs
 //	imagestream/oc        the words of oc: tag, import-image, create, set image-lookup, adm prune images
 //	imagestream/cache     a Store kept warm by its watch
+//	imagestream/follow    what has changed, told to a work queue
 //	tagevent              the history of one tag
 //	importer              the Registry port; planning, fetching and applying imports
 //	importer/polite       wrappers that spare registries
