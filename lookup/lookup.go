@@ -30,6 +30,9 @@
 // [ApplyJSON] the changed bytes, in which nothing but the references differs, [PatchOf] a JSON patch for an
 // admission webhook. Objects are JSON trees, as encoding/json makes them, so any version of any API will do.
 //
+// A controller that resolves again when a tag moves needs the short names that a rewritten object had:
+// [Resolver.Renew] keeps them in an annotation, [ShortNamesAnnotation].
+//
 // # Differences from OpenShift
 //
 // The real system keeps images it has seen for a minute, with annotations of the tag they were seen under, and

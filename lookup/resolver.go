@@ -81,6 +81,26 @@ func (r *Resolver) Changes(ctx context.Context, object map[string]any, namespace
 	return review.Changes, nil
 }
 
+// Renew looks the short names of an object up again, those that its annotation remembers and those that it has: the
+// result is the object as it is to be now, with the annotation, or object itself if nothing changes. A short name that
+// cannot be looked up any more stays the image that it became; a reference that somebody has edited since is theirs, see
+// [RestoreShortNames]. Errors are those of [Resolver.Changes] and of an annotation that cannot be read.
+func (r *Resolver) Renew(ctx context.Context, object map[string]any, namespace string) (map[string]any, error) {
+	names, err := ShortNames(object)
+	if err != nil {
+		return nil, err
+	}
+	restored, err := RestoreShortNames(object)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := r.Changes(ctx, restored, namespace)
+	if err != nil {
+		return nil, err
+	}
+	return renewed(object, restored, names, changes)
+}
+
 // ChangesJSON is Changes for an object as JSON. See [ApplyJSON].
 func (r *Resolver) ChangesJSON(ctx context.Context, raw []byte, namespace string) ([]Change, error) {
 	var object map[string]any
