@@ -18,8 +18,8 @@ const ShortNamesAnnotation = "imagestreams.github.io/short-names"
 
 // ShortName is a text in an object that was rewritten.
 type ShortName struct {
-	// Path is where it is: a JSON pointer, in which the item of a list is "name=web" if its member "name" is "web" and
-	// no other item has that name, and a number otherwise. So a container is found again wherever it stands.
+	// Path is where it is: a JSON pointer, in which the item of a list is "name=web" if its member "name" is "web"
+	// and no other item has that name, and a number otherwise. So a container is found again wherever it stands.
 	Path string `json:"path"`
 	// From is what it said, and To what it became; each is empty if there was, or is, no such member.
 	From string `json:"from,omitempty"`
@@ -37,15 +37,16 @@ func ShortNames(object map[string]any) ([]ShortName, error) {
 	value, _ := text.(string)
 	if err := json.Unmarshal([]byte(value), &names); err != nil {
 		const advice = "mend it, or remove the annotation to keep the images as they are"
-		return nil, fmt.Errorf("annotation %s is not a JSON list of short names: %w; %s", ShortNamesAnnotation, err, advice)
+		return nil, fmt.Errorf("annotation %s is not a list of short names: %w; %s", ShortNamesAnnotation, err, advice)
 	}
 	slices.SortFunc(names, func(a, b ShortName) int { return cmp.Compare(a.Path, b.Path) })
 	return names, nil
 }
 
-// WithShortNames is [Apply] with the annotation: object with changes made to it, and what was there before written down.
-// Short names of before stay written down as long as they hold: the object still has what they became. It copies what it
-// changes and shares the rest; if nothing changes it is object itself. An annotation that cannot be read is an error.
+// WithShortNames is [Apply] with the annotation: object with changes made to it, and what was there before written
+// down. Short names of before stay written down as long as they hold: the object still has what they became. It
+// copies what it changes and shares the rest; if nothing changes it is object itself. An annotation that cannot be
+// read is an error.
 func WithShortNames(object map[string]any, changes []Change) (map[string]any, error) {
 	names, err := ShortNames(object)
 	if err != nil {
@@ -74,9 +75,9 @@ func WithShortNames(object map[string]any, changes []Change) (map[string]any, er
 
 // RestoreShortNames returns object with the short names of the annotation back in their places, and without the
 // annotation. A reference that somebody has edited since is left as it is: it must still be what it became, in all of
-// its members, or it is not touched, and neither is one whose container is gone or has another name. An edit that ends
-// where it began cannot be told from none. If there is no annotation the result is object itself; one that cannot be
-// read is an error.
+// its members, or it is not touched, and neither is one whose container is gone or has another name. An edit that
+// ends where it began cannot be told from none. If there is no annotation the result is object itself; one that
+// cannot be read is an error.
 //
 // Who may write the annotation can say what a reference becomes, as who may write the object can. Kind, metadata and
 // status are never changed by it.
@@ -124,7 +125,8 @@ type heldName struct {
 	pointer string
 }
 
-// holding returns the short names that hold, those of one reference together: all of its members are what they became.
+// holding returns the short names that hold, those of one reference together: all of its members are what they
+// became.
 func holding(object map[string]any, names []ShortName) [][]heldName {
 	var order []string
 	groups := map[string][]heldName{}
@@ -177,11 +179,12 @@ func namedPath(object map[string]any, pointer string) string {
 	return strings.Join(steps, "/")
 }
 
-// find follows a path to a text, and returns where that is as a JSON pointer. A last member that is not there is an empty
-// text. What an object is, its metadata and its status have no short names.
+// find follows a path to a text, and returns where that is as a JSON pointer. A last member that is not there is an
+// empty text. What an object is, its metadata and its status have no short names.
 func find(object map[string]any, path string) (pointer, text string, ok bool) {
 	steps := strings.Split(path, "/")
-	if len(steps) < 2 || steps[0] != "" || slices.Contains([]string{"", "apiVersion", "kind", "metadata", "status"}, steps[1]) {
+	others := []string{"", "apiVersion", "kind", "metadata", "status"}
+	if len(steps) < 2 || steps[0] != "" || slices.Contains(others, steps[1]) {
 		return "", "", false
 	}
 	var node any = object

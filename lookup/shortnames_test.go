@@ -177,7 +177,8 @@ func TestEditedReferences(t *testing.T) {
 		before := copyOf(edited)
 		got, err := resolver.Renew(t.Context(), edited, "shop")
 		if err != nil || cmp.Diff(tc.want, images(got)) != "" || cmp.Diff(before, edited) != "" {
-			t.Errorf("%s: %v, images %s\nargument %s", tc.what, err, cmp.Diff(tc.want, images(got)), cmp.Diff(before, edited))
+			t.Errorf("%s: %v, images %s", tc.what, err, cmp.Diff(tc.want, images(got)))
+			t.Errorf("the argument changed: %s", cmp.Diff(before, edited))
 		}
 		again, err := resolver.Renew(t.Context(), got, "shop")
 		if err != nil || fmt.Sprintf("%p", again) != fmt.Sprintf("%p", got) {
@@ -214,7 +215,10 @@ func TestReferencesOfManyMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := func(o map[string]any) map[string]any {
-		return o["spec"].(map[string]any)["strategy"].(map[string]any)["sourceStrategy"].(map[string]any)["from"].(map[string]any)
+		for _, step := range []string{"spec", "strategy", "sourceStrategy", "from"} {
+			o = o[step].(map[string]any)
+		}
+		return o
 	}
 	if diff := cmp.Diff(map[string]any{"kind": "DockerImage", "name": exact(1)}, from(first)); diff != "" {
 		t.Fatalf("the first pass (-want +got):\n%s", diff)
@@ -262,7 +266,8 @@ func TestShortNamesThatCannotBeRead(t *testing.T) {
 	} {
 		object := workload("web=nodejs:20")
 		want := copyOf(object)
-		text, err := json.Marshal([]lookup.ShortName{{Path: path, From: "evil"}, {Path: path, From: "evil", To: "Deployment"}})
+		names := []lookup.ShortName{{Path: path, From: "evil"}, {Path: path, From: "evil", To: "Deployment"}}
+		text, err := json.Marshal(names)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,8 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// NewCache returns what makes controller-runtime's own cache of the objects of c: with it a whole manager runs without a
-// server, its controllers, informers and field indexes too. The configuration that it is given may be empty.
+// NewCache returns what makes controller-runtime's own cache of the objects of c: with it a whole manager runs
+// without a server, its controllers, informers and field indexes too. The configuration that it is given may be
+// empty.
 //
 //	manager.New(&rest.Config{}, manager.Options{
 //		Scheme:         c.Scheme(),
@@ -27,9 +28,9 @@ import (
 //		Metrics:        server.Options{BindAddress: "0"},
 //	})
 //
-// The mapper must know the kinds that are cached: give the fake client one by WithRESTMapper. The cache has all namespaces
-// and all objects of a kind: options that choose namespaces, labels or fields are an error. In such a manager
-// GetAPIReader and event recorders still ask the server of the configuration, and leader election needs one.
+// The mapper must know the kinds that are cached: give the fake client one by WithRESTMapper. The cache has all
+// namespaces and all objects of a kind: options that choose namespaces, labels or fields are an error. In such a
+// manager GetAPIReader and event recorders still ask the server of the configuration, and leader election needs one.
 func NewCache(c client.WithWatch) cache.NewCacheFunc {
 	return func(config *clientrest.Config, opts cache.Options) (cache.Cache, error) {
 		if err := checkCacheOptions(opts); err != nil {
@@ -56,7 +57,8 @@ func checkCacheOptions(opts cache.Options) error {
 	}
 	for obj, by := range opts.ByObject {
 		if len(by.Namespaces) > 0 || by.Label != nil || by.Field != nil {
-			return fmt.Errorf(wrong, fmt.Sprintf("the choice of namespaces, labels or fields of %T in cache.Options.ByObject", obj))
+			what := fmt.Sprintf("the choice of namespaces, labels or fields of %T in cache.Options.ByObject", obj)
+			return fmt.Errorf(wrong, what)
 		}
 	}
 	return nil
@@ -71,7 +73,8 @@ type listWatcher struct {
 	early watch.Interface // begun before the list that is to be watched from; nil if there is none
 }
 
-// IsWatchListSemanticsUnSupported tells reflectors that a watch does not begin with what is there: fake clients do not.
+// IsWatchListSemanticsUnSupported tells reflectors that a watch does not begin with what is there: fake clients do
+// not.
 func (*listWatcher) IsWatchListSemanticsUnSupported() bool { return true }
 
 func (l *listWatcher) newList() (list client.ObjectList, ours bool, err error) {
@@ -109,8 +112,8 @@ func (l *listWatcher) Watch(opts metav1.ListOptions) (watch.Interface, error) {
 	return l.WatchWithContext(context.Background(), opts)
 }
 
-// ListWithContext lists. The watches of a fake client begin when they are opened, whatever version they are to begin at:
-// for the next client one is opened before the list, so that nothing is missed in between.
+// ListWithContext lists. The watches of a fake client begin when they are opened, whatever version they are to begin
+// at: for the next client one is opened before the list, so that nothing is missed in between.
 func (l *listWatcher) ListWithContext(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	list, ours, err := l.newList()
 	if err != nil {
@@ -123,7 +126,8 @@ func (l *listWatcher) ListWithContext(ctx context.Context, opts metav1.ListOptio
 		}
 		l.keep(early)
 	}
-	if err := l.client.List(ctx, list, &client.ListOptions{Raw: &opts, Limit: opts.Limit, Continue: opts.Continue}); err != nil {
+	page := &client.ListOptions{Raw: &opts, Limit: opts.Limit, Continue: opts.Continue}
+	if err := l.client.List(ctx, list, page); err != nil {
 		l.keep(nil)
 		return nil, err
 	}

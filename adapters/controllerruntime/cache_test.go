@@ -30,7 +30,8 @@ import (
 // mapped is a client whose mapper knows every kind of its scheme.
 func mapped(api rest.API) client.WithWatch {
 	scheme := newScheme()
-	next := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(testrestmapper.TestOnlyStaticRESTMapper(scheme)).Build()
+	mapper := testrestmapper.TestOnlyStaticRESTMapper(scheme)
+	next := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).Build()
 	return controllerruntime.NewClient(api, next)
 }
 

@@ -1,38 +1,40 @@
-// Package controllerruntime is a controller-runtime client on the verbs of image.openshift.io/v1: a reconciler that is
-// written on client.Client meets the real rules of image streams in its tests, without a cluster.
+// Package controllerruntime is a controller-runtime client on the verbs of image.openshift.io/v1: a reconciler that
+// is written on client.Client meets the real rules of image streams in its tests, without a cluster.
 //
 //	scheme := runtime.NewScheme()
 //	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 //	utilruntime.Must(imagev1.Install(scheme))
-//	c := controllerruntime.NewClient(rest.New(&fakes.Store{}, registry), fake.NewClientBuilder().WithScheme(scheme).Build())
+//	next := fake.NewClientBuilder().WithScheme(scheme).Build()
+//	c := controllerruntime.NewClient(rest.New(&fakes.Store{}, registry), next)
 //
 // [NewClient] answers for the objects of image.openshift.io/v1, and passes everything else to another client. It
 // translates into the typed clientset of adapters/openshift and adds no rule.
 //
 // # What it does
 //
-// An object is of a type of openshift/api, an unstructured.Unstructured, a PartialObjectMetadata, or of another Go type
-// that the scheme knows under the same kind. The kinds are ImageStream, ImageStreamTag, ImageTag, ImageStreamImage,
-// ImageStreamMapping, ImageStreamImport, Image and ImageSignature, with the verbs that a cluster has for each. Any other
-// verb fails as on a cluster: apierrors.IsMethodNotSupported holds, and errors.Is with imagestream.ErrUnsupported.
+// An object is of a type of openshift/api, an unstructured.Unstructured, a PartialObjectMetadata, or of another Go
+// type that the scheme knows under the same kind. The kinds are ImageStream, ImageStreamTag, ImageTag,
+// ImageStreamImage, ImageStreamMapping, ImageStreamImport, Image and ImageSignature, with the verbs that a cluster
+// has for each. Any other verb fails as on a cluster: apierrors.IsMethodNotSupported holds, and errors.Is with
+// imagestream.ErrUnsupported.
 //
 // Options mean what they mean on a cluster: namespaces, selectors of labels and of the fields metadata.name and
-// metadata.namespace, limits and continue tokens, dry runs, preconditions, field owners, raw options. Patches are JSON,
-// merge, strategic merge and apply patches. Apply takes the apply configurations of openshift/client-go, and those of
-// client.ApplyConfigurationFromUnstructured. The subresource status has get, update, patch and apply; layers and secrets
-// have get. A list of secrets is not a client.Object, so that it is got into an Unstructured.
+// metadata.namespace, limits and continue tokens, dry runs, preconditions, field owners, raw options. Patches are
+// JSON, merge, strategic merge and apply patches. Apply takes the apply configurations of openshift/client-go, and
+// those of client.ApplyConfigurationFromUnstructured. The subresource status has get, update, patch and apply; layers
+// and secrets have get. A list of secrets is not a client.Object, so that it is got into an Unstructured.
 //
-// Errors satisfy apimachinery's IsNotFound and the like, and errors.Is with the classes of package imagestream. A call
-// that fails leaves the object as it was. An object that a call returns shares no memory with anything.
+// Errors satisfy apimachinery's IsNotFound and the like, and errors.Is with the classes of package imagestream. A
+// call that fails leaves the object as it was. An object that a call returns shares no memory with anything.
 //
-// The kind and version of a typed object are those that controller-runtime's own client leaves: none after Get, Create
-// and List, those of before after Update and Patch.
+// The kind and version of a typed object are those that controller-runtime's own client leaves: none after Get,
+// Create and List, those of before after Update and Patch.
 //
 // # Differences from a client of a cluster
 //
-// An object is emptied before it is filled: a field that the answer does not have is empty afterwards. Field validation
-// is not asked for: an unknown field of an unstructured object is ignored. The client reads its own writes; there is
-// no cache in it.
+// An object is emptied before it is filled: a field that the answer does not have is empty afterwards. Field
+// validation is not asked for: an unknown field of an unstructured object is ignored. The client reads its own
+// writes; there is no cache in it.
 package controllerruntime
 
 import (
@@ -53,8 +55,8 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
-// NewClient returns a client that answers for image.openshift.io/v1 by the verbs of api, and passes everything else to
-// next, which must not be nil: controller-runtime's fake client in a test. Its scheme is that of next, which must
+// NewClient returns a client that answers for image.openshift.io/v1 by the verbs of api, and passes everything else
+// to next, which must not be nil: controller-runtime's fake client in a test. Its scheme is that of next, which must
 // know imagev1 for typed objects. Its RESTMapper knows the kinds of image.openshift.io/v1 first, and what next knows.
 //
 // The client is safe for concurrent use if next is.
@@ -102,7 +104,9 @@ func (c *streamClient) of(obj runtime.Object) *resource {
 	return resourceOf(kind)
 }
 
-func (c *streamClient) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+func (c *streamClient) Get(
+	ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption,
+) error {
 	r := c.of(obj)
 	if r == nil {
 		return c.next.Get(ctx, key, obj, opts...)

@@ -109,7 +109,8 @@ func TestUnstructured(t *testing.T) {
 	c, _ := open()
 	ctx := t.Context()
 	free := unstructuredOf(streamKind, "app")
-	tags := []any{map[string]any{"name": "v1", "from": map[string]any{"kind": "DockerImage", "name": "quay.io/org/app:v1"}}}
+	const image = "quay.io/org/app:v1"
+	tags := []any{map[string]any{"name": "v1", "from": map[string]any{"kind": "DockerImage", "name": image}}}
 	if err := unstructured.SetNestedSlice(free.Object, tags, "spec", "tags"); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +119,8 @@ func TestUnstructured(t *testing.T) {
 		t.Errorf("created %v", free.Object)
 	}
 	typed := &imagev1.ImageStream{}
-	if err := c.Get(ctx, client.ObjectKeyFromObject(free), typed); err != nil || typed.Spec.Tags[0].From.Name != "quay.io/org/app:v1" {
+	key := client.ObjectKeyFromObject(free)
+	if err := c.Get(ctx, key, typed); err != nil || typed.Spec.Tags[0].From.Name != image {
 		t.Errorf("got %+v, %v", typed, err)
 	}
 	free.SetLabels(map[string]string{"a": "b"})
@@ -126,7 +128,7 @@ func TestUnstructured(t *testing.T) {
 		t.Errorf("updated %v, %v", free.Object, err)
 	}
 	read := unstructuredOf(streamKind, "")
-	if err := c.Get(ctx, client.ObjectKeyFromObject(free), read); err != nil || cmp.Diff(free.Object, read.Object) != "" {
+	if err := c.Get(ctx, key, read); err != nil || cmp.Diff(free.Object, read.Object) != "" {
 		t.Errorf("got %v\n%s", err, cmp.Diff(free.Object, read.Object))
 	}
 	before := read.DeepCopy()
@@ -137,7 +139,8 @@ func TestUnstructured(t *testing.T) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(imagev1.GroupVersion.WithKind("ImageStreamList"))
 	err := c.List(ctx, list, client.InNamespace("shop"))
-	if err != nil || len(list.Items) != 1 || list.GetResourceVersion() == "" || cmp.Diff(read.Object, list.Items[0].Object) != "" {
+	if err != nil || len(list.Items) != 1 || list.GetResourceVersion() == "" ||
+		cmp.Diff(read.Object, list.Items[0].Object) != "" {
 		t.Errorf("listed %+v, %v", list, err)
 	}
 	free.Object["spec"] = "text"
@@ -261,7 +264,8 @@ func TestKinds(t *testing.T) {
 func TestScope(t *testing.T) {
 	c, _ := open()
 	for obj, want := range map[client.Object]bool{
-		&imagev1.ImageStream{}: true, &imagev1.ImageStreamTag{}: true, &imagev1.Image{}: false, &imagev1.ImageSignature{}: false,
+		&imagev1.ImageStream{}: true, &imagev1.ImageStreamTag{}: true,
+		&imagev1.Image{}: false, &imagev1.ImageSignature{}: false,
 	} {
 		if got, err := c.IsObjectNamespaced(obj); err != nil || got != want {
 			t.Errorf("%T is in a namespace: %t, %v", obj, got, err)

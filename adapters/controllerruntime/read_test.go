@@ -60,7 +60,8 @@ func TestLists(t *testing.T) {
 	var pages []string
 	list := &imagev1.ImageStreamList{}
 	for more := true; more; more = list.Continue != "" {
-		if err := c.List(ctx, list, client.Limit(1), client.Continue(list.Continue), client.InNamespace("shop")); err != nil {
+		next := client.Continue(list.Continue)
+		if err := c.List(ctx, list, client.Limit(1), next, client.InNamespace("shop")); err != nil {
 			t.Fatal(err)
 		}
 		pages = append(pages, list.Items[0].Name)
@@ -194,7 +195,9 @@ func TestWatchOfAGoneVersion(t *testing.T) {
 func TestOthersPassThrough(t *testing.T) {
 	c, _ := open()
 	ctx := t.Context()
-	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app"}, Data: map[string]string{"a": "b"}}
+	config := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app"}, Data: map[string]string{"a": "b"},
+	}
 	create(t, c, config)
 	w, err := c.Watch(ctx, &corev1.ConfigMapList{})
 	if err != nil {
@@ -249,7 +252,9 @@ func TestWrapped(t *testing.T) {
 	}
 	conflict := apierrors.NewConflict(imagev1.Resource("imagestreams"), "app", nil)
 	failing := interceptor.NewClient(c, interceptor.Funcs{
-		Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error { return conflict },
+		Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error {
+			return conflict
+		},
 	})
 	if err := failing.Update(ctx, stream); !apierrors.IsConflict(err) {
 		t.Errorf("an injected failure: %v", err)

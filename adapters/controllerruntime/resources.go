@@ -45,8 +45,11 @@ type patchFunc func(
 	context.Context, string, types.PatchType, []byte, metav1.PatchOptions, ...string,
 ) (client.Object, error)
 
-// getPart gets a subresource, with its kind.
-type getPart func(context.Context, string, metav1.GetOptions) (runtime.Object, schema.GroupVersionKind, error)
+// getPart is a subresource that can be got, and its kind.
+type getPart struct {
+	kind schema.GroupVersionKind
+	get  func(context.Context, string, metav1.GetOptions) (runtime.Object, error)
+}
 
 // resourceOf returns the resource of a kind; nil if it is none of these.
 func resourceOf(kind schema.GroupVersionKind) *resource {
@@ -160,7 +163,8 @@ func verbsOf[P client.Object, L client.ObjectList](typed any) verbs {
 		Patch(context.Context, string, types.PatchType, []byte, metav1.PatchOptions, ...string) (P, error)
 	}); ok {
 		v.patch = func(
-			ctx context.Context, name string, format types.PatchType, data []byte, opts metav1.PatchOptions, parts ...string,
+			ctx context.Context, name string, format types.PatchType, data []byte, opts metav1.PatchOptions,
+			parts ...string,
 		) (client.Object, error) {
 			return c.Patch(ctx, name, format, data, opts, parts...)
 		}
@@ -186,18 +190,23 @@ func verbsOf[P client.Object, L client.ObjectList](typed any) verbs {
 
 // partsOf returns the subresources of an image stream.
 func partsOf(c typedv1.ImageStreamInterface) map[string]getPart {
+	type options = metav1.GetOptions
 	return map[string]getPart{
-		"status": func(ctx context.Context, name string, o metav1.GetOptions) (runtime.Object, schema.GroupVersionKind, error) {
-			got, err := c.Get(ctx, name, o)
-			return got, imagev1.GroupVersion.WithKind("ImageStream"), err
+		"status": {
+			imagev1.GroupVersion.WithKind("ImageStream"),
+			func(ctx context.Context, name string, o options) (runtime.Object, error) { return c.Get(ctx, name, o) },
 		},
-		"layers": func(ctx context.Context, name string, o metav1.GetOptions) (runtime.Object, schema.GroupVersionKind, error) {
-			got, err := c.Layers(ctx, name, o)
-			return got, imagev1.GroupVersion.WithKind("ImageStreamLayers"), err
+		"layers": {
+			imagev1.GroupVersion.WithKind("ImageStreamLayers"),
+			func(ctx context.Context, name string, o options) (runtime.Object, error) {
+				return c.Layers(ctx, name, o)
+			},
 		},
-		"secrets": func(ctx context.Context, name string, o metav1.GetOptions) (runtime.Object, schema.GroupVersionKind, error) {
-			got, err := c.Secrets(ctx, name, o)
-			return got, corev1.SchemeGroupVersion.WithKind("SecretList"), err
+		"secrets": {
+			corev1.SchemeGroupVersion.WithKind("SecretList"),
+			func(ctx context.Context, name string, o options) (runtime.Object, error) {
+				return c.Secrets(ctx, name, o)
+			},
 		},
 	}
 }

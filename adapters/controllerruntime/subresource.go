@@ -33,7 +33,7 @@ const statusPart = "status"
 func (s *subresource) check(r *resource, name, verb string) error {
 	parts := r.verbs(s.client.typed, "").subresources
 	switch {
-	case parts[s.name] == nil:
+	case parts[s.name].get == nil:
 		return s.notThere(r, name, verb)
 	case s.name != statusPart:
 		return r.unsupported(verb, s.name)
@@ -57,15 +57,15 @@ func (s *subresource) Get(
 	if onlyMetadata(obj) {
 		return errors.New("can not get subresource using only metadata")
 	}
-	get := r.verbs(s.client.typed, obj.GetNamespace()).subresources[s.name]
-	if get == nil {
+	found := r.verbs(s.client.typed, obj.GetNamespace()).subresources[s.name]
+	if found.get == nil {
 		return s.notThere(r, obj.GetName(), "get")
 	}
-	got, kind, err := get(ctx, obj.GetName(), *new(client.SubResourceGetOptions).ApplyOptions(opts).AsGetOptions())
+	got, err := found.get(ctx, obj.GetName(), *new(client.SubResourceGetOptions).ApplyOptions(opts).AsGetOptions())
 	if err != nil {
 		return err
 	}
-	return fillAs(part, got, kind)
+	return fillAs(part, got, found.kind)
 }
 
 func (s *subresource) Create(
@@ -75,7 +75,7 @@ func (s *subresource) Create(
 	if r == nil {
 		return s.next.Create(ctx, obj, part, opts...)
 	}
-	if r.verbs(s.client.typed, "").subresources[s.name] == nil {
+	if r.verbs(s.client.typed, "").subresources[s.name].get == nil {
 		return s.notThere(r, obj.GetName(), "create")
 	}
 	return r.unsupported("create", s.name)

@@ -56,7 +56,7 @@ type verbs[T, L openshift.Theirs, O, OL openshift.Ours, P theirs[T], PL theirLis
 
 func (v verbs[T, L, O, OL, P, PL]) Get(ctx context.Context, key imagestream.Key) (*O, error) {
 	got := new(T)
-	if err := v.client.Get(ctx, client.ObjectKey(types.NamespacedName{Namespace: key.Namespace, Name: key.Name}), P(got)); err != nil {
+	if err := v.client.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, P(got)); err != nil {
 		return nil, err
 	}
 	return openshift.FromAPI[O](got)
@@ -65,7 +65,8 @@ func (v verbs[T, L, O, OL, P, PL]) Get(ctx context.Context, key imagestream.Key)
 // place makes an object one of a namespace. An object that names another is left for the client to refuse.
 func place(o client.Object, namespace string) error {
 	if o.GetNamespace() != "" && o.GetNamespace() != namespace {
-		return imagestream.NewError(imagestream.ReasonBadRequest, "", imagestream.Key{}, "a client sends to the object's namespace")
+		const why = "a client sends to the object's namespace"
+		return imagestream.NewError(imagestream.ReasonBadRequest, "", imagestream.Key{}, why)
 	}
 	o.SetNamespace(namespace)
 	return nil
@@ -161,7 +162,8 @@ func (v verbs[T, L, O, OL, P, PL]) update(
 		}
 		sent := P(openshift.ToAPI[T](next))
 		if !v.tags && sent.GetName() != key.Name {
-			return nil, false, imagestream.NewError(imagestream.ReasonBadRequest, "", key, "a client sends to the object's name")
+			const why = "a client sends to the object's name"
+			return nil, false, imagestream.NewError(imagestream.ReasonBadRequest, "", key, why)
 		}
 		version := sent.GetResourceVersion()
 		if err := place(sent, key.Namespace); err != nil {
@@ -177,8 +179,8 @@ func (v verbs[T, L, O, OL, P, PL]) update(
 	}
 }
 
-// old returns the object as it is, and whether an update creates it. A client gets only tags that have an image; a patch
-// that changes nothing shows the others.
+// old returns the object as it is, and whether an update creates it. A client gets only tags that have an image; a
+// patch that changes nothing shows the others.
 func (v verbs[T, L, O, OL, P, PL]) old(ctx context.Context, key imagestream.Key) (*O, bool, error) {
 	old, err := v.Get(ctx, key)
 	if !v.tags || !errors.Is(err, imagestream.ErrNotFound) {

@@ -48,14 +48,15 @@ func TestPatches(t *testing.T) {
 			before := stream.DeepCopy()
 			stream.Spec.Tags = stream.Spec.Tags[:1]
 			dry := stream.DeepCopy()
-			if err := c.Patch(t.Context(), dry, tc.patch(before), client.DryRunAll); err != nil || specTags(dry) != tc.tags {
+			err := c.Patch(t.Context(), dry, tc.patch(before), client.DryRunAll)
+			if err != nil || specTags(dry) != tc.tags {
 				t.Errorf("a dry run: %s, %v", specTags(dry), err)
 			}
 			if err := c.Patch(t.Context(), stream, tc.patch(before)); err != nil || specTags(stream) != tc.tags {
 				t.Errorf("patched to %s, %v; want %s", specTags(stream), err, tc.tags)
 			}
 			stored := &imagev1.ImageStream{}
-			err := c.Get(t.Context(), client.ObjectKeyFromObject(stream), stored)
+			err = c.Get(t.Context(), client.ObjectKeyFromObject(stream), stored)
 			if err != nil || cmp.Diff(stream, stored) != "" {
 				t.Errorf("stored %v\n%s", err, cmp.Diff(stream, stored))
 			}
@@ -111,10 +112,12 @@ func TestApply(t *testing.T) {
 	free := unstructuredOf(streamKind, "app")
 	free.SetLabels(map[string]string{"a": "b"})
 	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(free), client.FieldOwner("labels"))
-	if err != nil || free.GetGeneration() != 2 || free.GetLabels()["a"] != "b" || free.GroupVersionKind() != streamKind {
+	if err != nil || free.GetGeneration() != 2 || free.GetLabels()["a"] != "b" ||
+		free.GroupVersionKind() != streamKind {
 		t.Errorf("applied %v, %v", free.Object, err)
 	}
-	status := applyv1.ImageStream("app", "shop").WithStatus(applyv1.ImageStreamStatus().WithDockerImageRepository("r/shop/app"))
+	repository := applyv1.ImageStreamStatus().WithDockerImageRepository("r/shop/app")
+	status := applyv1.ImageStream("app", "shop").WithStatus(repository)
 	if err := c.Status().Apply(ctx, status, client.FieldOwner("registry")); err != nil {
 		t.Errorf("a status applied: %v", err)
 	}
@@ -151,7 +154,8 @@ func TestStatus(t *testing.T) {
 		t.Errorf("the update of a status gave %+v, %v", body, err)
 	}
 	body.Name = "other"
-	if err := c.Status().Update(ctx, stream, &client.SubResourceUpdateOptions{SubResourceBody: body}); !apierrors.IsBadRequest(err) {
+	err = c.Status().Update(ctx, stream, &client.SubResourceUpdateOptions{SubResourceBody: body})
+	if !apierrors.IsBadRequest(err) {
 		t.Errorf("a body of another name: %v", err)
 	}
 	emptied := before.DeepCopy()

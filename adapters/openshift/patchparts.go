@@ -12,9 +12,9 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
-// Patch patches a tag with a JSON, merge or strategic merge patch, as a cluster does. The generated interfaces of tags
-// do not have it: a caller asks for it by a type assertion. Tags keep no owners of fields, so that an apply patch is not
-// supported.
+// Patch patches a tag with a JSON, merge or strategic merge patch, as a cluster does. The generated interfaces of
+// tags do not have it: a caller asks for it by a type assertion. Tags keep no owners of fields, so that an apply
+// patch is not supported.
 func (c parts[T, L, O, OL]) Patch(
 	ctx context.Context, name string, format types.PatchType, data []byte, opts metav1.PatchOptions,
 	subresources ...string,

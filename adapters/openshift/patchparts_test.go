@@ -15,7 +15,9 @@ import (
 
 // tagPatcher is what a cluster does with tags, and no generated interface says.
 type tagPatcher interface {
-	Patch(context.Context, string, types.PatchType, []byte, metav1.PatchOptions, ...string) (*imagev1.ImageStreamTag, error)
+	Patch(
+		ctx context.Context, name string, format types.PatchType, data []byte, opts metav1.PatchOptions, parts ...string,
+	) (*imagev1.ImageStreamTag, error)
 }
 
 func TestClientsetPatchesTags(t *testing.T) {

@@ -45,8 +45,8 @@ func Example_workQueue() {
 	// context canceled
 }
 
-// TestQueueSurvivesGone: what changed while the watch was gone is in the queue afterwards, what vanished too, and nothing
-// else.
+// TestQueueSurvivesGone: what changed while the watch was gone is in the queue afterwards, what vanished too, and
+// nothing else.
 func TestQueueSurvivesGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -44,8 +44,8 @@ func kindIn(scheme *runtime.Scheme, object runtime.Object) (schema.GroupVersionK
 	return kinds[0], nil
 }
 
-// SetTree changes object where after differs from before, its tree, and nowhere else: what a type keeps that JSON does
-// not have, such as fractions of seconds, stays. Lists of the same length are compared item by item; others are
+// SetTree changes object where after differs from before, its tree, and nowhere else: what a type keeps that JSON
+// does not have, such as fractions of seconds, stays. Lists of the same length are compared item by item; others are
 // replaced. A change that the type has no place for, or of another type, is an error that names the place as a JSON
 // pointer, and object is then as it was.
 func SetTree(object runtime.Object, before, after map[string]any) error {

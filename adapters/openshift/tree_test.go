@@ -42,7 +42,8 @@ func pointing() *fakes.Store {
 		}}}}},
 	})
 	if err == nil {
-		_, err = store.CreateImage(context.Background(), &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: image}})
+		i := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: image}}
+		_, err = store.CreateImage(context.Background(), i)
 	}
 	if err != nil {
 		panic(err)
@@ -80,7 +81,9 @@ func odd() *appsv1.Deployment {
 			OwnerReferences: []metav1.OwnerReference{}, Finalizers: []string{},
 		},
 		Spec: appsv1.DeploymentSpec{
-			Strategy: appsv1.DeploymentStrategy{RollingUpdate: &appsv1.RollingUpdateDeployment{MaxUnavailable: &unavailable}},
+			Strategy: appsv1.DeploymentStrategy{
+				RollingUpdate: &appsv1.RollingUpdateDeployment{MaxUnavailable: &unavailable},
+			},
 			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 				InitContainers: []corev1.Container{},
 				Containers: []corev1.Container{
@@ -185,12 +188,13 @@ func TestTreeRefusals(t *testing.T) {
 	if _, err := openshift.TreeOf(named, nil); err != nil {
 		t.Error(err)
 	}
-	for path, change := range map[string]func(tree map[string]any){
-		"/spec/nothing":                          func(tree map[string]any) { tree["spec"].(map[string]any)["nothing"] = "x" },
-		"/spec/template/spec/containers/0/image": func(tree map[string]any) { containersOf(tree)[0].(map[string]any)["image"] = 1 },
-		"/spec/template/spec/containers":         func(tree map[string]any) { podOf(tree)["containers"] = "none" },
-		"/metadata/labels/a~1b~0c":               func(tree map[string]any) { metadataOf(tree)["labels"].(map[string]any)["a/b~c"] = 1 },
-		"/metadata/creationTimestamp":            func(tree map[string]any) { metadataOf(tree)["creationTimestamp"] = "soon" },
+	type object = map[string]any
+	for path, change := range map[string]func(object){
+		"/spec/nothing":                          func(o object) { member(o, "spec")["nothing"] = "x" },
+		"/spec/template/spec/containers/0/image": func(o object) { containersOf(o)[0].(object)["image"] = 1 },
+		"/spec/template/spec/containers":         func(o object) { podOf(o)["containers"] = "none" },
+		"/metadata/labels/a~1b~0c":               func(o object) { member(metadataOf(o), "labels")["a/b~c"] = 1 },
+		"/metadata/creationTimestamp":            func(o object) { metadataOf(o)["creationTimestamp"] = "soon" },
 	} {
 		deployment := odd()
 		before, after := treeOf(t, deployment), treeOf(t, deployment)
@@ -202,6 +206,8 @@ func TestTreeRefusals(t *testing.T) {
 		}
 	}
 }
+
+func member(tree map[string]any, name string) map[string]any { return tree[name].(map[string]any) }
 
 func metadataOf(tree map[string]any) map[string]any { return tree["metadata"].(map[string]any) }
 
@@ -285,7 +291,8 @@ func change(t *rapid.T, tree map[string]any, text *rapid.Generator[string]) {
 	}
 }
 
-// BenchmarkTree changes the image of a deployment: by SetTree, and by way of JSON, which loses what JSON does not have.
+// BenchmarkTree changes the image of a deployment: by SetTree, and by way of JSON, which loses what JSON does not
+// have.
 func BenchmarkTree(b *testing.B) {
 	deployment := odd()
 	change := []lookup.Change{{Path: "/spec/template/spec/containers/0/image", From: "nodejs:20", To: "x"}}

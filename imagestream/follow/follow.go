@@ -2,23 +2,26 @@
 // happens to the watch.
 //
 //	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[imagestream.Key]())
-//	go follow.ImageStreams(ctx, store, func(key imagestream.Key, _ *imagestream.ImageStream) { queue.Add(key) }, follow.Options{})
+//	enqueue := func(key imagestream.Key, _ *imagestream.ImageStream) { queue.Add(key) }
+//	go follow.ImageStreams(ctx, store, enqueue, follow.Options{})
 //
 // # What is told
 //
-// A list comes first: every object in it is told. Then a watch goes on from the version of that list, and tells what is
-// written and what is deleted. A watch that ends, or fails, is begun again at the version that it reached. If that
-// version is gone, another list is taken and compared with what was told before: what is new, what has another version,
-// and what is no longer there is told. So each object is told at least in its last state, and no version of an object is
-// told twice in a row. An object that is deleted and created again between two lists is told once, as it is now.
+// A list comes first: every object in it is told. Then a watch goes on from the version of that list, and tells what
+// is written and what is deleted. A watch that ends, or fails, is begun again at the version that it reached. If that
+// version is gone, another list is taken and compared with what was told before: what is new, what has another
+// version, and what is no longer there is told. So each object is told at least in its last state, and no version of
+// an object is told twice in a row. An object that is deleted and created again between two lists is told once, as it
+// is now.
 //
 // # When the source fails
 //
-// A failure is followed by a pause: at random between half of a bound and the bound, which begins with 100 milliseconds,
-// doubles with each failure in a row up to 30 seconds, and begins again once the version moves. A failure that says when
-// to try again, as [imagestream.StatusError] does, is followed by a pause of that time, up to 30 seconds, if that is longer.
-// A watch that ends without a failure counts as one that failed, and so does a version that is gone again right after a
-// list. So a source that fails at once is asked two to four times a minute in the end, and never in a hot loop.
+// A failure is followed by a pause: at random between half of a bound and the bound, which begins with 100
+// milliseconds, doubles with each failure in a row up to 30 seconds, and begins again once the version moves. A
+// failure that says when to try again, as [imagestream.StatusError] does, is followed by a pause of that time, up to
+// 30 seconds, if that is longer. A watch that ends without a failure counts as one that failed, and so does a version
+// that is gone again right after a list. So a source that fails at once is asked two to four times a minute in the
+// end, and never in a hot loop.
 //
 // # Limits
 //
@@ -49,10 +52,11 @@ type Options struct {
 	Failed func(error)
 }
 
-// ImageStreams tells changed of every image stream that changes, with the stream as it is, which is the receiver's own,
-// or nil if it is gone. It returns when ctx ends, with the error of ctx.
+// ImageStreams tells changed of every image stream that changes, with the stream as it is, which is the receiver's
+// own, or nil if it is gone. It returns when ctx ends, with the error of ctx.
 func ImageStreams(
-	ctx context.Context, reader imagestream.Reader, changed func(imagestream.Key, *imagestream.ImageStream), opts Options,
+	ctx context.Context, reader imagestream.Reader, changed func(imagestream.Key, *imagestream.ImageStream),
+	opts Options,
 ) error {
 	f := follower[imagestream.ImageStream]{
 		Options: opts, what: "image streams", changed: changed, watch: reader.WatchImageStreams,

@@ -226,8 +226,8 @@ func followModel(t *rapid.T) {
 	}
 }
 
-// TestPauses: a source that fails at once is asked a few times a minute, whatever it fails with, and again as soon as it
-// says.
+// TestPauses: a source that fails at once is asked a few times a minute, whatever it fails with, and again as soon as
+// it says.
 func TestPauses(t *testing.T) {
 	later := imagestream.NewError(imagestream.ReasonTooManyRequests, "", imagestream.Key{}, "")
 	later.RetryAfter = 20 * time.Second

@@ -7,8 +7,8 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 )
 
-// Reader returns the image streams and images of api as an [imagestream.Reader], for what reads a Store: lookup, triggers,
-// a cache, package follow. It keeps the contract of a Reader as far as api does.
+// Reader returns the image streams and images of api as an [imagestream.Reader], for what reads a Store: lookup,
+// triggers, a cache, package follow. It keeps the contract of a Reader as far as api does.
 func Reader(api API) imagestream.Reader { return reader{api.ImageStreams(), api.Images()} }
 
 type reader struct {

@@ -33,7 +33,8 @@ func TestReader(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		labels := map[string]string{"name": name}
 		for _, namespace := range []string{"shop", "tools"} {
-			s := &imagestream.ImageStream{Metadata: imagestream.ObjectMeta{Namespace: namespace, Name: name, Labels: labels}}
+			m := imagestream.ObjectMeta{Namespace: namespace, Name: name, Labels: labels}
+			s := &imagestream.ImageStream{Metadata: m}
 			if _, err := store.CreateImageStream(ctx, s); err != nil {
 				t.Fatal(err)
 			}
