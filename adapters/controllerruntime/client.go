@@ -20,9 +20,10 @@
 //
 // Options mean what they mean on a cluster: namespaces, selectors of labels and of the fields metadata.name and
 // metadata.namespace, limits and continue tokens, dry runs, preconditions, field owners, raw options. Patches are
-// JSON, merge, strategic merge and apply patches. Apply takes the apply configurations of openshift/client-go, and
-// those of client.ApplyConfigurationFromUnstructured. The subresource status has get, update, patch and apply; layers
-// and secrets have get. A list of secrets is not a client.Object, so that it is got into an Unstructured.
+// JSON, merge, strategic merge and apply patches; tags keep no owners of fields, and have no apply patches. Apply
+// takes the apply configurations of openshift/client-go, and those of client.ApplyConfigurationFromUnstructured. The
+// subresource status has get, update, patch and apply; layers and secrets have get. A list of secrets is not a
+// client.Object, so that it is got into an Unstructured.
 //
 // Errors satisfy apimachinery's IsNotFound and the like, and errors.Is with the classes of package imagestream. A
 // call that fails leaves the object as it was. An object that a call returns shares no memory with anything.

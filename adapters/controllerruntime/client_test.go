@@ -296,6 +296,8 @@ func TestUnsupported(t *testing.T) {
 	create(t, c, tagged("app", "v1"))
 	applied := client.ApplyConfigurationFromUnstructured(
 		unstructuredOf(imagev1.GroupVersion.WithKind("ImageStreamImport"), "app"))
+	appliedTag := client.ApplyConfigurationFromUnstructured(
+		unstructuredOf(imagev1.GroupVersion.WithKind("ImageStreamTag"), "app:v1"))
 	for what, err := range map[string]error{
 		"get":             c.Get(ctx, key, &imagev1.ImageStreamImport{}),
 		"list":            c.List(ctx, imports),
@@ -304,6 +306,7 @@ func TestUnsupported(t *testing.T) {
 		"delete":          c.Delete(ctx, &imagev1.ImageStreamImage{ObjectMeta: in}),
 		"patch":           c.Patch(ctx, &imagev1.ImageSignature{ObjectMeta: in}, nothing),
 		"apply":           c.Apply(ctx, applied),
+		"apply a tag":     c.Apply(ctx, appliedTag, client.FieldOwner("test")),
 		"tags":            c.DeleteAllOf(ctx, &imagev1.ImageStreamTag{}, client.InNamespace("shop")),
 		"everywhere":      c.DeleteAllOf(ctx, &imagev1.ImageStream{}),
 		"create a status": c.Status().Create(ctx, tagged("app"), tagged("app")),
