@@ -39,6 +39,7 @@ func NewCache(c client.WithWatch) cache.NewCacheFunc {
 		opts.NewInformer = func(
 			_ toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers,
 		) toolscache.SharedIndexInformer {
+			obj = obj.DeepCopyObject() // it may be what a reader of the cache is about to fill
 			return toolscache.NewSharedIndexInformer(&listWatcher{client: c, object: obj}, obj, resync, indexers)
 		}
 		return cache.New(config, opts)
