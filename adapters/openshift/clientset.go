@@ -25,9 +25,9 @@ import (
 //
 // Each method translates into a verb of api. Options mean what they mean on a cluster: dry runs, preconditions,
 // selectors, limits, resource versions, bookmarks, initial events, timeouts. Patches are JSON, merge, strategic
-// merge and apply patches; the fields that managers own are kept from the first apply on. Errors are those of
-// [Error]. Objects are the caller's own. A failed call returns an empty object beside its error, as a clientset of
-// a cluster does.
+// merge and apply patches; the fields that managers own are kept from the first apply on. The clients of tags have a
+// Patch, as a cluster has, which the generated interfaces leave out. Errors are those of [Error]. Objects are the
+// caller's own. A failed call returns an empty object beside its error, as a clientset of a cluster does.
 //
 // Discovery knows image.openshift.io/v1 alone. There is no server: RESTClient returns a client whose requests fail.
 func Clientset(api rest.API) versioned.Interface { return clientset{api} }
@@ -44,7 +44,7 @@ func (c clientset) Discovery() discovery.DiscoveryInterface {
 func resources() *metav1.APIResourceList {
 	all := &metav1.APIResourceList{GroupVersion: imagestream.APIVersion}
 	whole := metav1.Verbs{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
-	tags := metav1.Verbs{"create", "delete", "get", "list", "update"}
+	tags := metav1.Verbs{"create", "delete", "get", "list", "patch", "update"}
 	for _, r := range []struct {
 		name       string
 		namespaced bool

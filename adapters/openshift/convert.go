@@ -8,7 +8,8 @@
 //
 // [Clientset] is that clientset without a cluster, on the verbs of package rest. [API] is these verbs on any clientset,
 // a cluster's too. [Reader] is an [imagestream.Reader] on any clientset; with listers it reads their copies. [Listers]
-// is what lookups and triggers read from informers at no cost. [Error] makes errors of either side errors of both.
+// is what lookups and triggers read from informers at no cost. [TreeOf] and [SetTree] make of typed objects the trees
+// that lookups and triggers take, and write back what changed. [Error] makes errors of either side errors of both.
 package openshift
 
 import (
