@@ -38,6 +38,7 @@
 //	adapters/oci          a Registry over HTTP (a module of its own)
 //	adapters/bolt         a Store in one file (a module of its own)
 //	adapters/etcd         a Store on etcd, for many writers (a module of its own)
+//	adapters/kube         a Store in a Kubernetes cluster's API (a module of its own)
 //	adapters/yaml         exact images into files, byte for byte (a module of its own)
 //	adapters/openshift    a cluster's types and client (a module of its own)
 //	adapters/controllerruntime  a controller-runtime client (a module of its own)

@@ -48,7 +48,7 @@ func run(root string) error {
 			return fmt.Errorf("publish %s: %w", m.path, err)
 		}
 	}
-	if err := write(program, modules); err != nil {
+	if err := write(root, program, modules); err != nil {
 		return err
 	}
 	for _, args := range [][]string{{"mod", "tidy"}, {"run", "."}} {
@@ -86,17 +86,22 @@ type localModule struct {
 	file      *modfile.File
 }
 
-// testServer is the one module of ours that nobody imports and that a module's tests need all the same.
-const testServer = prefix + "/internal/etcdserver"
+// testServers are the modules of ours, under internal, that nobody imports and that a module's tests need all the same.
+var testServers = []string{"etcdserver", "kubeserver"}
 
-// findModules lists the modules that others can import, and testServer.
+// isTestServer reports whether dir has one of testServers.
+func isTestServer(root, dir string) bool {
+	return filepath.Dir(dir) == filepath.Join(root, "internal") && slices.Contains(testServers, filepath.Base(dir))
+}
+
+// findModules lists the modules that others can import, and testServers.
 func findModules(root string) ([]localModule, error) {
 	var modules []localModule
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && path != filepath.Join(root, "internal") && path != filepath.Join(root, "internal", "etcdserver") &&
+		if d.IsDir() && path != filepath.Join(root, "internal") && !isTestServer(root, path) &&
 			(filepath.Dir(path) == filepath.Join(root, "internal") || d.Name() == "bin" || d.Name() == "internal" || d.Name() == "examples" || strings.HasPrefix(d.Name(), ".") && path != root) {
 			return fs.SkipDir
 		}
@@ -168,7 +173,7 @@ func checkZip(name string) error {
 }
 
 // write makes a module whose program imports every package of every module.
-func write(dir string, modules []localModule) error {
+func write(root, dir string, modules []localModule) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -176,7 +181,7 @@ func write(dir string, modules []localModule) error {
 	built := 0
 	mod := "module example.com/stranger\n\ngo 1.26\n"
 	for _, m := range modules {
-		if m.path == testServer {
+		if isTestServer(root, m.dir) {
 			continue
 		}
 		mod += fmt.Sprintf("\nrequire %s %s\n", m.path, version)

@@ -1,0 +1,154 @@
+// Package kube is an imagestream.Store in a Kubernetes cluster: image streams and images are custom resources, kept
+// by the cluster's own API. A controller needs nothing else to run.
+//
+//	store, err := kube.New(config) // a rest.Config of client-go
+//	streams := client.New(store, registry)
+//
+// # Install
+//
+// The cluster needs the definitions once, and the program a role:
+//
+//	kubectl apply -f definitions.yaml   # the text that Definitions returns
+//	kubectl apply -f roles.yaml         # roles to bind: to keep streams, to read them
+//
+// The API group is imagestreams.github.io, not image.openshift.io: in an OpenShift cluster that one is served by
+// OpenShift itself, and definitions of the same group would collide with it. So the store runs in any cluster, an
+// OpenShift beside its own image streams too. Without the definitions every method returns an error of class
+// [ErrDefinitions], and so do writes if the cluster has older definitions than the program.
+//
+// # Resources
+//
+// An imagestreams.imagestreams.github.io has the spec and the status of the image stream, an
+// images.imagestreams.github.io, which belongs to no namespace, the members of the image, by the names and in the
+// form of image.openshift.io/v1. What is in metadata means the same to the cluster and to the stream: labels,
+// annotations, owners, finalizers, uid and resourceVersion. So kubectl label and kubectl annotate change the stream,
+// the cluster's garbage collector deletes a stream with its owners, and a stream with finalizers stays, with a
+// deletionTimestamp, until they are gone. What the cluster uses in another way is in objectMetadata: generation,
+// which in metadata counts the writes, and creationTimestamp; and as text what the cluster would not take, such as
+// the managed fields of image.openshift.io/v1. The member summary is what kubectl get shows, in the columns of oc get
+// imagestreams. It is written with every change and never read.
+//
+// The status is not a subresource. With one, the cluster writes spec and status by two requests, and between the two
+// everybody would see half of a change, such as a spec tag whose generation is ahead of its history. One PUT writes
+// all of a stream, so there is never a half one. It also means that a role cannot allow the status alone: let people
+// read, and change streams through package rest or client, which apply the rules that the cluster does not know.
+//
+// # Names
+//
+// A name in Kubernetes is letters, digits, dots and dashes. An image stream's underscore is written "--" there, and
+// in an image's name the colon is "-": the image sha256:0123 is the resource sha256-0123. Names with a dash, an
+// underscore or a plus beside it have "--", "---" and "----" for these. This can be undone, and the store's methods
+// take and return the names of streams and images only. Other names, such as one in capital letters, and those of
+// more than 253 bytes there, cannot be stored: writing them is an error of class imagestream.ErrInvalid that says so.
+//
+// # What it promises
+//
+// Get, create, update and delete are one request each. An update is a PUT with resourceVersion and uid, so nobody's
+// change is lost; without a version, one GET tells what is there, and the error says it. A get sees every write that
+// returned before it began. Resource versions are the cluster's. An error that is not of one of the classes that
+// imagestream.Store names leaves open whether a write was done: the store repeats no write whose outcome is unknown,
+// and keeps client-go from doing it.
+//
+// A list on one page reads portions of 500 objects, all of one state, and begins again if the cluster forgets that
+// state meanwhile. It is ordered by namespace and name. Pages of a list ([imagestream.ListOptions.Limit]) are one
+// request each and come in the order of the cluster's keys, as those of any Kubernetes API do: that is another one
+// where a namespace is the beginning of another one's name, followed by a dash, and for names with underscores.
+//
+// A watch goes on by itself when the cluster ends it, as it does from time to time, or a connection breaks: from the
+// last version that it has reported, with no change lost or repeated. It ends with an error of class
+// imagestream.ErrGone when the cluster no longer has the changes after that version: the reader lists then, and
+// watches from there. It ends with the failure if the cluster is out of reach for about half a minute.
+//
+// A resource that has members which this program does not know was written by a newer one. It is refused, with an
+// error of class [ErrFormat], since writing it back would lose what it has, and so is one that cannot be read.
+// Unknown members of the stream's metadata are kept.
+//
+// # Limits
+//
+// Etcd takes 1.5 MiB for an object, the API server 3 MiB for a request, and all annotations of an object have 256
+// KiB. That is a stream of about 1,600 tags with three images each. A larger object is an error of class
+// imagestream.ErrTooLarge. The metadata of an image (dockerImageMetadata) come back with their members sorted;
+// numbers in them that need more than 64 bits are refused. A namespace must exist before its first stream.
+package kube
+
+import (
+	_ "embed"
+	"errors"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+)
+
+// The API of the resources.
+const (
+	Group   = "imagestreams.github.io"
+	Version = "v1"
+)
+
+var (
+	// ErrFormat is the class of errors about resources that this program cannot use.
+	ErrFormat = errors.New("not a resource that this program can use")
+	// ErrDefinitions is the class of errors about a cluster that does not have the definitions of this program.
+	ErrDefinitions = errors.New("the cluster lacks the definitions of image streams: " +
+		"kubectl apply -f the definitions.yaml of adapters/kube")
+)
+
+//go:embed definitions.yaml
+var definitions []byte
+
+//go:embed roles.yaml
+var roles []byte
+
+// Definitions returns the custom resource definitions that a cluster needs, the YAML documents of definitions.yaml.
+func Definitions() []byte { return append([]byte(nil), definitions...) }
+
+// Roles returns cluster roles to bind, the YAML documents of roles.yaml: imagestreams-keeper, imagestreams-images and
+// imagestreams-reader.
+func Roles() []byte { return append([]byte(nil), roles...) }
+
+// Store is an [imagestream.Store] in a cluster. It is safe for concurrent use, and so are several stores on one
+// cluster.
+type Store struct {
+	streams kind[imagestream.ImageStream]
+	images  kind[imagestream.Image]
+}
+
+var _ imagestream.Store = (*Store)(nil)
+
+// New returns the store that a cluster has. It sends nothing yet, and does not change config. If config does not
+// limit requests (QPS), the store does not either, where client-go would send 5 a second: the cluster has limits of
+// its own.
+func New(config *rest.Config) (*Store, error) {
+	c := rest.CopyConfig(config)
+	if c.QPS == 0 && c.RateLimiter == nil {
+		c.QPS = -1
+	}
+	c.Wrap(func(next http.RoundTripper) http.RoundTripper { return once{next} })
+	client, err := dynamic.NewForConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	resource := func(name string) dynamic.NamespaceableResourceInterface {
+		return client.Resource(schema.GroupVersionResource{Group: Group, Version: Version, Resource: name})
+	}
+	return &Store{
+		streams: streamKind(resource(imagestream.ResourceImageStreams)),
+		images:  imageKind(resource(imagestream.ResourceImages)),
+	}, nil
+}
+
+// once keeps client-go from repeating a write after an answer that leaves open whether it was done: the second answer
+// would be a conflict with the first write.
+type once struct{ next http.RoundTripper }
+
+func (o once) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := o.next.RoundTrip(req)
+	if err == nil && req.Method != http.MethodGet && resp.StatusCode >= http.StatusInternalServerError {
+		resp.Header.Del("Retry-After")
+	}
+	return resp, err
+}

@@ -1,0 +1,203 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kubewatch "k8s.io/apimachinery/pkg/watch"
+
+	"github.com/imagestreams/imagestreams/imagestream"
+)
+
+// WatchImageStreams implements [imagestream.Reader].
+func (s *Store) WatchImageStreams(
+	ctx context.Context,
+	opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
+	return s.streams.watch(ctx, query{opts.Namespace, opts.Name, opts.Labels}, opts.ResourceVersion)
+}
+
+// WatchImages implements [imagestream.Reader].
+func (s *Store) WatchImages(
+	ctx context.Context,
+	opts imagestream.WatchOptions,
+) iter.Seq2[imagestream.Change[imagestream.Image], error] {
+	return s.images.watch(ctx, query{"", opts.Name, opts.Labels}, opts.ResourceVersion)
+}
+
+func (k kind[T]) watch(ctx context.Context, q query, version string) iter.Seq2[imagestream.Change[T], error] {
+	return func(yield func(imagestream.Change[T], error) bool) {
+		w := &watcher[T]{kind: k, query: q, at: version, yield: func(c imagestream.Change[T]) bool { return yield(c, nil) }}
+		if err := w.run(ctx); !errors.Is(err, errStopped) {
+			yield(imagestream.Change[T]{}, err)
+		}
+	}
+}
+
+// watcher is a watch that runs.
+type watcher[T any] struct {
+	kind  kind[T]
+	query query
+	yield func(imagestream.Change[T]) bool
+	at    string // the version up to which everything was reported
+	tries int    // how often the watch was interrupted since the cluster sent something
+}
+
+// errStopped means that the reader wants no more.
+var errStopped = errors.New("the reader stopped")
+
+const (
+	// maxTries is how often a watch that was interrupted is begun again while the cluster sends nothing, and maxPause
+	// the longest pause before that: half a minute on average.
+	maxTries = 60
+	maxPause = time.Second
+)
+
+func (w *watcher[T]) run(ctx context.Context) error {
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	for {
+		before := w.at
+		err := w.follow(ctx)
+		switch {
+		case err == nil && w.at != before: // the cluster has ended the watch, as it does from time to time
+			w.tries = 0
+			continue
+		case err == nil:
+		case w.tries >= maxTries || !isInterruption(err):
+			return err
+		}
+		w.tries++
+		timer := time.NewTimer(rand.N(maxPause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// isInterruption reports whether a watch goes on after an error.
+func isInterruption(err error) bool {
+	var status *imagestream.StatusError
+	if errors.As(err, &status) {
+		switch status.Reason {
+		case imagestream.ReasonTooManyRequests, imagestream.ReasonInternalError, imagestream.ReasonServerTimeout,
+			imagestream.ReasonUnavailable, reasonTimeout:
+			return true
+		}
+		return false
+	}
+	return !errors.Is(err, ErrFormat) && !errors.Is(err, ErrDefinitions) && !errors.Is(err, errStopped) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// begin finds out where the watch starts, and reports all that is there if it starts with that.
+func (w *watcher[T]) begin(ctx context.Context) error {
+	if w.at != "" {
+		if n, err := strconv.ParseUint(w.at, 10, 64); err != nil {
+			return w.kind.fail(imagestream.ReasonBadRequest, imagestream.Key{},
+				"resourceVersion "+strconv.Quote(w.at)+" is not one of a cluster")
+		} else if n == 0 { // to a cluster, 0 is any version
+			return w.gone("resourceVersion 0 is older than everything")
+		}
+		return nil
+	}
+	for token := ""; ; {
+		items, meta, err := w.kind.page(ctx, w.query, portion, token)
+		if err != nil {
+			return err
+		}
+		for i := range items {
+			if !w.yield(imagestream.Change[T]{Type: imagestream.Added, Object: &items[i]}) {
+				return errStopped
+			}
+		}
+		w.at = meta.ResourceVersion
+		if token = meta.Continue; token == "" {
+			return nil
+		}
+	}
+}
+
+func (w *watcher[T]) gone(why string) error {
+	return w.kind.fail(imagestream.ReasonExpired, imagestream.Key{}, why+": list again and watch from there")
+}
+
+// follow reports changes until the cluster ends the watch.
+func (w *watcher[T]) follow(ctx context.Context) error {
+	opts, err := w.kind.options(w.query)
+	if err != nil {
+		return err
+	}
+	opts.ResourceVersion, opts.AllowWatchBookmarks = w.at, true
+	stream, err := w.kind.in(w.query.namespace).Watch(ctx, opts)
+	if err != nil {
+		return w.kind.failure(ctx, imagestream.Key{}, err)
+	}
+	defer func() {
+		stream.Stop()
+		for range stream.ResultChan() { // until its goroutine has ended
+		}
+	}()
+	for {
+		select {
+		case event, ok := <-stream.ResultChan():
+			if ended := ctx.Err(); ended != nil || !ok {
+				return ended
+			}
+			if err := w.handle(ctx, event); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+var changeTypes = map[kubewatch.EventType]imagestream.ChangeType{
+	kubewatch.Added: imagestream.Added, kubewatch.Modified: imagestream.Modified, kubewatch.Deleted: imagestream.Deleted,
+	kubewatch.Bookmark: imagestream.Bookmark,
+}
+
+// handle reports an event.
+func (w *watcher[T]) handle(ctx context.Context, event kubewatch.Event) error {
+	if event.Type == kubewatch.Error {
+		return w.kind.failure(ctx, imagestream.Key{}, apierrors.FromObject(event.Object))
+	}
+	u, ok := event.Object.(*unstructured.Unstructured)
+	if !ok || changeTypes[event.Type] == "" {
+		return fmt.Errorf("%w: the cluster sends a %T as %s to a watch", ErrFormat, event.Object, event.Type)
+	}
+	version := u.GetResourceVersion()
+	change := imagestream.Change[T]{Type: changeTypes[event.Type]}
+	if change.Type == imagestream.Bookmark {
+		if version == w.at {
+			return nil
+		}
+		change.Object = new(T)
+		w.kind.meta(change.Object).ResourceVersion = version
+	} else {
+		var err error
+		if change.Object, err = w.kind.decode(u); err != nil {
+			return err
+		}
+	}
+	if isOlder(version, w.at) {
+		return w.gone("resourceVersion " + w.at + " is ahead of the cluster, which was restored from a backup, perhaps")
+	}
+	w.at, w.tries = version, 0
+	if !w.yield(change) {
+		return errStopped
+	}
+	return nil
+}
