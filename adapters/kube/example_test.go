@@ -18,7 +18,8 @@ import (
 // config is what rest.InClusterConfig or a controller's manager gives.
 var config *rest.Config
 
-// A controller keeps a stream in its cluster: it asks for a tag and imports it. Another process sees what it points at.
+// A controller keeps a stream in its cluster: it asks for a tag and imports it. Another process sees what it points
+// at.
 func Example() {
 	store, err := kube.New(config)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func summary(s *imagestream.ImageStream) map[string]any {
 	if tags := tagevent.ByAge(s.Status.Tags); len(tags) > 0 {
 		h, _ := s.History(tags[0])
 		if latest, ok := h.Latest(); ok && !latest.Created.IsZero() {
-			cells["updated"] = latest.Created.Time().UTC().Format(time.RFC3339)
+			cells["updated"] = latest.Created.String()
 		}
 	}
 	return cells
@@ -112,7 +113,7 @@ func (k kind[T]) encode(o *T) (*unstructured.Unstructured, error) {
 	known := t.APIVersion == "" || t.APIVersion == "v1" || t.APIVersion == imagestream.APIVersion
 	if !known || t.Kind != "" && t.Kind != k.name {
 		return nil, k.fail(imagestream.ReasonBadRequest, key,
-			fmt.Sprintf("it is a %s of %q: the store holds a %s of %s", t.Kind, t.APIVersion, k.name, imagestream.APIVersion))
+			fmt.Sprintf("it is a %s of %q: the store holds %s of %s", t.Kind, t.APIVersion, k.name, imagestream.APIVersion))
 	}
 	if path := utf8path.Of(o); path != "" {
 		return nil, k.fail(imagestream.ReasonBadRequest, key, path+" is not valid UTF-8: JSON cannot hold it")
@@ -216,12 +217,9 @@ func (k kind[T]) decode(u *unstructured.Unstructured) (*T, error) {
 	if !ok {
 		return nil, k.unusable(u, "its name is not that of an object of this store")
 	}
-	bare := make(map[string]any, len(u.Object))
-	for member, value := range u.Object {
-		bare[member] = value
-	}
+	bare := maps.Clone(u.Object)
 	own := objectMetadata{}
-	stored, isOwn := bare[memberObjectMetadata]
+	ownMember, isOwn := bare[memberObjectMetadata]
 	for _, member := range []string{"apiVersion", "kind", memberMetadata, memberObjectMetadata, memberSummary} {
 		delete(bare, member)
 	}
@@ -231,11 +229,11 @@ func (k kind[T]) decode(u *unstructured.Unstructured) (*T, error) {
 	}
 	m := k.meta(o)
 	if isOwn {
-		if err := fromMap(stored, &own); err != nil {
+		if err := fromMap(ownMember, &own); err != nil {
 			return nil, k.unusable(u, memberObjectMetadata+": "+err.Error())
 		}
 	} else { // made with kubectl
-		own.CreationTimestamp = imagestream.Time(u.GetCreationTimestamp().Unix())
+		own.CreationTimestamp = tagevent.TimeOf(u.GetCreationTimestamp().Time)
 	}
 	if own.More != "" {
 		if err := json.Unmarshal([]byte(own.More), m); err != nil {
@@ -272,7 +270,7 @@ func join(m *imagestream.ObjectMeta, u *unstructured.Unstructured) {
 		})
 	}
 	if deleted := u.GetDeletionTimestamp(); deleted != nil {
-		at := imagestream.Time(deleted.Unix())
+		at := tagevent.TimeOf(deleted.Time)
 		m.DeletionTimestamp, m.DeletionGracePeriodSeconds = &at, u.GetDeletionGracePeriodSeconds()
 	}
 }

@@ -34,7 +34,8 @@ func (s *Store) WatchImages(
 
 func (k kind[T]) watch(ctx context.Context, q query, version string) iter.Seq2[imagestream.Change[T], error] {
 	return func(yield func(imagestream.Change[T], error) bool) {
-		w := &watcher[T]{kind: k, query: q, at: version, yield: func(c imagestream.Change[T]) bool { return yield(c, nil) }}
+		report := func(c imagestream.Change[T]) bool { return yield(c, nil) }
+		w := &watcher[T]{kind: k, query: q, at: version, yield: report}
 		if err := w.run(ctx); !errors.Is(err, errStopped) {
 			yield(imagestream.Change[T]{}, err)
 		}
