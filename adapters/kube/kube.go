@@ -56,8 +56,8 @@
 //
 // A watch goes on by itself when the cluster ends it, as it does from time to time, or a connection breaks: from the
 // last version that it has reported, with no change lost or repeated. It ends with an error of class
-// imagestream.ErrGone when the cluster no longer has the changes after that version: the reader lists then, and
-// watches from there. It ends with the failure if the cluster is out of reach for about half a minute.
+// imagestream.ErrGone when the cluster no longer has the changes after that version, or has not come that far, since it
+// was restored from a backup: the reader lists then, and watches from there. It ends with the failure if the cluster is out of reach for about half a minute.
 //
 // A resource that has members which this program does not know was written by a newer one. It is refused, with an
 // error of class [ErrFormat], since writing it back would lose what it has, and so is one that cannot be read.
@@ -135,9 +135,10 @@ func New(config *rest.Config) (*Store, error) {
 	resource := func(name string) dynamic.NamespaceableResourceInterface {
 		return client.Resource(schema.GroupVersionResource{Group: Group, Version: Version, Resource: name})
 	}
+	newest := new(newest)
 	return &Store{
-		streams: streamKind(resource(imagestream.ResourceImageStreams)),
-		images:  imageKind(resource(imagestream.ResourceImages)),
+		streams: streamKind(resource(imagestream.ResourceImageStreams), newest),
+		images:  imageKind(resource(imagestream.ResourceImages), newest),
 	}, nil
 }
 

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -229,5 +233,79 @@ func TestWatchGoesOn(t *testing.T) {
 	writer.Wait()
 	if watches.Load() < 4 {
 		t.Errorf("there were %d watches", watches.Load())
+	}
+}
+
+// TestAhead has watches from versions that the cluster does not have, or no longer after it was restored from a backup.
+func TestAhead(t *testing.T) {
+	open(t)
+	restored := false
+	var ours counted
+	config := ours.config(shared)
+	version := regexp.MustCompile(`"resourceVersion":"[0-9]+"`)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			if restored && req.URL.Query().Get("watch") != "" {
+				return nil, io.ErrUnexpectedEOF
+			}
+			resp, err := next.RoundTrip(req)
+			if err != nil || !restored {
+				return resp, err
+			}
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			resp.Body = io.NopCloser(bytes.NewReader(version.ReplaceAll(text, []byte(`"resourceVersion":"7"`))))
+			return resp, err
+		})
+	})
+	s := connect(t, config)
+	a := mustCreate(t, s, "a")
+	if err := watchError(t.Context(), s, "999999999"); !errors.Is(err, imagestream.ErrGone) {
+		t.Errorf("a watch from the future: %v", err)
+	}
+	b, err := bump(t.Context(), connect(t, configOf(shared)), a, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = bump(t.Context(), connect(t, configOf(shared)), b, 2); err != nil {
+		t.Fatal(err)
+	}
+	ours.take()
+	opts := imagestream.WatchOptions{ResourceVersion: b.Metadata.ResourceVersion} // which s has not seen
+	for change, err := range s.WatchImageStreams(t.Context(), opts) {
+		if err != nil || change.Object.Metadata.Annotations["n"] != "2" {
+			t.Errorf("watched %+v, %v", change, err)
+		}
+		break
+	}
+	if got := ours.take(); got != "[GET GET]" {
+		t.Errorf("a watch from a version of another store takes %s", got)
+	}
+	restored = true
+	s.Hasten()
+	if err := watchError(t.Context(), s, b.Metadata.ResourceVersion); !errors.Is(err, imagestream.ErrGone) {
+		t.Errorf("a watch that a restored cluster interrupts: %v", err)
+	}
+}
+
+// TestOutOfReach ends a watch whose cluster stays away.
+func TestOutOfReach(t *testing.T) {
+	open(t)
+	config := configOf(shared)
+	away := false
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			if away {
+				return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+			}
+			return next.RoundTrip(req)
+		})
+	})
+	s := connect(t, config)
+	s.Hasten()
+	mustCreate(t, s, "a")
+	away = true
+	if err := watchError(t.Context(), s, "5"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("the watch ended with %v", err)
 	}
 }

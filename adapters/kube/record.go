@@ -29,23 +29,26 @@ type kind[T any] struct {
 	spaced     bool   // whether objects belong to a namespace
 	client     dynamic.NamespaceableResourceInterface
 	types      func(*T) *imagestream.TypeMeta
+	newest     *newest
+	maxPause   time.Duration // of a watch that was interrupted
 	meta       func(*T) *imagestream.ObjectMeta
 	summary    func(*T) map[string]any // nil if there is none
 }
 
-func streamKind(client dynamic.NamespaceableResourceInterface) kind[imagestream.ImageStream] {
+func streamKind(client dynamic.NamespaceableResourceInterface, newest *newest) kind[imagestream.ImageStream] {
 	return kind[imagestream.ImageStream]{
 		resource: imagestream.ResourceImageStreams, name: "ImageStream", separators: streamSeparators, spaced: true,
-		client:  client,
+		client: client, newest: newest, maxPause: maxPause,
 		types:   func(o *imagestream.ImageStream) *imagestream.TypeMeta { return &o.TypeMeta },
 		meta:    func(o *imagestream.ImageStream) *imagestream.ObjectMeta { return &o.Metadata },
 		summary: summary,
 	}
 }
 
-func imageKind(client dynamic.NamespaceableResourceInterface) kind[imagestream.Image] {
+func imageKind(client dynamic.NamespaceableResourceInterface, newest *newest) kind[imagestream.Image] {
 	return kind[imagestream.Image]{
-		resource: imagestream.ResourceImages, name: "Image", separators: imageSeparators, client: client,
+		resource: imagestream.ResourceImages, name: "Image", separators: imageSeparators,
+		client: client, newest: newest, maxPause: maxPause,
 		types: func(o *imagestream.Image) *imagestream.TypeMeta { return &o.TypeMeta },
 		meta:  func(o *imagestream.Image) *imagestream.ObjectMeta { return &o.Metadata },
 	}
@@ -243,6 +246,7 @@ func (k kind[T]) decode(u *unstructured.Unstructured) (*T, error) {
 	*k.types(o) = imagestream.TypeMeta{Kind: k.name, APIVersion: imagestream.APIVersion}
 	m.Name, m.Generation, m.CreationTimestamp = name, own.Generation, own.CreationTimestamp
 	join(m, u)
+	k.newest.see(m.ResourceVersion)
 	return o, nil
 }
 

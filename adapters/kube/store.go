@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -105,17 +104,6 @@ func (k kind[T]) update(ctx context.Context, o *T) (*T, error) {
 		return nil, k.failure(ctx, key, err)
 	}
 	return k.decode(u)
-}
-
-// isVersion reports whether a cluster can have given a resource version.
-func isVersion(version string) bool {
-	n, err := strconv.ParseUint(version, 10, 64)
-	return err == nil && n > 0 && version[0] != '0'
-}
-
-// isOlder reports whether a version comes before another one.
-func isOlder(version, other string) bool {
-	return len(version) < len(other) || len(version) == len(other) && version < other
 }
 
 // DeleteImageStream implements [imagestream.Store].

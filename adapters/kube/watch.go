@@ -48,15 +48,16 @@ type watcher[T any] struct {
 	query query
 	yield func(imagestream.Change[T]) bool
 	at    string // the version up to which everything was reported
-	tries int    // how often the watch was interrupted since the cluster sent something
+	tries int    // how often the watch could not go on, one time after the other
+	doubt bool   // whether the cluster may be older than that version
 }
 
 // errStopped means that the reader wants no more.
 var errStopped = errors.New("the reader stopped")
 
 const (
-	// maxTries is how often a watch that was interrupted is begun again while the cluster sends nothing, and maxPause
-	// the longest pause before that: half a minute on average.
+	// maxTries is how often a watch that was interrupted tries to go on, and maxPause the longest pause before that: half
+	// a minute on average.
 	maxTries = 60
 	maxPause = time.Second
 )
@@ -70,14 +71,15 @@ func (w *watcher[T]) run(ctx context.Context) error {
 		err := w.follow(ctx)
 		switch {
 		case err == nil && w.at != before: // the cluster has ended the watch, as it does from time to time
-			w.tries = 0
 			continue
-		case err == nil:
+		case err == nil: // or it could not be reached: client-go does not tell
 		case w.tries >= maxTries || !isInterruption(err):
 			return err
+		default:
+			w.tries++
 		}
-		w.tries++
-		timer := time.NewTimer(rand.N(maxPause))
+		w.doubt = true
+		timer := time.NewTimer(rand.N(w.kind.maxPause))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -111,6 +113,7 @@ func (w *watcher[T]) begin(ctx context.Context) error {
 		} else if n == 0 { // to a cluster, 0 is any version
 			return w.gone("resourceVersion 0 is older than everything")
 		}
+		w.doubt = !w.kind.newest.reaches(w.at)
 		return nil
 	}
 	for token := ""; ; {
@@ -134,8 +137,27 @@ func (w *watcher[T]) gone(why string) error {
 	return w.kind.fail(imagestream.ReasonExpired, imagestream.Key{}, why+": list again and watch from there")
 }
 
+// checkAhead ends a watch from a version that the cluster has not reached: it would wait in silence for changes that are
+// others than those it has seen.
+func (w *watcher[T]) checkAhead(ctx context.Context) error {
+	_, meta, err := w.kind.page(ctx, w.query, 1, "")
+	if err != nil {
+		return err
+	}
+	if isOlder(meta.ResourceVersion, w.at) {
+		return w.gone("resourceVersion " + w.at + " is ahead of the cluster, which was restored from a backup, perhaps")
+	}
+	w.doubt = false
+	return nil
+}
+
 // follow reports changes until the cluster ends the watch.
 func (w *watcher[T]) follow(ctx context.Context) error {
+	if w.doubt {
+		if err := w.checkAhead(ctx); err != nil {
+			return err
+		}
+	}
 	opts, err := w.kind.options(w.query)
 	if err != nil {
 		return err
@@ -145,6 +167,7 @@ func (w *watcher[T]) follow(ctx context.Context) error {
 	if err != nil {
 		return w.kind.failure(ctx, imagestream.Key{}, err)
 	}
+	w.tries = 0
 	defer func() {
 		stream.Stop()
 		for range stream.ResultChan() { // until its goroutine has ended
@@ -193,10 +216,8 @@ func (w *watcher[T]) handle(ctx context.Context, event kubewatch.Event) error {
 			return err
 		}
 	}
-	if isOlder(version, w.at) {
-		return w.gone("resourceVersion " + w.at + " is ahead of the cluster, which was restored from a backup, perhaps")
-	}
-	w.at, w.tries = version, 0
+	w.kind.newest.see(version)
+	w.at = version
 	if !w.yield(change) {
 		return errStopped
 	}
