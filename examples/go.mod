@@ -7,10 +7,12 @@ require (
 	github.com/imagestreams/imagestreams v0.1.0
 	github.com/imagestreams/imagestreams/adapters/bolt v0.1.0
 	github.com/imagestreams/imagestreams/adapters/etcd v0.1.0
+	github.com/imagestreams/imagestreams/adapters/kube v0.1.0
 	github.com/imagestreams/imagestreams/adapters/oci v0.1.0
 	github.com/imagestreams/imagestreams/adapters/openshift v0.1.0
 	github.com/imagestreams/imagestreams/adapters/yaml v0.1.0
 	github.com/imagestreams/imagestreams/internal/etcdserver v0.1.0
+	github.com/imagestreams/imagestreams/internal/kubeserver v0.1.0
 	github.com/imagestreams/imagestreams/internal/registryserver v0.1.0
 	github.com/openshift/api v0.0.0-20260805215214-cfb63858e9d7
 	github.com/openshift/client-go v0.0.0-20260806041845-b74fb348f1e7
@@ -136,9 +138,11 @@ replace (
 	github.com/imagestreams/imagestreams => ..
 	github.com/imagestreams/imagestreams/adapters/bolt => ../adapters/bolt
 	github.com/imagestreams/imagestreams/adapters/etcd => ../adapters/etcd
+	github.com/imagestreams/imagestreams/adapters/kube => ../adapters/kube
 	github.com/imagestreams/imagestreams/adapters/oci => ../adapters/oci
 	github.com/imagestreams/imagestreams/adapters/openshift => ../adapters/openshift
 	github.com/imagestreams/imagestreams/adapters/yaml => ../adapters/yaml
 	github.com/imagestreams/imagestreams/internal/etcdserver => ../internal/etcdserver
+	github.com/imagestreams/imagestreams/internal/kubeserver => ../internal/kubeserver
 	github.com/imagestreams/imagestreams/internal/registryserver => ../internal/registryserver
 )

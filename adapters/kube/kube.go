@@ -20,13 +20,14 @@
 //
 // An imagestreams.imagestreams.github.io has the spec and the status of the image stream, an
 // images.imagestreams.github.io, which belongs to no namespace, the members of the image, by the names and in the
-// form of image.openshift.io/v1. What is in metadata means the same to the cluster and to the stream: labels,
-// annotations, owners, finalizers, uid and resourceVersion. So kubectl label and kubectl annotate change the stream,
-// the cluster's garbage collector deletes a stream with its owners, and a stream with finalizers stays, with a
-// deletionTimestamp, until they are gone. What the cluster uses in another way is in objectMetadata: generation,
-// which in metadata counts the writes, and creationTimestamp; and as text what the cluster would not take, such as
-// the managed fields of image.openshift.io/v1. The member summary is what kubectl get shows, in the columns of oc get
-// imagestreams. It is written with every change and never read.
+// form of image.openshift.io/v1. The JSON of others in an image, dockerImageMetadata and the metadata of signatures,
+// is text there, so that it comes back as it was. What is in metadata means the same to the cluster and to the
+// stream: labels, annotations, owners, finalizers, uid and resourceVersion. So kubectl label and kubectl annotate
+// change the stream, the cluster's garbage collector deletes a stream with its owners, and a stream with finalizers
+// stays, with a deletionTimestamp, until they are gone. What the cluster uses in another way is in objectMetadata:
+// generation, which in metadata counts the writes, and creationTimestamp; and as text what the cluster would not
+// take, such as the managed fields of image.openshift.io/v1. The member summary is what kubectl get shows, in the
+// columns of oc get imagestreams. It is written with every change and never read.
 //
 // The status is not a subresource. With one, the cluster writes spec and status by two requests, and between the two
 // everybody would see half of a change, such as a spec tag whose generation is ahead of its history. One PUT writes
@@ -56,8 +57,9 @@
 //
 // A watch goes on by itself when the cluster ends it, as it does from time to time, or a connection breaks: from the
 // last version that it has reported, with no change lost or repeated. It ends with an error of class
-// imagestream.ErrGone when the cluster no longer has the changes after that version, or has not come that far, since it
-// was restored from a backup: the reader lists then, and watches from there. It ends with the failure if the cluster is out of reach for about half a minute.
+// imagestream.ErrGone when the cluster no longer has the changes after that version, or has not come that far, since
+// it was restored from a backup: the reader lists then, and watches from there. It ends with the failure if the
+// cluster is out of reach for about half a minute.
 //
 // A resource that has members which this program does not know was written by a newer one. It is refused, with an
 // error of class [ErrFormat], since writing it back would lose what it has, and so is one that cannot be read.
@@ -67,8 +69,7 @@
 //
 // Etcd takes 1.5 MiB for an object, the API server 3 MiB for a request, and all annotations of an object have 256
 // KiB. That is a stream of about 1,600 tags with three images each. A larger object is an error of class
-// imagestream.ErrTooLarge. The metadata of an image (dockerImageMetadata) come back with their members sorted;
-// numbers in them that need more than 64 bits are refused. A namespace must exist before its first stream.
+// imagestream.ErrTooLarge. A namespace must exist before its first stream.
 package kube
 
 import (

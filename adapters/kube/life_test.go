@@ -236,7 +236,8 @@ func TestWatchGoesOn(t *testing.T) {
 	}
 }
 
-// TestAhead has watches from versions that the cluster does not have, or no longer after it was restored from a backup.
+// TestAhead has watches from versions that the cluster does not have, or no longer after it was restored from a
+// backup.
 func TestAhead(t *testing.T) {
 	open(t)
 	restored := false

@@ -81,9 +81,10 @@ func TestEveryMember(t *testing.T) {
 	image := new(imagestream.Image)
 	fill.Value(image)
 	settle(&image.Metadata, "sha256:0a")
+	image.Signatures[0].Metadata.Unknown = image.Metadata.Unknown
 	image.TypeMeta = imagestream.TypeMeta{Kind: "Image", APIVersion: imagestream.APIVersion}
 	image.DockerImageMetadata = imagestream.Raw(
-		`{"Config":{"Env":["A=1"]},"Size":9007199254740993,"kind":"DockerImage"}`,
+		`{"kind":"DockerImage","Size":9007199254740993,"Config":{"Env":["A=1"]}}`,
 	)
 	createdImage, err := s.CreateImage(t.Context(), image)
 	if err != nil {
@@ -101,13 +102,22 @@ func TestEveryMember(t *testing.T) {
 	}
 }
 
-// TestNumbersThatAreLost are refused.
-func TestNumbersThatAreLost(t *testing.T) {
-	image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}}
-	image.DockerImageMetadata = imagestream.Raw(`{"Size":18446744073709551617}`)
-	_, err := open(t).CreateImage(t.Context(), image)
-	if err == nil || !strings.Contains(err.Error(), "18446744073709551617") {
-		t.Errorf("a number that a cluster does not keep: %v", err)
+// TestJSONOfOthers comes back as it was.
+func TestJSONOfOthers(t *testing.T) {
+	s := open(t)
+	for _, text := range []string{`{"z":1.0,"a":18446744073709551617,"a":"<&>\u2028"}`, `"text"`, `[]`, ``} {
+		image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageMetadata: imagestream.Raw(text)}
+		created, err := s.CreateImage(t.Context(), image)
+		if err != nil || string(created.DockerImageMetadata) != text {
+			t.Errorf("%s is %s, %v", text, created.DockerImageMetadata, err)
+		}
+		if err := s.DeleteImage(t.Context(), "sha256:1", imagestream.Preconditions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageMetadata: imagestream.Raw("{")}
+	if _, err := s.CreateImage(t.Context(), image); err == nil || !strings.Contains(err.Error(), "dockerImageMetadata") {
+		t.Errorf("what is not JSON: %v", err)
 	}
 }
 

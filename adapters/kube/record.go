@@ -32,7 +32,9 @@ type kind[T any] struct {
 	newest     *newest
 	maxPause   time.Duration // of a watch that was interrupted
 	meta       func(*T) *imagestream.ObjectMeta
-	summary    func(*T) map[string]any // nil if there is none
+	form       func(*T) (any, error)            // what is encoded of an object
+	read       func(map[string]any) (*T, error) // the inverse of form
+	summary    func(*T) map[string]any          // nil if there is none
 }
 
 func streamKind(client dynamic.NamespaceableResourceInterface, newest *newest) kind[imagestream.ImageStream] {
@@ -42,6 +44,11 @@ func streamKind(client dynamic.NamespaceableResourceInterface, newest *newest) k
 		types:   func(o *imagestream.ImageStream) *imagestream.TypeMeta { return &o.TypeMeta },
 		meta:    func(o *imagestream.ImageStream) *imagestream.ObjectMeta { return &o.Metadata },
 		summary: summary,
+		form:    func(o *imagestream.ImageStream) (any, error) { return o, nil },
+		read: func(m map[string]any) (*imagestream.ImageStream, error) {
+			o := new(imagestream.ImageStream)
+			return o, fromMap(m, o)
+		},
 	}
 }
 
@@ -51,6 +58,7 @@ func imageKind(client dynamic.NamespaceableResourceInterface, newest *newest) ki
 		client: client, newest: newest, maxPause: maxPause,
 		types: func(o *imagestream.Image) *imagestream.TypeMeta { return &o.TypeMeta },
 		meta:  func(o *imagestream.Image) *imagestream.ObjectMeta { return &o.Metadata },
+		form:  formOf, read: readImage,
 	}
 }
 
@@ -123,7 +131,11 @@ func (k kind[T]) encode(o *T) (*unstructured.Unstructured, error) {
 	}
 	bare := *o
 	*k.meta(&bare), *k.types(&bare) = imagestream.ObjectMeta{}, imagestream.TypeMeta{}
-	object, err := toMap(&bare)
+	form, err := k.form(&bare)
+	if err != nil {
+		return nil, k.fail(imagestream.ReasonBadRequest, key, err.Error())
+	}
+	object, err := toMap(form)
 	if err != nil {
 		return nil, k.fail(imagestream.ReasonBadRequest, key, err.Error())
 	}
@@ -208,9 +220,6 @@ func toMap(o any) (map[string]any, error) {
 	if err := utiljson.Unmarshal(text, &m); err != nil {
 		return nil, err
 	}
-	if hasFloat(m) {
-		return m, checkNumbers(text)
-	}
 	return m, nil
 }
 
@@ -226,8 +235,8 @@ func (k kind[T]) decode(u *unstructured.Unstructured) (*T, error) {
 	for _, member := range []string{"apiVersion", "kind", memberMetadata, memberObjectMetadata, memberSummary} {
 		delete(bare, member)
 	}
-	o := new(T)
-	if err := fromMap(bare, o); err != nil {
+	o, err := k.read(bare)
+	if err != nil {
 		return nil, k.unusable(u, err.Error())
 	}
 	m := k.meta(o)

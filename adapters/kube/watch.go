@@ -56,8 +56,8 @@ type watcher[T any] struct {
 var errStopped = errors.New("the reader stopped")
 
 const (
-	// maxTries is how often a watch that was interrupted tries to go on, and maxPause the longest pause before that: half
-	// a minute on average.
+	// maxTries is how often a watch that was interrupted tries to go on, and maxPause the longest pause before that:
+	// half a minute on average.
 	maxTries = 60
 	maxPause = time.Second
 )
@@ -137,8 +137,8 @@ func (w *watcher[T]) gone(why string) error {
 	return w.kind.fail(imagestream.ReasonExpired, imagestream.Key{}, why+": list again and watch from there")
 }
 
-// checkAhead ends a watch from a version that the cluster has not reached: it would wait in silence for changes that are
-// others than those it has seen.
+// checkAhead ends a watch from a version that the cluster has not reached: it would wait in silence for changes that
+// are others than those it has seen.
 func (w *watcher[T]) checkAhead(ctx context.Context) error {
 	_, meta, err := w.kind.page(ctx, w.query, 1, "")
 	if err != nil {

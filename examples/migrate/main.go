@@ -3,10 +3,11 @@
 //	migrate bolt:streams.db etcd:127.0.0.1:2379
 //	migrate etcd:10.0.0.1:2379,10.0.0.2:2379 json:backup.jsonl
 //	migrate json:backup.jsonl bolt:streams.db
+//	migrate bolt:streams.db kube:$HOME/.kube/config
 //
-// A store is bolt:FILE, etcd:HOST:PORT[,HOST:PORT], or json:FILE, which has the v1 JSON of an object on each line,
-// images first; json:- is the standard input or output. Uid and resourceVersion are the new store's; everything else
-// stays as it is. What is there already with the same content is left alone, so that a migration that was interrupted
+// A store is bolt:FILE, etcd:HOST:PORT[,HOST:PORT], kube:FILE, the cluster that a kubeconfig names, or json:FILE, which
+// has the v1 JSON of an object on each line, images first; json:- is the standard input or output. Uid and
+// resourceVersion are the new store's; everything else stays as it is. What is there already with the same content is left alone, so that a migration that was interrupted
 // is run again. What is there with other content is named, and kept, and what is damaged in the old store is named, and
 // left out: migrate ends with 1 then, after all the rest. A json:FILE appears when it is complete; one that is there is
 // never replaced. Stop the writers of the old store before, since the copy is of one moment.
@@ -27,8 +28,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"k8s.io/client-go/tools/clientcmd"
+
 	"github.com/imagestreams/imagestreams/adapters/bolt"
 	"github.com/imagestreams/imagestreams/adapters/etcd"
+	"github.com/imagestreams/imagestreams/adapters/kube"
 	"github.com/imagestreams/imagestreams/imagestream"
 )
 
@@ -169,6 +173,17 @@ func openStore(
 			return nil, nil, err
 		}
 		return etcd.New(client, etcd.Options{}), client.Close, nil
+	case "kube":
+		config, err := (&clientcmd.ClientConfigLoadingRules{ExplicitPath: where}).Load()
+		if err != nil {
+			return nil, nil, err
+		}
+		cluster, err := clientcmd.NewDefaultClientConfig(*config, nil).ClientConfig()
+		if err != nil {
+			return nil, nil, err
+		}
+		store, err := kube.New(cluster)
+		return store, nothing, err
 	}
-	return nil, nil, fmt.Errorf("a store is bolt:FILE, etcd:HOST:PORT or json:FILE, not %q", kind)
+	return nil, nil, fmt.Errorf("a store is bolt:FILE, etcd:HOST:PORT, kube:FILE or json:FILE, not %q", kind)
 }

@@ -12,8 +12,10 @@ import (
 	"testing"
 
 	"github.com/imagestreams/imagestreams/adapters/bolt"
+	"github.com/imagestreams/imagestreams/adapters/kube"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/internal/etcdserver"
+	"github.com/imagestreams/imagestreams/internal/kubeserver"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
@@ -32,7 +34,7 @@ func fill(t *testing.T, path string) {
 		if _, err := store.CreateImageStream(t.Context(), stream); err != nil {
 			t.Fatal(err)
 		}
-		image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: fmt.Sprint("sha256:", i)}, DockerImageReference: "quay.io/org/app"}
+		image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: fmt.Sprint("sha256:", i)}, DockerImageReference: "quay.io/org/app", DockerImageMetadata: imagestream.Raw(`{"kind":"DockerImage","Size":9}`)}
 		if _, err := store.CreateImage(t.Context(), image); err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +54,7 @@ func export(t *testing.T, store string) string {
 	return out.String()
 }
 
-// TestRoundTrip goes from a file to etcd, to JSON, to another file, and loses nothing.
+// TestRoundTrip goes from a file to etcd, to a Kubernetes cluster, to JSON, to another file, and loses nothing.
 func TestRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	first, second := "bolt:"+filepath.Join(dir, "first.db"), "bolt:"+filepath.Join(dir, "second.db")
@@ -62,8 +64,13 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatalf("exported\n%s", want)
 	}
 	cluster := "etcd:" + etcdserver.Start(t, 1).Members[0].Endpoint
+	server := kubeserver.Start(t)
+	if err := server.Define(kube.Definitions()); err != nil {
+		t.Fatal(err)
+	}
+	kubernetes := "kube:" + server.Kubeconfig
 	backup := "json:" + filepath.Join(dir, "backup.jsonl")
-	for _, step := range [][2]string{{first, cluster}, {cluster, backup}, {backup, second}} {
+	for _, step := range [][2]string{{first, cluster}, {cluster, kubernetes}, {kubernetes, backup}, {backup, second}} {
 		var report bytes.Buffer
 		if err := run(t.Context(), step[:], nil, nil, &report); err != nil || report.String() != "6 copied, 0 there already, 0 different\n" {
 			t.Fatalf("%s to %s: %v, %s", step[0], step[1], err, &report)
@@ -72,9 +79,11 @@ func TestRoundTrip(t *testing.T) {
 	if got := export(t, second); got != want {
 		t.Errorf("at the end there is\n%s\nwant\n%s", got, want)
 	}
-	var report bytes.Buffer
-	if err := run(t.Context(), []string{backup, cluster}, nil, nil, &report); err != nil || report.String() != "0 copied, 6 there already, 0 different\n" {
-		t.Errorf("again: %v, %s", err, &report)
+	for _, store := range []string{cluster, kubernetes} {
+		var report bytes.Buffer
+		if err := run(t.Context(), []string{backup, store}, nil, nil, &report); err != nil || report.String() != "0 copied, 6 there already, 0 different\n" {
+			t.Errorf("again to %s: %v, %s", store, err, &report)
+		}
 	}
 	other := strings.Replace(want, `"generation":7`, `"generation":8`, 1)
 	err := run(t.Context(), []string{"json:-", second}, strings.NewReader(other), nil, io.Discard)
@@ -103,7 +112,7 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%s: %v, want %q in it", name, err, tc.says)
 		}
 	}
-	for _, args := range [][]string{nil, {target}, {"sqlite:x", target}, {"bolt:" + t.TempDir() + "/missing", target}, {"json:" + t.TempDir() + "/missing", target}, {"json:-", "x"}} {
+	for _, args := range [][]string{nil, {target}, {"sqlite:x", target}, {"bolt:" + t.TempDir() + "/missing", target}, {"json:" + t.TempDir() + "/missing", target}, {"json:-", "x"}, {"kube:" + t.TempDir() + "/missing", target}} {
 		if err := run(context.Background(), args, strings.NewReader(""), nil, io.Discard); err == nil {
 			t.Errorf("migrate %q says nothing", args)
 		}

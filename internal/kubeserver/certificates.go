@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"time"
@@ -55,4 +57,16 @@ func (s *Server) certificates() (map[string][]byte, error) {
 
 func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// kubeconfig returns the text of [Server.Kubeconfig].
+func (s *Server) kubeconfig() []byte {
+	text := base64.StdEncoding.EncodeToString
+	return fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters: [{name: test, cluster: {server: %q, certificate-authority-data: %s}}]
+contexts: [{name: test, context: {cluster: test, user: test}}]
+users: [{name: test, user: {client-certificate-data: %s, client-key-data: %s}}]
+current-context: test
+`, s.URL, text(s.CA), text(s.Cert), text(s.Key))
 }

@@ -32,6 +32,8 @@ type Server struct {
 	// certificate of CA. All three are PEM.
 	URL           string
 	CA, Cert, Key []byte
+	// Kubeconfig is a file for clients of that bearer.
+	Kubeconfig string
 
 	dir     string
 	cluster *etcdserver.Cluster
@@ -68,9 +70,9 @@ func Launch() (*Server, error) {
 	return s, nil
 }
 
-// kubeconfig names a cluster for the checks that a server leaves to another one. Nobody asks it: whoever has a
+// nobody names a cluster for the checks that a server leaves to another one. Nobody asks it: whoever has a
 // certificate of the group system:masters may do everything.
-const kubeconfig = `apiVersion: v1
+const nobody = `apiVersion: v1
 kind: Config
 clusters: [{name: nobody, cluster: {server: "http://127.0.0.1:1"}}]
 contexts: [{name: nobody, context: {cluster: nobody, user: nobody}}]
@@ -94,7 +96,9 @@ func (s *Server) launch() error {
 	if err != nil {
 		return err
 	}
-	files["kubeconfig"] = []byte(kubeconfig)
+	files["kubeconfig"] = []byte(nobody)
+	files["client"] = s.kubeconfig()
+	s.Kubeconfig = filepath.Join(s.dir, "client")
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(s.dir, name), text, 0o600); err != nil {
 			return err
