@@ -43,9 +43,13 @@ func (k kind[T]) failure(ctx context.Context, key imagestream.Key, err error) er
 	if ended := ctx.Err(); ended != nil {
 		return ended
 	}
+	about := k.resource
+	if key != (imagestream.Key{}) {
+		about = fmt.Sprintf("%s %q", about, strings.TrimPrefix(key.String(), "/"))
+	}
 	var api apierrors.APIStatus
 	if !errors.As(err, &api) {
-		return fmt.Errorf("%s %q: %w", k.resource, key, err)
+		return fmt.Errorf("%s: %w", about, err)
 	}
 	s := api.Status()
 	reason := reasonOf(s)
@@ -58,10 +62,9 @@ func (k kind[T]) failure(ctx context.Context, key imagestream.Key, err error) er
 		return imagestream.NewError(reason, "namespaces", imagestream.Key{Name: key.Namespace},
 			"create the namespace before its first image stream")
 	case reason == imagestream.ReasonNotFound && (details.Name == "" || len(details.Causes) > 0):
-		return fmt.Errorf("%s %q: %w", k.resource, key, ErrDefinitions)
+		return fmt.Errorf("%s: %w", about, ErrDefinitions)
 	case reason == imagestream.ReasonBadRequest && strings.Contains(s.Message, "strict decoding error"):
-		return fmt.Errorf("%s %q: %w: those that it has are older than this program: %s",
-			k.resource, key, ErrDefinitions, s.Message)
+		return fmt.Errorf("%s: %w: those that it has are older than this program: %s", about, ErrDefinitions, s.Message)
 	case reason == imagestream.ReasonTooLarge || isTooLarge(s.Message):
 		return k.fail(imagestream.ReasonTooLarge, key,
 			"etcd takes 1.5 MiB for an object and the API server 3 MiB for a request, by default: "+s.Message)

@@ -18,29 +18,36 @@
 //
 // # Resources
 //
-// An imagestreams.imagestreams.github.io has the spec and the status of the image stream, an
-// images.imagestreams.github.io, which belongs to no namespace, the members of the image, by the names and in the
-// form of image.openshift.io/v1. The JSON of others in an image, dockerImageMetadata and the metadata of signatures,
-// is text there, so that it comes back as it was. What is in metadata means the same to the cluster and to the
-// stream: labels, annotations, owners, finalizers, uid and resourceVersion. So kubectl label and kubectl annotate
-// change the stream, the cluster's garbage collector deletes a stream with its owners, and a stream with finalizers
-// stays, with a deletionTimestamp, until they are gone. What the cluster uses in another way is in objectMetadata:
-// generation, which in metadata counts the writes, and creationTimestamp; and as text what the cluster would not
-// take, such as the managed fields of image.openshift.io/v1. The member summary is what kubectl get shows, in the
-// columns of oc get imagestreams. It is written with every change and never read.
+// The resource imagestreams.imagestreams.github.io has the spec and the status of an image stream. The resource
+// images.imagestreams.github.io belongs to no namespace and has the members of an image. Both have the form of
+// image.openshift.io/v1, with these differences:
 //
-// The status is not a subresource. With one, the cluster writes spec and status by two requests, and between the two
-// everybody would see half of a change, such as a spec tag whose generation is ahead of its history. One PUT writes
-// all of a stream, so there is never a half one. It also means that a role cannot allow the status alone: let people
-// read, and change streams through package rest or client, which apply the rules that the cluster does not know.
+//   - metadata is the cluster's. Its labels, annotations, owner references, finalizers, uid and resourceVersion are
+//     those of the stream: kubectl label and kubectl annotate change the stream, the cluster deletes a stream whose
+//     owners are gone, and a stream with finalizers stays, with a deletionTimestamp, until they are removed.
+//   - objectMetadata has what means something else in metadata: the stream's generation, where the cluster counts
+//     writes, and its creationTimestamp. Its member more is the text of a JSON object, with metadata that a cluster
+//     refuses or keeps for itself, such as the managed fields of the stream.
+//   - summary is what kubectl get shows, in the columns of oc get imagestreams. It is written with every change and
+//     never read.
+//   - dockerImageMetadata and the metadata of signatures are texts of JSON. A cluster would sort their members and
+//     round their numbers.
+//
+// The store returns objects with the kind and the apiVersion of image.openshift.io/v1. A stream that somebody makes
+// with kubectl is read as it is: defaults and generations are set by package rest or client, when they change it.
+//
+// The status is not a subresource. With one, a cluster takes spec and status by two requests only, and every reader
+// could see half of a change. One PUT writes all of a stream, so there is never a half one. It also means that no role
+// can allow the status alone: let people read, and change streams through package rest or client, which apply the
+// rules that the cluster does not know.
 //
 // # Names
 //
-// A name in Kubernetes is letters, digits, dots and dashes. An image stream's underscore is written "--" there, and
-// in an image's name the colon is "-": the image sha256:0123 is the resource sha256-0123. Names with a dash, an
-// underscore or a plus beside it have "--", "---" and "----" for these. This can be undone, and the store's methods
-// take and return the names of streams and images only. Other names, such as one in capital letters, and those of
-// more than 253 bytes there, cannot be stored: writing them is an error of class imagestream.ErrInvalid that says so.
+// A name in Kubernetes has lower-case letters, digits, dots and dashes. The underscore in an image stream's name is
+// written "--" there. In an image's name, "-" stands for the colon, so that the image sha256:0123 is the resource
+// sha256-0123; "--", "---" and "----" stand for a dash, an underscore and a plus. The store's methods take and return
+// the names of streams and images only. A name with other characters, such as a capital letter, or one that has more
+// than 253 bytes there, cannot be stored: writing it is an error of class imagestream.ErrInvalid that says so.
 //
 // # What it promises
 //

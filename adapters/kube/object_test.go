@@ -106,7 +106,8 @@ func TestEveryMember(t *testing.T) {
 func TestJSONOfOthers(t *testing.T) {
 	s := open(t)
 	for _, text := range []string{`{"z":1.0,"a":18446744073709551617,"a":"<&>\u2028"}`, `"text"`, `[]`, ``} {
-		image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageMetadata: imagestream.Raw(text)}
+		image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}}
+		image.DockerImageMetadata = imagestream.Raw(text)
 		created, err := s.CreateImage(t.Context(), image)
 		if err != nil || string(created.DockerImageMetadata) != text {
 			t.Errorf("%s is %s, %v", text, created.DockerImageMetadata, err)
@@ -115,7 +116,8 @@ func TestJSONOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}, DockerImageMetadata: imagestream.Raw("{")}
+	image := &imagestream.Image{Metadata: imagestream.ObjectMeta{Name: "sha256:1"}}
+	image.DockerImageMetadata = imagestream.Raw("{")
 	if _, err := s.CreateImage(t.Context(), image); err == nil || !strings.Contains(err.Error(), "dockerImageMetadata") {
 		t.Errorf("what is not JSON: %v", err)
 	}

@@ -42,6 +42,13 @@ func TestRequests(t *testing.T) {
 		t.Errorf("an old version: %v, %v", err, rawErr)
 	}
 	step("a conflict", nil, nil)
+	old.Metadata.ResourceVersion = ""
+	if _, err = s.UpdateImageStream(ctx, old); !errors.Is(err, imagestream.ErrConflict) {
+		t.Errorf("no version: %v", err)
+	}
+	if got := ours.take(); got != "[GET]" {
+		t.Errorf("an update without a version takes %s", got)
+	}
 	step("list", second(s.ListImageStreams(ctx, imagestream.ListOptions{Namespace: "shop"})),
 		second(client.List(ctx, metav1.ListOptions{})))
 	page, err := s.ListImageStreams(ctx, imagestream.ListOptions{Namespace: "shop", Limit: 1})

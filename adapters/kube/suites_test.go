@@ -5,11 +5,14 @@ import (
 	"errors"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/fakes/resttest"
 	"github.com/imagestreams/imagestreams/fakes/storetest"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/cache"
+	"github.com/imagestreams/imagestreams/imagestream/client"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
@@ -42,4 +45,35 @@ func TestCachedStore(t *testing.T) {
 		}
 		return c
 	})
+}
+
+// TestImportOfKubectl imports a stream that somebody made with kubectl.
+func TestImportOfKubectl(t *testing.T) {
+	s := open(t)
+	u := made("app")
+	u.Object["spec"] = map[string]any{"tags": []any{map[string]any{
+		"name": "v1", "from": map[string]any{"kind": "DockerImage", "name": "quay.io/org/app:v1"},
+	}}}
+	_, err := raw(t, configOf(shared)).Resource(streams).Namespace("shop").Create(t.Context(), u, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := &fakes.Registry{}
+	registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: "one"}, "v1") })
+	app := imagestream.Key{Namespace: "shop", Name: "app"}
+	if _, err := client.New(s, registry).Import(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := s.GetImageStream(t.Context(), app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	latest, ok := stream.LatestEvent("v1")
+	tag, _ := stream.SpecTag("v1")
+	if !ok || latest.Image == "" || tag.ImportPolicy.ImportMode != imagestream.ImportModeLegacy {
+		t.Errorf("imported %+v, %+v", stream.Spec, stream.Status)
+	}
+	if _, err := s.GetImage(t.Context(), latest.Image); err != nil {
+		t.Error(err)
+	}
 }
