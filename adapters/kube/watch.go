@@ -50,6 +50,7 @@ type watcher[T any] struct {
 	at    string // the version up to which everything was reported
 	tries int    // how often the watch could not go on, one time after the other
 	doubt bool   // whether the cluster may be older than that version
+	began bool   // whether the cluster has taken the watch once
 }
 
 // errStopped means that the reader wants no more.
@@ -73,7 +74,7 @@ func (w *watcher[T]) run(ctx context.Context) error {
 		case err == nil && w.at != before: // the cluster has ended the watch, as it does from time to time
 			continue
 		case err == nil: // or it could not be reached: client-go does not tell
-		case w.tries >= maxTries || !isInterruption(err):
+		case w.tries >= maxTries || !w.isInterruption(err):
 			return err
 		default:
 			w.tries++
@@ -89,8 +90,11 @@ func (w *watcher[T]) run(ctx context.Context) error {
 	}
 }
 
-// isInterruption reports whether a watch goes on after an error.
-func isInterruption(err error) bool {
+// isInterruption reports whether the watch goes on after an error.
+func (w *watcher[T]) isInterruption(err error) bool {
+	if errors.Is(err, ErrDefinitions) { // a server that was restarted reads them a moment after it begins to answer
+		return w.began
+	}
 	var status *imagestream.StatusError
 	if errors.As(err, &status) {
 		switch status.Reason {
@@ -100,7 +104,7 @@ func isInterruption(err error) bool {
 		}
 		return false
 	}
-	return !errors.Is(err, ErrFormat) && !errors.Is(err, ErrDefinitions) && !errors.Is(err, errStopped) &&
+	return !errors.Is(err, ErrFormat) && !errors.Is(err, errStopped) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
@@ -167,7 +171,7 @@ func (w *watcher[T]) follow(ctx context.Context) error {
 	if err != nil {
 		return w.kind.failure(ctx, imagestream.Key{}, err)
 	}
-	w.tries = 0
+	w.tries, w.began = 0, true
 	defer func() {
 		stream.Stop()
 		for range stream.ResultChan() { // until its goroutine has ended

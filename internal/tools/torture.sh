@@ -3,8 +3,9 @@
 # package with the seeds SEED, SEED+1 and SEED+2 and CHECKS checks a property, of 30 steps each on average, then the
 # laws of safe pruning on CLUSTERS clusters with each of these seeds. ONLY, a regular expression on
 # "package target", narrows the fuzz targets down. A finding fails the run; go test has then written it under testdata/fuzz. At last an etcd
-# cluster suffers CHAOS faults under its clients, three loops share a simulated day, three workers import every tag ROUNDS times while
-# they are killed, processes with a file of adapters/bolt are killed KILLED times, and DAMAGED files of each kind of damage are opened.
+# cluster suffers CHAOS faults under its clients, a Kubernetes API server is killed SERVERS_KILLED times under writers, three loops share a
+# simulated day, three workers import every tag ROUNDS times while they are killed, processes with a file of adapters/bolt are killed KILLED
+# times, and DAMAGED files of each kind of damage are opened.
 set -euo pipefail
 export SEED=${SEED:-1} FUZZTIME=${FUZZTIME:-10m} CHECKS=${CHECKS:-3400}
 CLUSTERS=${CLUSTERS:-100000}
@@ -52,6 +53,9 @@ done
 (cd "$root" && go test -count 1 -timeout 120m ./imagestream/oc -run '^TestClientAndWordsAgree$' -rapid.seed "$SEED" -rapid.checks "${SEQUENCES:-100000}" >/dev/null)
 echo "client and words of oc, seed $SEED: ${SEQUENCES:-100000} sequences of about 30 commands, no finding"
 (cd "$root/adapters/etcd" && CHAOS=${CHAOS:-100} go test -count 1 -v -timeout 120m -run 'TestChaos$' . | grep -v '^{')
+(cd "$root/adapters/kube" && KUBE_KILLED=${SERVERS_KILLED:-50} go test -count 1 -v -timeout 60m -run '^TestKilledUnderWriters$' .) >"$log/kube" ||
+	{ tail -40 "$log/kube"; exit 1; }
+sed -n 's/^ .*: \([0-9]* writes by .*\)/kube: \1/p' "$log/kube"
 for seed in "$SEED" $((SEED + 1)) $((SEED + 2)); do
 	(cd "$root" && SEED=$seed LOOP_STREAMS=5000 LOOP_HOURS=24 go test -count 1 -timeout 60m ./importer/schedule -run '^TestGoodStreamsKeepTheirSchedule$' >/dev/null)
 	echo "loop, seed $seed: 5000 streams for 24 hours beside hosts that hang, wait and fail, no good one late"
