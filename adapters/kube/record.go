@@ -28,9 +28,9 @@ type kind[T any] struct {
 	separators string // of names
 	spaced     bool   // whether objects belong to a namespace
 	client     dynamic.NamespaceableResourceInterface
-	types      func(*T) *imagestream.TypeMeta
 	newest     *newest
 	maxPause   time.Duration // of a watch that was interrupted
+	types      func(*T) *imagestream.TypeMeta
 	meta       func(*T) *imagestream.ObjectMeta
 	form       func(*T) (any, error)            // what is encoded of an object
 	read       func(map[string]any) (*T, error) // the inverse of form
@@ -129,85 +129,64 @@ func (k kind[T]) encode(o *T) (*unstructured.Unstructured, error) {
 	if path := utf8path.Of(o); path != "" {
 		return nil, k.fail(imagestream.ReasonBadRequest, key, path+" is not valid UTF-8: JSON cannot hold it")
 	}
-	bare := *o
-	*k.meta(&bare), *k.types(&bare) = imagestream.ObjectMeta{}, imagestream.TypeMeta{}
-	form, err := k.form(&bare)
+	object, err := k.members(o)
+	if err == nil {
+		object[memberMetadata], object[memberObjectMetadata], err = split(m)
+	}
 	if err != nil {
-		return nil, k.fail(imagestream.ReasonBadRequest, key, err.Error())
-	}
-	object, err := toMap(form)
-	if err != nil {
-		return nil, k.fail(imagestream.ReasonBadRequest, key, err.Error())
-	}
-	metadata := map[string]any{"name": name}
-	own := objectMetadata{Generation: m.Generation, CreationTimestamp: m.CreationTimestamp}
-	if own.More, err = k.split(m, metadata); err != nil {
-		return nil, err
-	}
-	if object[memberObjectMetadata], err = toMap(own); err != nil {
 		return nil, k.fail(imagestream.ReasonBadRequest, key, err.Error())
 	}
 	if k.summary != nil {
 		object[memberSummary] = k.summary(o)
 	}
-	object["apiVersion"], object["kind"], object[memberMetadata] = Group+"/"+Version, k.name, metadata
-	return &unstructured.Unstructured{Object: object}, nil
+	object["apiVersion"], object["kind"] = Group+"/"+Version, k.name
+	u := &unstructured.Unstructured{Object: object}
+	u.SetName(name)
+	u.SetNamespace(key.Namespace)
+	return u, nil
 }
 
-// split puts what the cluster's metadata can hold of m there, and returns the rest as JSON.
-func (k kind[T]) split(m *imagestream.ObjectMeta, metadata map[string]any) (more string, err error) {
+// members returns the members of o but metadata, as they are stored.
+func (k kind[T]) members(o *T) (map[string]any, error) {
+	bare := *o
+	*k.meta(&bare), *k.types(&bare) = imagestream.ObjectMeta{}, imagestream.TypeMeta{}
+	form, err := k.form(&bare)
+	if err != nil {
+		return nil, err
+	}
+	return toMap(form)
+}
+
+// split returns what the cluster's metadata can hold of m, and the member with the rest.
+func split(m *imagestream.ObjectMeta) (metadata, own map[string]any, err error) {
 	rest := imagestream.ObjectMeta{
 		SelfLink: m.SelfLink, ManagedFields: m.ManagedFields, Unknown: m.Unknown,
 		DeletionTimestamp: m.DeletionTimestamp, DeletionGracePeriodSeconds: m.DeletionGracePeriodSeconds,
 	}
-	annotations := map[string]any{}
+	both := imagestream.ObjectMeta{
+		GenerateName: m.GenerateName, Labels: m.Labels, OwnerReferences: m.OwnerReferences, Finalizers: m.Finalizers,
+	}
+	both.Annotations, rest.Annotations = map[string]string{}, map[string]string{}
 	for name, value := range m.Annotations {
 		if len(validation.IsQualifiedName(strings.ToLower(name))) == 0 {
-			annotations[name] = value
-			continue
+			both.Annotations[name] = value
+		} else {
+			rest.Annotations[name] = value
 		}
-		if rest.Annotations == nil {
-			rest.Annotations = map[string]string{}
-		}
-		rest.Annotations[name] = value
 	}
-	labels := map[string]any{}
-	for name, value := range m.Labels {
-		labels[name] = value
-	}
-	kept, err := toMap(imagestream.ObjectMeta{
-		GenerateName: m.GenerateName, OwnerReferences: m.OwnerReferences, Finalizers: m.Finalizers,
-	})
-	if err != nil {
-		return "", k.fail(imagestream.ReasonBadRequest, k.keyOf(m), err.Error())
-	}
-	for name, value := range kept {
-		metadata[name] = value
-	}
-	if k.spaced {
-		metadata["namespace"] = m.Namespace
-	}
-	if len(labels) > 0 {
-		metadata["labels"] = labels
-	}
-	if len(annotations) > 0 {
-		metadata["annotations"] = annotations
+	if metadata, err = toMap(both); err != nil {
+		return nil, nil, err
 	}
 	text, err := json.Marshal(rest)
 	if err != nil {
-		return "", k.fail(imagestream.ReasonBadRequest, k.keyOf(m), err.Error())
+		return nil, nil, err
 	}
-	if string(text) == "{}" {
-		return "", nil
+	o := objectMetadata{Generation: m.Generation, CreationTimestamp: m.CreationTimestamp}
+	if string(text) != "{}" {
+		o.More = string(text)
 	}
-	return string(text), nil
-}
-
-func (k kind[T]) keyOf(m *imagestream.ObjectMeta) imagestream.Key {
-	if !k.spaced {
-		return imagestream.Key{Name: m.Name}
-	}
-	return imagestream.Key{Namespace: m.Namespace, Name: m.Name}
+	own, err = toMap(o)
+	return metadata, own, err
 }
 
 // toMap returns the JSON of an object as Kubernetes has it in memory.
