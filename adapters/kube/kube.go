@@ -37,9 +37,9 @@
 // with kubectl is read as it is: defaults and generations are set by package rest or client, when they change it.
 //
 // The status is not a subresource. With one, a cluster takes spec and status by two requests only, and every reader
-// could see half of a change. One PUT writes all of a stream, so there is never a half one. It also means that no role
-// can allow the status alone: let people read, and change streams through package rest or client, which apply the
-// rules that the cluster does not know.
+// could see half of a change. One PUT writes all of a stream, so there is never a half one. It also means that no
+// role can allow the status alone: let people read, and change streams through package rest or client, which apply
+// the rules that the cluster does not know.
 //
 // # Names
 //
@@ -66,7 +66,7 @@
 // last version that it has reported, with no change lost or repeated. It ends with an error of class
 // imagestream.ErrGone when the cluster no longer has the changes after that version, or has not come that far, since
 // it was restored from a backup: the reader lists then, and watches from there. It ends with the failure if the
-// cluster is out of reach for about half a minute.
+// cluster is out of reach for half a minute.
 //
 // A resource that has members which this program does not know was written by a newer one. It is refused, with an
 // error of class [ErrFormat], since writing it back would lose what it has, and so is one that cannot be read.

@@ -247,7 +247,7 @@ func TestAhead(t *testing.T) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTrip(func(req *http.Request) (*http.Response, error) {
 			if restored && req.URL.Query().Get("watch") != "" {
-				return nil, io.ErrUnexpectedEOF
+				return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 			}
 			resp, err := next.RoundTrip(req)
 			if err != nil || !restored {

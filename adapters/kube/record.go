@@ -29,7 +29,8 @@ type kind[T any] struct {
 	spaced     bool   // whether objects belong to a namespace
 	client     dynamic.NamespaceableResourceInterface
 	newest     *newest
-	maxPause   time.Duration // of a watch that was interrupted
+	maxPause   time.Duration // of a watch that was interrupted, and patience with it
+	patience   time.Duration
 	types      func(*T) *imagestream.TypeMeta
 	meta       func(*T) *imagestream.ObjectMeta
 	form       func(*T) (any, error)            // what is encoded of an object
@@ -40,7 +41,7 @@ type kind[T any] struct {
 func streamKind(client dynamic.NamespaceableResourceInterface, newest *newest) kind[imagestream.ImageStream] {
 	return kind[imagestream.ImageStream]{
 		resource: imagestream.ResourceImageStreams, name: "ImageStream", separators: streamSeparators, spaced: true,
-		client: client, newest: newest, maxPause: maxPause,
+		client: client, newest: newest, maxPause: maxPause, patience: patience,
 		types:   func(o *imagestream.ImageStream) *imagestream.TypeMeta { return &o.TypeMeta },
 		meta:    func(o *imagestream.ImageStream) *imagestream.ObjectMeta { return &o.Metadata },
 		summary: summary,
@@ -55,7 +56,7 @@ func streamKind(client dynamic.NamespaceableResourceInterface, newest *newest) k
 func imageKind(client dynamic.NamespaceableResourceInterface, newest *newest) kind[imagestream.Image] {
 	return kind[imagestream.Image]{
 		resource: imagestream.ResourceImages, name: "Image", separators: imageSeparators,
-		client: client, newest: newest, maxPause: maxPause,
+		client: client, newest: newest, maxPause: maxPause, patience: patience,
 		types: func(o *imagestream.Image) *imagestream.TypeMeta { return &o.TypeMeta },
 		meta:  func(o *imagestream.Image) *imagestream.ObjectMeta { return &o.Metadata },
 		form:  formOf, read: readImage,

@@ -47,19 +47,18 @@ type watcher[T any] struct {
 	kind  kind[T]
 	query query
 	yield func(imagestream.Change[T]) bool
-	at    string // the version up to which everything was reported
-	tries int    // how often the watch could not go on, one time after the other
-	doubt bool   // whether the cluster may be older than that version
-	began bool   // whether the cluster has taken the watch once
+	at    string    // the version up to which everything was reported
+	since time.Time // when the watch could not go on for the first time, one time after the other
+	doubt bool      // whether the cluster may be older than that version
+	began bool      // whether the cluster has taken the watch once
 }
 
 // errStopped means that the reader wants no more.
 var errStopped = errors.New("the reader stopped")
 
 const (
-	// maxTries is how often a watch that was interrupted tries to go on, and maxPause the longest pause before that:
-	// half a minute on average.
-	maxTries = 60
+	// patience is for how long a watch that was interrupted tries to go on, and maxPause the longest pause before that.
+	patience = 30 * time.Second
 	maxPause = time.Second
 )
 
@@ -74,10 +73,12 @@ func (w *watcher[T]) run(ctx context.Context) error {
 		case err == nil && w.at != before: // the cluster has ended the watch, as it does from time to time
 			continue
 		case err == nil: // or it could not be reached: client-go does not tell
-		case w.tries >= maxTries || !w.isInterruption(err):
+		case !w.isInterruption(err):
 			return err
-		default:
-			w.tries++
+		case w.since.IsZero():
+			w.since = time.Now()
+		case time.Since(w.since) > w.kind.patience:
+			return err
 		}
 		w.doubt = true
 		timer := time.NewTimer(rand.N(w.kind.maxPause))
@@ -171,7 +172,7 @@ func (w *watcher[T]) follow(ctx context.Context) error {
 	if err != nil {
 		return w.kind.failure(ctx, imagestream.Key{}, err)
 	}
-	w.tries, w.began = 0, true
+	w.since, w.began = time.Time{}, true
 	defer func() {
 		stream.Stop()
 		for range stream.ResultChan() { // until its goroutine has ended
