@@ -6,7 +6,7 @@
 //
 // # Install
 //
-// The cluster needs the definitions once, and the program a role:
+// The cluster, Kubernetes 1.25 or later, needs the definitions once, and the program a role:
 //
 //	kubectl apply -f definitions.yaml   # the text that Definitions returns
 //	kubectl apply -f roles.yaml         # roles to bind: to keep streams, to read them

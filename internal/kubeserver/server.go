@@ -6,6 +6,8 @@ package kubeserver
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -41,7 +43,8 @@ type Server struct {
 	client  *http.Client
 
 	process  *exec.Cmd
-	log      bytes.Buffer // of the process
+	exited   chan struct{} // closed when the process has ended
+	log      bytes.Buffer  // of the process
 	watchdog io.WriteCloser
 }
 
@@ -85,6 +88,22 @@ func (s *Server) launch() error {
 	if s.cluster, err = etcdserver.Launch(1); err != nil {
 		return err
 	}
+	for attempt := 1; ; attempt++ {
+		err := s.configure()
+		if err == nil {
+			err = s.Restart()
+		}
+		if err == nil || attempt == maxPorts || !errors.Is(err, errExited) {
+			return err
+		}
+	}
+}
+
+// maxPorts is how many ports are tried: others may take one before the server does.
+const maxPorts = 3
+
+// configure chooses a port, and writes the files of the server.
+func (s *Server) configure() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -121,12 +140,17 @@ func (s *Server) launch() error {
 	if err != nil {
 		return err
 	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(s.CA)
 	s.client = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true},
+		TLSClientConfig:   &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: trusted},
 	}}
-	return s.Restart()
+	return nil
 }
+
+// errExited means that the server has ended before it was ready.
+var errExited = errors.New("the API server ended")
 
 // binary builds the server, and returns where it is.
 var binary = sync.OnceValues(func() (string, error) {
@@ -154,7 +178,12 @@ func (s *Server) Restart() error {
 	if err := process.Start(); err != nil {
 		return err
 	}
-	s.process = process
+	exited := make(chan struct{})
+	s.process, s.exited = process, exited
+	go func() {
+		process.Wait()
+		close(exited)
+	}()
 	// A test that dies takes its server with it: the watchdog's input ends then.
 	script := fmt.Sprintf("read line; [ -n \"$line\" ] || kill -9 %d", process.Process.Pid)
 	watchdog := exec.Command("sh", "-c", script)
@@ -170,6 +199,12 @@ func (s *Server) Restart() error {
 
 func (s *Server) await() error {
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		select {
+		case <-s.exited:
+			s.Kill()
+			return fmt.Errorf("%w\n%s", errExited, &s.log)
+		default:
+		}
 		resp, err := s.client.Get(s.URL + "/healthz") // readyz waits for the rest of a cluster
 		if err == nil {
 			resp.Body.Close()
@@ -195,7 +230,7 @@ func (s *Server) Kill() {
 		s.watchdog.Close()
 	}
 	s.process.Process.Kill()
-	s.process.Wait()
+	<-s.exited
 	s.process = nil
 }
 
