@@ -62,6 +62,7 @@ func TestKilledUnderWriters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	t.Parallel()
 	each := 15 * (kills + 1)
 	server := kubeserver.Start(t)
 	if err := server.Define(kube.Definitions()); err != nil {
