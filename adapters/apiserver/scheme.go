@@ -1,0 +1,37 @@
+package apiserver
+
+import (
+	imagev1 "github.com/openshift/api/image/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+)
+
+var (
+	scheme = newScheme()
+	codecs = serializer.NewCodecFactory(scheme)
+)
+
+// newScheme returns the types that the server speaks. What handlers call the internal version is the version v1 itself,
+// so that nothing is converted on the way.
+func newScheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	register := func(version schema.GroupVersion, types ...runtime.Object) {
+		s.AddKnownTypes(version, types...)
+		s.AddKnownTypes(schema.GroupVersion{Group: version.Group, Version: runtime.APIVersionInternal}, types...)
+		metav1.AddToGroupVersion(s, version)
+		utilruntime.Must(s.SetVersionPriority(version))
+	}
+	register(
+		imagev1.GroupVersion,
+		&imagev1.Image{}, &imagev1.ImageList{}, &imagev1.ImageSignature{},
+		&imagev1.ImageStream{}, &imagev1.ImageStreamList{}, &imagev1.ImageStreamLayers{}, &imagev1.SecretList{},
+		&imagev1.ImageStreamTag{}, &imagev1.ImageStreamTagList{}, &imagev1.ImageTag{}, &imagev1.ImageTagList{},
+		&imagev1.ImageStreamImage{}, &imagev1.ImageStreamMapping{}, &imagev1.ImageStreamImport{},
+	)
+	register(corev1.SchemeGroupVersion, &corev1.Namespace{}, &corev1.NamespaceList{})
+	return s
+}

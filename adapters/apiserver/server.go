@@ -1,0 +1,90 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	imagev1 "github.com/openshift/api/image/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	registry "k8s.io/apiserver/pkg/registry/rest"
+	genericserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/pkg/util/compatibility"
+
+	"github.com/imagestreams/imagestreams/adapters/apiserver/internal/openapi"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
+)
+
+// Config is how a server runs.
+type Config struct {
+	// Generic is the configuration of the library that the server is built on: addresses, certificates, who is who, who
+	// may do what, auditing, limits. [NewConfig] fills in what image streams need.
+	Generic *genericserver.RecommendedConfig
+	// API is the verbs that the server serves. It must be set.
+	API rest.API
+	// InCluster says that the server stands behind a cluster's, which has the namespaces. Otherwise the server has some
+	// of its own, as clients ask for them.
+	InCluster bool
+}
+
+// NewConfig returns the configuration of a server on api, without address, users and permissions.
+func NewConfig(api rest.API) *Config {
+	c := &Config{Generic: genericserver.NewRecommendedConfig(codecs), API: api}
+	g := &c.Generic.Config
+	g.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
+	namer := openapinamer.NewDefinitionNamer(scheme)
+	g.OpenAPIConfig = genericserver.DefaultOpenAPIConfig(openapi.Definitions, namer)
+	g.OpenAPIConfig.Info.Title = "Image streams"
+	g.OpenAPIV3Config = genericserver.DefaultOpenAPIV3Config(openapi.Definitions, namer)
+	g.OpenAPIV3Config.Info.Title = "Image streams"
+	alive := []healthz.HealthChecker{healthz.PingHealthz} // the check of the log never ends its goroutine
+	g.HealthzChecks, g.LivezChecks, g.ReadyzChecks = alive, alive, alive
+	return c
+}
+
+// Server serves image streams over HTTP.
+type Server struct {
+	generic *genericserver.GenericAPIServer
+}
+
+// New returns a server that is ready to run. It holds the listener of its configuration.
+func (c *Config) New() (*Server, error) {
+	if c.API == nil {
+		return nil, errors.New("there are no verbs to serve: set Config.API")
+	}
+	generic, err := c.Generic.Complete().New("imagestreams", genericserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, err
+	}
+	ended, end := context.WithCancel(context.Background())
+	generic.AddPreShutdownHookOrDie("end-watches", func() error { end(); return nil })
+
+	group := groupOf(imagev1.GroupVersion, storages(c.API, ended))
+	if err := generic.InstallAPIGroup(&group); err != nil {
+		return nil, err
+	}
+	if !c.InCluster {
+		core := groupOf(corev1.SchemeGroupVersion, map[string]registry.Storage{
+			"namespaces": &namespaces{streams: c.API.ImageStreams(), now: time.Now},
+		})
+		if err := generic.InstallLegacyAPIGroup(genericserver.DefaultLegacyAPIPrefix, &core); err != nil {
+			return nil, err
+		}
+	}
+	return &Server{generic}, nil
+}
+
+// groupOf returns a group of the API of one version.
+func groupOf(version schema.GroupVersion, resources map[string]registry.Storage) genericserver.APIGroupInfo {
+	group := genericserver.NewDefaultAPIGroupInfo(version.Group, scheme, metav1.ParameterCodec, codecs)
+	group.PrioritizedVersions = []schema.GroupVersion{version}
+	group.VersionedResourcesStorageMap[version.Version] = resources
+	return group
+}
+
+// Run serves until ctx ends and every request that is under way has its answer. Watches end at once.
+func (s *Server) Run(ctx context.Context) error { return s.generic.PrepareRun().RunWithContext(ctx) }
