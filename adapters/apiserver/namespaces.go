@@ -16,11 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 	metainternal "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	registry "k8s.io/apiserver/pkg/registry/rest"
 
@@ -34,6 +31,7 @@ import (
 // forgotten when the server ends.
 type namespaces struct {
 	streams rest.ImageStreams
+	secrets *Secrets // nil if the server has none
 	now     func() time.Time
 
 	mu      sync.Mutex
@@ -107,20 +105,11 @@ func (s *namespaces) List(ctx context.Context, opts *metainternal.ListOptions) (
 	s.mu.Unlock()
 	list := &corev1.NamespaceList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if chosen(opts, all[name]) {
+		if isChosen(opts, &all[name].ObjectMeta) {
 			list.Items = append(list.Items, *all[name].DeepCopy())
 		}
 	}
 	return list, nil
-}
-
-// chosen says whether a list has the namespace.
-func chosen(opts *metainternal.ListOptions, n *corev1.Namespace) bool {
-	if opts == nil {
-		return true
-	}
-	return (opts.LabelSelector == nil || opts.LabelSelector.Matches(labels.Set(n.Labels))) &&
-		(opts.FieldSelector == nil || opts.FieldSelector.Matches(fields.Set{"metadata.name": n.Name}))
 }
 
 func (s *namespaces) Create(
@@ -159,7 +148,7 @@ func (s *namespaces) Create(
 	return n, nil
 }
 
-// Delete deletes a namespace with its streams.
+// Delete deletes a namespace with its streams and secrets.
 func (s *namespaces) Delete(
 	ctx context.Context, name string, validate registry.ValidateObjectFunc, opts *metav1.DeleteOptions,
 ) (runtime.Object, bool, error) {
@@ -186,6 +175,11 @@ func (s *namespaces) Delete(
 			return nil, false, openshift.Error(err)
 		}
 	}
+	if s.secrets != nil {
+		if err := s.secrets.remove(name, ""); err != nil {
+			return nil, false, err
+		}
+	}
 	s.mu.Lock()
 	delete(s.created, name)
 	s.mu.Unlock()
@@ -193,25 +187,16 @@ func (s *namespaces) Delete(
 }
 
 func (s *namespaces) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {
-	table := &metav1.Table{}
-	if opts, ok := options.(*metav1.TableOptions); !ok || !opts.NoHeaders {
-		table.ColumnDefinitions = []metav1.TableColumnDefinition{
-			{Name: "Name", Type: "string", Format: "name"}, {Name: "Status", Type: "string"}, {Name: "Age", Type: "string"},
-		}
-	}
 	list, ok := object.(*corev1.NamespaceList)
 	if !ok {
 		list = &corev1.NamespaceList{Items: []corev1.Namespace{*object.(*corev1.Namespace)}}
 	}
-	table.ListMeta = list.ListMeta
+	table := newTable(options, list.ListMeta, "Name", "Status", "Age")
 	for i := range list.Items {
 		n := &list.Items[i]
-		age := "<unknown>"
-		if !n.CreationTimestamp.IsZero() {
-			age = duration.HumanDuration(s.now().Sub(n.CreationTimestamp.Time))
-		}
 		table.Rows = append(table.Rows, metav1.TableRow{
-			Cells: []any{n.Name, string(n.Status.Phase), age}, Object: runtime.RawExtension{Object: n},
+			Cells:  []any{n.Name, string(n.Status.Phase), ageOf(n.CreationTimestamp, s.now())},
+			Object: runtime.RawExtension{Object: n},
 		})
 	}
 	return table, nil

@@ -32,6 +32,6 @@ func newScheme() *runtime.Scheme {
 		&imagev1.ImageStreamTag{}, &imagev1.ImageStreamTagList{}, &imagev1.ImageTag{}, &imagev1.ImageTagList{},
 		&imagev1.ImageStreamImage{}, &imagev1.ImageStreamMapping{}, &imagev1.ImageStreamImport{},
 	)
-	register(corev1.SchemeGroupVersion, &corev1.Namespace{}, &corev1.NamespaceList{})
+	register(corev1.SchemeGroupVersion, &corev1.Namespace{}, &corev1.NamespaceList{}, &corev1.Secret{}, &corev1.SecretList{})
 	return s
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	registry "k8s.io/apiserver/pkg/registry/rest"
 	genericserver "k8s.io/apiserver/pkg/server"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/util/compatibility"
 
 	"github.com/imagestreams/imagestreams/adapters/apiserver/internal/openapi"
+	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
@@ -26,14 +28,16 @@ type Config struct {
 	Generic *genericserver.RecommendedConfig
 	// API is the verbs that the server serves. It must be set.
 	API rest.API
+	// Secrets are those that the server serves, nil for none. A server behind a cluster's has none.
+	Secrets *Secrets
 	// InCluster says that the server stands behind a cluster's, which has the namespaces. Otherwise the server has some
 	// of its own, as clients ask for them.
 	InCluster bool
 }
 
-// NewConfig returns the configuration of a server on api, without address, users and permissions.
-func NewConfig(api rest.API) *Config {
-	c := &Config{Generic: genericserver.NewRecommendedConfig(codecs), API: api}
+// NewConfig returns a configuration without verbs, address, users and permissions.
+func NewConfig() *Config {
+	c := &Config{Generic: genericserver.NewRecommendedConfig(codecs)}
 	g := &c.Generic.Config
 	g.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
 	namer := openapinamer.NewDefinitionNamer(scheme)
@@ -44,6 +48,23 @@ func NewConfig(api rest.API) *Config {
 	alive := []healthz.HealthChecker{healthz.PingHealthz} // the check of the log never ends its goroutine
 	g.HealthzChecks, g.LivezChecks, g.ReadyzChecks = alive, alive, alive
 	return c
+}
+
+// SetAccess lets a decide who is who, and who may do what.
+func (c *Config) SetAccess(a *Access) error {
+	known, err := a.authenticator()
+	if err != nil {
+		return err
+	}
+	c.Generic.Authentication.Authenticator = known
+	c.Generic.Authorization.Authorizer = a.authorizer()
+	return nil
+}
+
+// Authorizer answers for the users of requests whether whoever decides about requests lets them get the layers of a
+// stream. It is for the engine of the verbs.
+func (c *Config) Authorizer() imagestream.Authorizer {
+	return layersAuthorizer(func() authorizer.UnconditionalAuthorizer { return c.Generic.Authorization.Authorizer })
 }
 
 // Server serves image streams over HTTP.
@@ -69,8 +90,11 @@ func (c *Config) New() (*Server, error) {
 	}
 	if !c.InCluster {
 		core := groupOf(corev1.SchemeGroupVersion, map[string]registry.Storage{
-			"namespaces": &namespaces{streams: c.API.ImageStreams(), now: time.Now},
+			"namespaces": &namespaces{streams: c.API.ImageStreams(), secrets: c.Secrets, now: time.Now},
 		})
+		if c.Secrets != nil {
+			core.VersionedResourcesStorageMap["v1"]["secrets"] = secretStorage{c.Secrets, time.Now}
+		}
 		if err := generic.InstallLegacyAPIGroup(genericserver.DefaultLegacyAPIPrefix, &core); err != nil {
 			return nil, err
 		}

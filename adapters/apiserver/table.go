@@ -8,6 +8,7 @@ import (
 	imagev1 "github.com/openshift/api/image/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/imagestreams/imagestreams/adapters/openshift"
 	"github.com/imagestreams/imagestreams/imagestream"
@@ -59,6 +60,30 @@ func (c tables[T, O]) ConvertToTable(_ context.Context, object, options runtime.
 		table.Rows = append(table.Rows, row)
 	}
 	return table, nil
+}
+
+// newTable returns a table without rows.
+func newTable(options runtime.Object, meta metav1.ListMeta, columns ...string) *metav1.Table {
+	table := &metav1.Table{ListMeta: meta}
+	if opts, ok := options.(*metav1.TableOptions); ok && opts.NoHeaders {
+		return table
+	}
+	for i, name := range columns {
+		column := metav1.TableColumnDefinition{Name: name, Type: "string"}
+		if i == 0 {
+			column.Format = "name"
+		}
+		table.ColumnDefinitions = append(table.ColumnDefinitions, column)
+	}
+	return table
+}
+
+// ageOf returns the cell with the age of an object.
+func ageOf(created metav1.Time, now time.Time) string {
+	if created.IsZero() {
+		return "<unknown>"
+	}
+	return duration.HumanDuration(now.Sub(created.Time))
 }
 
 var (

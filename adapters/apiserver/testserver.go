@@ -8,10 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
-	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	genericserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	restclient "k8s.io/client-go/rest"
@@ -30,16 +27,39 @@ type TB interface {
 // NewTestServer serves api until the test ends, and returns how clients reach it: with TLS on a port of the loopback
 // interface, as a user who may do everything. Any number of servers can run in one process. When the test ends, the
 // server ends its watches, answers what is under way and leaves nothing behind.
+//
+// The library that the server is built on logs with klog, of which a process has one: its flags say what is shown.
 func NewTestServer(t TB, api rest.API) *restclient.Config {
 	t.Helper()
-	client, err := startTestServer(t, api)
+	return TestServer{API: api}.Start(t)
+}
+
+// TestServer is a server in a test with more than verbs.
+type TestServer struct {
+	API rest.API
+	// Access has the users; clients set the token of one of them. Nil is one user who may do everything.
+	Access *Access
+	// Secrets are those of [Config].
+	Secrets *Secrets
+}
+
+// Start is [NewTestServer].
+func (s TestServer) Start(t TB) *restclient.Config {
+	t.Helper()
+	token := ""
+	if s.Access == nil {
+		token = rand.Text()
+		s.Access = &Access{Users: []User{{Name: "admin", Token: token, Groups: []string{user.SystemPrivilegedGroup}}}}
+	}
+	client, err := s.start(t)
 	if err != nil {
 		t.Fatalf("start a test server: %v", err)
 	}
+	client.BearerToken = token
 	return client
 }
 
-func startTestServer(t TB, api rest.API) (*restclient.Config, error) {
+func (s TestServer) start(t TB) (client *restclient.Config, err error) {
 	own, err := testCertificate()
 	if err != nil {
 		return nil, err
@@ -48,26 +68,32 @@ func startTestServer(t TB, api rest.API) (*restclient.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := NewConfig()
+	c.API, c.Secrets = s.API, s.Secrets
+	if err := c.SetAccess(s.Access); err != nil {
+		return nil, err
+	}
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	listener := &tracked{Listener: tcp}
-	client := &restclient.Config{
-		Host: "https://" + listener.Addr().String(), BearerToken: rand.Text(), QPS: -1,
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, tcp.Close())
+		}
+	}()
+	client = &restclient.Config{
+		Host: "https://" + tcp.Addr().String(), QPS: -1,
 		TLSClientConfig: restclient.TLSClientConfig{CAData: own.cert},
 	}
-	c := NewConfig(api)
+	listener := &tracked{Listener: tcp}
 	g := &c.Generic.Config
-	g.ExternalAddress = listener.Addr().String()
+	g.ExternalAddress = tcp.Addr().String()
 	g.SecureServing = &genericserver.SecureServingInfo{Listener: listener, Cert: pair}
-	g.LoopbackClientConfig = client
-	admin := &user.DefaultInfo{Name: "admin", Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}}
-	g.Authentication.Authenticator = bearertoken.New(tokenfile.New(map[string]*user.DefaultInfo{client.BearerToken: admin}))
-	g.Authorization.Authorizer = authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)
+	g.LoopbackClientConfig = restclient.CopyConfig(client)
 	server, err := c.New()
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -80,7 +106,7 @@ func startTestServer(t TB, api rest.API) (*restclient.Config, error) {
 			t.Errorf("the test server failed: %v", err)
 		}
 	})
-	return restclient.CopyConfig(client), nil
+	return client, nil
 }
 
 // testCertificate returns the certificate of every test server of the process.

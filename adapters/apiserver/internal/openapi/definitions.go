@@ -66,6 +66,13 @@ func coreDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefi
 				"type":       text("Used to facilitate programmatic handling of secret data."),
 			}, meta,
 		),
+		v1.SecretList{}.OpenAPIModelName(): whole(
+			"SecretList is a list of Secret.",
+			map[string]spec.Schema{
+				"metadata": reference(ref, metav1.ListMeta{}.OpenAPIModelName(), "Standard list metadata."),
+				"items":    listOf(reference(ref, v1.Secret{}.OpenAPIModelName(), ""), "Items is a list of secret objects."),
+			}, metav1.ListMeta{}.OpenAPIModelName(), v1.Secret{}.OpenAPIModelName(),
+		),
 		v1.Namespace{}.OpenAPIModelName(): whole(
 			"Namespace provides a scope for Names.",
 			map[string]spec.Schema{
