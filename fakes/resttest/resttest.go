@@ -27,6 +27,8 @@ type Subject struct {
 	API rest.API
 	// Registry is what the API imports from; nil leaves imports out.
 	Registry *fakes.Registry
+	// NoUIDs says that the uid of a new object does not arrive, since a cluster's HTTP server drops it.
+	NoUIDs bool
 }
 
 // Run runs the suite. It calls open for each test.
