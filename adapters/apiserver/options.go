@@ -141,6 +141,9 @@ func (o *Options) serve(g *genericserver.Config) error {
 	if err := o.Run.DefaultAdvertiseAddress(o.Serving); err != nil {
 		return err
 	}
+	if err := o.Run.ComponentGlobalsRegistry.Set(); err != nil {
+		return err
+	}
 	if err := o.Run.ApplyTo(g); err != nil {
 		return err
 	}
