@@ -42,6 +42,7 @@
 //	adapters/yaml         exact images into files, byte for byte (a module of its own)
 //	adapters/openshift    a cluster's types and client (a module of its own)
 //	adapters/controllerruntime  a controller-runtime client (a module of its own)
+//	adapters/apiserver    image streams over HTTP, for oc and kubectl (a module of its own)
 //	examples/quickstart   the whole story as a program (a module of its own, with the next)
 //	examples/streams      streams in a file, in the words of oc
 //	examples/rewrite      exact images into manifests, for pipelines
@@ -50,6 +51,7 @@
 //	examples/prune        what nobody needs any more, removed from a store and a registry
 //	examples/worker       keeps a store imported, in one process or several
 //	examples/operator     a small controller on openshift/client-go, tested without a cluster
+//	examples/apiserver    image streams for oc, without a cluster
 //	examples/trigger      a controller that keeps objects at what their tags say
 //
 // The core is pure: a function lists what it needs to know, the caller reads that, a second function
