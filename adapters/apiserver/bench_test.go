@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net"
@@ -243,13 +244,18 @@ func BenchmarkWatch(b *testing.B) {
 	var took []time.Duration
 	got := make(chan struct{}, watchers)
 	for range watchers {
-		w, err := streams.Watch(b.Context(), metav1.ListOptions{ResourceVersion: last.ResourceVersion})
+		client, err := versioned.NewForConfig(config)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Cleanup(w.Stop)
+		events, err := client.ImageV1().RESTClient().Get().Namespace("shop").Resource("imagestreams").
+			Param("watch", "1").Param("resourceVersion", last.ResourceVersion).Stream(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { events.Close() })
 		go func() {
-			for range w.ResultChan() {
+			for lines := bufio.NewScanner(events); lines.Scan(); { // decoding is the clients' time
 				mu.Lock()
 				took = append(took, time.Since(sent))
 				mu.Unlock()
@@ -281,14 +287,22 @@ func BenchmarkWatch(b *testing.B) {
 func BenchmarkStart(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		b.Run("", func(b *testing.B) {
-			if _, err := streamsOf(b, NewTestServer(b, rest.New(&fakes.Store{}, nil))).
-				List(b.Context(), metav1.ListOptions{}); err != nil {
-				b.Fatal(err)
-			}
-		})
+		t := &oneTest{B: b}
+		if _, err := streamsOf(b, NewTestServer(t, rest.New(&fakes.Store{}, nil))).
+			List(b.Context(), metav1.ListOptions{}); err != nil {
+			b.Fatal(err)
+		}
+		t.cleanup()
 	}
 }
+
+// oneTest is a test that ends while the benchmark goes on.
+type oneTest struct {
+	*testing.B
+	cleanup func()
+}
+
+func (t *oneTest) Cleanup(f func()) { t.cleanup = f }
 
 // BenchmarkMemory tells what 10,000 streams take in memory, and a list of them.
 func BenchmarkMemory(b *testing.B) {

@@ -93,7 +93,7 @@ func newObjects[T, L openshift.Theirs, O, OL openshift.Ours](
 		collecting: collecting[T, L, O, OL]{
 			listing[T, L, OL]{r, verbs}, verbs, func(l *OL) []O { all, _ := items(l); return all },
 		},
-		watching: watching[T, L, O, OL]{r, verbs, verbs, items, ended},
+		watching: watching[T, L, O, OL]{r, verbs, verbs, items, &shared[T, O]{}, ended},
 		tables:   shown,
 	}
 }

@@ -22,9 +22,10 @@ const bookmarkInterval = time.Minute
 
 type watching[T, L openshift.Theirs, O, OL openshift.Ours] struct {
 	resource[T]
-	list  rest.Lister[OL]
-	verbs rest.Watcher[O]
-	items func(*OL) (items []O, version string)
+	list   rest.Lister[OL]
+	verbs  rest.Watcher[O]
+	items  func(*OL) (items []O, version string)
+	shared *shared[T, O]
 	// ended ends every watch when the server shuts down.
 	ended context.Context
 }
@@ -148,10 +149,10 @@ func (s watching[T, L, O, OL]) report(w *running, chosen rest.ListOptions, opts 
 		if err != nil {
 			return err
 		}
-		m := metaOf(change.Object)
+		m := *metaOf(change.Object)
 		var object runtime.Object
 		if change.Type != imagestream.Bookmark && (only == "" || m.Namespace == only) {
-			object = objectOf(openshift.ToAPI[T](change.Object))
+			object = s.shared.of(change, time.Now())
 		}
 		if !w.pass(watch.EventType(change.Type), object, m.ResourceVersion) {
 			return nil

@@ -2,7 +2,9 @@ package apiserver_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -213,5 +215,68 @@ func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
 func (r *recorder) end() {
 	for _, f := range r.cleanups {
 		f()
+	}
+}
+
+// TestManyWatchesSeeTheSame has watches that share how a change is encoded: as JSON, as tables, one of them by a selector
+// that a stream stops to fit.
+func TestManyWatchesSeeTheSame(t *testing.T) {
+	config := apiserver.NewTestServer(t, rest.New(&fakes.Store{}, nil))
+	client, err := versioned.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []watch.Interface
+	for range 20 {
+		w, err := client.ImageV1().ImageStreams("shop").Watch(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Stop()
+		all = append(all, w)
+	}
+	selected, err := client.ImageV1().ImageStreams("shop").Watch(t.Context(), metav1.ListOptions{LabelSelector: "app=a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer selected.Stop()
+	table, err := client.ImageV1().RESTClient().Get().Namespace("shop").Resource("imagestreams").Param("watch", "1").
+		SetHeader("Accept", "application/json;as=Table;g=meta.k8s.io;v=v1").Stream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	rows := json.NewDecoder(table)
+
+	made := create(t, client, "shop", "a")
+	changed := made.DeepCopy()
+	changed.Labels = map[string]string{"app": "b"}
+	if changed, err = client.ImageV1().ImageStreams("shop").Update(t.Context(), changed, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range all {
+		for _, want := range []*imagev1.ImageStream{made, changed} {
+			if event := next(t, w); !reflect.DeepEqual(event.Object, want) {
+				t.Errorf("watch %d: %s %+v, want %+v", i, event.Type, event.Object, want)
+			}
+		}
+	}
+	for _, want := range []watch.EventType{watch.Added, watch.Deleted} {
+		if event := next(t, selected); event.Type != want || event.Object.(*imagev1.ImageStream).Labels["app"] != "a" {
+			t.Errorf("by its label the stream is %s %+v, want %s as it was", event.Type, event.Object, want)
+		}
+	}
+	for i, want := range []string{"ADDED", "MODIFIED"} {
+		var event struct {
+			Type   string
+			Object metav1.Table
+		}
+		if err := rows.Decode(&event); err != nil {
+			t.Fatal(err)
+		}
+		if event.Type != want || len(event.Object.Rows) != 1 || event.Object.Rows[0].Cells[0] != "a" ||
+			(len(event.Object.ColumnDefinitions) > 0) != (i == 0) {
+			t.Errorf("the table has %s %+v", event.Type, event.Object)
+		}
 	}
 }
