@@ -1,6 +1,9 @@
 # Two commands do everything: make demo, make test. A new machine needs Go, git and make; with a C compiler the tests run under the race detector.
+# The gate also runs make clients, which builds the real oc and kubectl: a quarter of an hour.
 
 MODULES := $(sort $(dir $(shell git ls-files --cached --others --exclude-standard '*go.mod')))
+CLIENTS := internal/clients
+TESTED  := $(filter-out $(CLIENTS)/%,$(MODULES))
 BIN     := $(CURDIR)/.bin
 RACE    := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null && echo -race)
 SEED    ?= 1
@@ -8,7 +11,7 @@ SEED    ?= 1
 OLDEST  ?= go1.25.14
 export GOWORK = off
 
-.PHONY: demo test check lint stranger torture vectors bench
+.PHONY: demo test clients check lint stranger torture vectors bench
 
 # demo runs the main job: a registry, an image stream imported from it, a workload resolved, a tag moved, rolled back.
 demo:
@@ -17,8 +20,12 @@ demo:
 # test is everything that must hold before a change lands.
 test: lint check stranger
 
+# clients runs the real oc and kubectl against the server of adapters/apiserver.
+clients: $(BIN)/oc $(BIN)/kubectl
+
+
 check:
-	@set -e; for m in $(MODULES); do echo "== go test $$m"; (cd $$m && go test $(RACE) ./...); done
+	@set -e; for m in $(TESTED); do echo "== go test $$m"; (cd $$m && go test $(RACE) ./...); done
 	@echo "== go test internal/peers without the race detector, under which pools drop what is put into them"; cd internal/peers && go test -run Cost .
 	@echo "== go test ./ with $(OLDEST)"; GOTOOLCHAIN=$(OLDEST) go test ./...
 	@echo "== go test ./ with encoding/json v2"; GOEXPERIMENT=jsonv2 go test ./imagestream/... ./tagevent ./internal/vectors/...
@@ -46,3 +53,11 @@ bench:
 
 $(BIN)/staticcheck: internal/tools/go.mod internal/tools/go.sum
 	@mkdir -p $(BIN) && cd internal/tools && GOBIN=$(BIN) go install tool && touch $@
+
+$(BIN)/oc: $(CLIENTS)/oc/go.mod $(CLIENTS)/oc/go.sum
+	@mkdir -p $(BIN) && cd $(CLIENTS)/oc && \
+	  CGO_ENABLED=0 GOBIN=$(BIN) go install -ldflags '-s -w' -tags 'include_gcs include_oss containers_image_openpgp' tool && touch $@
+
+# With the settings of the tests, so that it shares what is compiled for them.
+$(BIN)/kubectl: $(CLIENTS)/kubectl/go.mod $(CLIENTS)/kubectl/go.sum $(CLIENTS)/kubectl/main.go
+	@mkdir -p $(BIN) && cd $(CLIENTS)/kubectl && go build -ldflags '-s -w' -o $@ .
