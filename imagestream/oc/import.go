@@ -339,11 +339,12 @@ func (p *ImportPlan) report(w io.Writer, imp *imagestream.ImageStreamImport, fai
 	if r := imp.Status.Repository; r != nil && len(r.AdditionalTags) > 0 {
 		fmt.Fprintf(
 			&text,
-			"info: The remote repository contained %d additional tags which were not imported: %s\n",
+			"\ninfo: The remote repository contained %d additional tags which were not imported: %s\n",
 			len(r.AdditionalTags),
 			strings.Join(r.AdditionalTags, ", "),
 		)
 	}
+	text.WriteByte('\n') // of the real client's printer
 	_, err := io.WriteString(w, text.String())
 	return err
 }

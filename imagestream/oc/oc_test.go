@@ -310,6 +310,27 @@ func TestImportAllOfARepository(t *testing.T) {
 	}
 }
 
+// TestImportEndsAsTheRealClientDoes: its printer adds a line, and what is not imported stands apart.
+func TestImportEndsAsTheRealClientDoes(t *testing.T) {
+	c, streams := commands()
+	server := streams.API.(*rest.Server)
+	server.Importer.Registry.(*fakes.Registry).Edit("quay.io", func(contents fakes.Contents) {
+		contents.Push("org/app", fakes.Image{Layer: "two"}, "v2")
+	})
+	server.Importer.MaxTags = 1
+	var out strings.Builder
+	c.Out = &out
+	all := in("shop", "app")
+	all.Flags["from"], all.Flags["all"], all.Flags["confirm"] = []string{"quay.io/org/app"}, []string{"true"}, []string{"true"}
+	if err := c.ImportImage(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	const want = "\n\n\ninfo: The remote repository contained 1 additional tags which were not imported: v2\n\n"
+	if !strings.HasSuffix(out.String(), want) {
+		t.Errorf("%q does not end with %q", out.String(), want)
+	}
+}
+
 // TestNoCircles: with the option, no alias closes a circle; without it, as with the real client, it does.
 func TestNoCircles(t *testing.T) {
 	for _, noCircles := range []bool{true, false} {
