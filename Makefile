@@ -22,7 +22,7 @@ test: lint check stranger
 
 # clients runs the real oc and kubectl against the server of adapters/apiserver.
 clients: $(BIN)/oc $(BIN)/kubectl
-
+	@cd $(CLIENTS) && go test $(RACE) ./...
 
 check:
 	@set -e; for m in $(TESTED); do echo "== go test $$m"; (cd $$m && go test $(RACE) ./...); done
