@@ -146,7 +146,11 @@ func (e *StatusError) text(namespace bool) string {
 		message = defaultMessages[e.Reason]
 	}
 	var parts []string
-	for _, part := range [...]string{begin, message, e.Errors.String()} {
+	fields := e.Errors.String()
+	if !namespace {
+		fields = e.Errors.wire()
+	}
+	for _, part := range [...]string{begin, message, fields} {
 		if part != "" {
 			parts = append(parts, part)
 		}
@@ -159,7 +163,7 @@ func (e *StatusError) text(namespace bool) string {
 
 // defaultMessages end the texts of failures that say nothing else, and whose beginning does not stand alone.
 var defaultMessages = map[StatusReason]string{
-	ReasonConflict:         "the object has been modified: get it and apply the change again",
+	ReasonConflict:         "the object has been modified; please apply your changes to the latest version and try again",
 	"":                     "failed",
 	ReasonGone:             "no longer available",
 	ReasonExpired:          "no longer available: list again",
@@ -246,7 +250,7 @@ func (e *StatusError) Status() Status {
 		s.Details.Kind = kindOf(e.Resource)
 	}
 	for _, f := range e.Errors {
-		s.Details.Causes = append(s.Details.Causes, StatusCause{Type: f.Type, Message: f.message(), Field: f.Field})
+		s.Details.Causes = append(s.Details.Causes, StatusCause{Type: f.Type, Message: f.wire(), Field: f.Field})
 	}
 	return s
 }
@@ -296,6 +300,20 @@ func (e *FieldError) message() string {
 	return fmt.Sprintf("%q: %s", fmt.Sprint(e.Value), e.Detail)
 }
 
+// fieldWords are the words that the API begins its texts about a field with, by class.
+var fieldWords = map[FieldErrorType]string{
+	FieldRequired: "Required value", FieldInvalid: "Invalid value", FieldForbidden: "Forbidden", FieldNotFound: "Not found",
+	FieldDuplicate: "Duplicate value", fieldTooLong: "Too long", FieldInternal: "Internal error",
+}
+
+// wire is message as the API sends it, which programs look for and oc prints.
+func (e *FieldError) wire() string {
+	if words := fieldWords[e.Type]; words != "" {
+		return words + ": " + e.message()
+	}
+	return e.message()
+}
+
 // ErrorList is every wrong field of an object: data, and no error. Empty means that the object is right.
 type ErrorList []*FieldError
 
@@ -335,10 +353,15 @@ func (l ErrorList) Of(resource string, key Key) *StatusError {
 }
 
 // String lists the fields with what is wrong with them, separated by semicolons.
-func (l ErrorList) String() string {
+func (l ErrorList) String() string { return l.text((*FieldError).message) }
+
+// wire is String as the API sends it.
+func (l ErrorList) wire() string { return l.text((*FieldError).wire) }
+
+func (l ErrorList) text(message func(*FieldError) string) string {
 	texts := make([]string, len(l))
 	for i, e := range l {
-		texts[i] = e.Error()
+		texts[i] = e.Field + ": " + message(e)
 	}
 	return strings.Join(texts, "; ")
 }

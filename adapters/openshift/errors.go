@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/imagestreams/imagestreams/imagestream"
 )
@@ -160,11 +162,21 @@ func ownOf(s metav1.Status, resource string, key imagestream.Key) *imagestream.S
 	return own
 }
 
+// worded are the classes of field errors whose texts begin with the name of the class.
+var worded = []field.ErrorType{
+	field.ErrorTypeNotFound, field.ErrorTypeRequired, field.ErrorTypeDuplicate, field.ErrorTypeInvalid,
+	field.ErrorTypeForbidden, field.ErrorTypeTooLong, field.ErrorTypeInternal,
+}
+
 func fieldErrors(causes []metav1.StatusCause) imagestream.ErrorList {
 	var errs imagestream.ErrorList
 	for _, c := range causes {
+		detail := c.Message
+		if class := field.ErrorType(c.Type); slices.Contains(worded, class) {
+			detail = strings.TrimPrefix(detail, class.String()+": ")
+		}
 		errs = append(errs, &imagestream.FieldError{
-			Type: imagestream.FieldErrorType(c.Type), Field: c.Field, Detail: c.Message,
+			Type: imagestream.FieldErrorType(c.Type), Field: c.Field, Detail: detail,
 		})
 	}
 	return errs

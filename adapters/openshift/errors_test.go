@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	imagev1 "github.com/openshift/api/image/v1"
 	"github.com/openshift/client-go/image/clientset/versioned/fake"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -297,6 +298,39 @@ func TestReaderErrors(t *testing.T) {
 		errors.As(err, &own)
 		if own.Key != key || own.Resource != imagestream.ResourceImageStreams || own.RetryAfter != 9*time.Second {
 			t.Errorf("%s: the failure is %+v", reason, own)
+		}
+	}
+}
+
+// TestFieldsAreWordedAsTheAPIWordsThem compares texts about fields with those that apimachinery makes, and reads them back.
+func TestFieldsAreWordedAsTheAPIWordsThem(t *testing.T) {
+	path := field.NewPath("spec", "tags").Key("v1")
+	for _, tc := range []struct {
+		own    *imagestream.FieldError
+		theirs *field.Error
+	}{
+		{&imagestream.FieldError{Type: imagestream.FieldInvalid, Value: "x", Detail: "d"}, field.Invalid(path, "x", "d")},
+		{&imagestream.FieldError{Type: imagestream.FieldRequired, Detail: "d"}, field.Required(path, "d")},
+		{&imagestream.FieldError{Type: imagestream.FieldForbidden, Detail: "d"}, field.Forbidden(path, "d")},
+		{&imagestream.FieldError{Type: imagestream.FieldNotFound, Detail: `"x"`}, field.NotFound(path, "x")},
+		{&imagestream.FieldError{Type: imagestream.FieldDuplicate, Detail: `"x"`}, field.Duplicate(path, "x")},
+		{&imagestream.FieldError{Type: imagestream.FieldInternal, Detail: "d"}, field.InternalError(path, errors.New("d"))},
+	} {
+		tc.own.Field = path.String()
+		key := imagestream.Key{Namespace: "shop", Name: "app"}
+		own := imagestream.ErrorList{tc.own}.Of(imagestream.ResourceImageStreams, key)
+		kind := imagev1.GroupVersion.WithKind("ImageStream").GroupKind()
+		theirs := apierrors.NewInvalid(kind, "app", field.ErrorList{tc.theirs})
+		var status apierrors.APIStatus
+		if !errors.As(openshift.Error(own), &status) {
+			t.Fatal("it is no error of the API")
+		}
+		if diff := cmp.Diff(theirs.Status(), status.Status(), cmpopts.IgnoreFields(metav1.Status{}, "TypeMeta", "ListMeta")); diff != "" {
+			t.Errorf("%s:\n%s", tc.own.Type, diff)
+		}
+		var back *imagestream.StatusError
+		if !errors.As(openshift.Error(theirs), &back) || len(back.Errors) != 1 || back.Errors[0].Error() != tc.own.Error() {
+			t.Errorf("%s comes back as %v", tc.own.Type, back)
 		}
 	}
 }
