@@ -28,7 +28,7 @@ type command struct {
 }
 
 // valued are the flags whose value may be the next word.
-var valued = []string{"from", "from-image", "import-mode", "namespace", "output", "reference-policy", "selector", "source"}
+var valued = []string{"context", "from", "from-image", "import-mode", "namespace", "output", "reference-policy", "selector", "source"}
 
 var shorthands = map[string]string{"A": "all-namespaces", "d": "delete", "l": "selector", "n": "namespace", "o": "output"}
 
@@ -111,13 +111,14 @@ type prediction struct {
 	world  *world
 }
 
-// predict carries a command out on a copy of the store; nil if it is none of the library's words.
+// predict carries a command out on a copy of the store; nil if it is none of the library's words,
+// or somebody's who may not do everything.
 func (s *story) predict(ctx context.Context, c command) (*prediction, error) {
 	carryOut := c.carryOut()
-	if carryOut == nil {
+	if carryOut == nil || len(c.flags["context"]) > 0 {
 		return nil, nil
 	}
-	twin, err := newWorld(s.registry)
+	twin, err := newWorld(s.registry, everybody{})
 	if err != nil {
 		return nil, err
 	}

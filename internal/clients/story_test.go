@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,9 +41,9 @@ type story struct {
 	dir      string // where commands are typed
 	env      []string
 
-	watch  *exec.Cmd // what runs in the background
-	events *bufio.Scanner
-	errors bytes.Buffer // what it says on the standard error
+	watch  *exec.Cmd     // what runs in the background
+	out    *bufio.Reader // what it says on the standard output
+	errors *bytes.Buffer // what it says on the standard error
 }
 
 func TestTranscripts(t *testing.T) {
@@ -170,9 +171,10 @@ func (s *story) process(ctx context.Context, typed string) *exec.Cmd {
 //	history [NAMESPACE/]STREAM:TAG  say what the tag pointed at, the newest first
 //	wait [NAMESPACE/]STREAM:TAG NAME  wait until the tag points at that image
 //	rounds STREAM NUMBER            wait until the stream was imported so many more times
-//	watch COMMAND...                start a command that does not end
-//	until WORD...                   wait until the command prints a line with these words, and say it
-//	interrupt                       interrupt the command
+//	watch COMMAND...                start a command that waits or watches
+//	until WORD...                   wait until that command prints a line with these words, and say it
+//	interrupt                       interrupt it
+//	end                             wait until it ends well
 //	resolve FILE FILE               let the rewriter make one manifest of another, and say its images
 func (s *story) word(ctx context.Context, words []string) (string, error) {
 	args := words[1:]
@@ -204,12 +206,14 @@ func (s *story) word(ctx context.Context, words []string) (string, error) {
 			return "", err
 		}
 		return "", s.world.rounds(ctx, imagestream.Key{Namespace: "default", Name: args[0]}, more)
-	case words[0] == "watch" && len(args) > 0:
+	case words[0] == "watch" && len(args) > 0 && s.watch == nil:
 		return "", s.begin(ctx, s.expand(strings.Join(args, " ")))
-	case words[0] == "until" && len(args) > 0:
+	case words[0] == "until" && len(args) > 0 && s.watch != nil:
 		return s.until(s.expand(strings.Join(args, " ")))
 	case words[0] == "interrupt" && s.watch != nil:
 		return "", s.interrupt()
+	case words[0] == "end" && s.watch != nil:
+		return "", s.end()
 	case words[0] == "resolve" && len(args) == 2:
 		return s.resolve(ctx, args[0], args[1])
 	}
@@ -231,40 +235,47 @@ func (s *story) history(ctx context.Context, arg string) (string, error) {
 
 func (s *story) begin(ctx context.Context, typed string) error {
 	s.watch = s.process(ctx, "exec "+typed)
-	s.errors.Reset()
-	s.watch.Stderr = &s.errors
+	s.errors = &bytes.Buffer{}
+	s.watch.Stderr = s.errors
 	out, err := s.watch.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	s.events = bufio.NewScanner(out)
+	s.out = bufio.NewReader(out)
 	return s.watch.Start()
 }
 
 func (s *story) until(text string) (string, error) {
-	if s.events == nil {
-		return "", errors.New("nothing is watched")
-	}
-	for s.events.Scan() {
-		if strings.Contains(s.events.Text(), text) {
-			return s.events.Text(), nil
+	for {
+		line, err := s.out.ReadString('\n')
+		if err != nil {
+			return "", errors.Join(fmt.Errorf("wait for a line with %q: %w", text, err), s.end())
+		}
+		if strings.Contains(line, text) {
+			return line, nil
 		}
 	}
-	return "", errors.Join(fmt.Errorf("the watch ended before a line with %q", text), s.events.Err(), s.interrupt())
 }
 
 func (s *story) interrupt() error {
 	if err := syscall.Kill(-s.watch.Process.Pid, syscall.SIGINT); err != nil {
 		return err
 	}
-	err := s.watch.Wait()
-	s.watch, s.events = nil, nil
+	err := s.end()
 	var exit *exec.ExitError
-	switch {
-	case s.errors.Len() > 0:
-		return errors.New(s.errors.String())
-	case errors.As(err, &exit):
+	if errors.As(err, &exit) && s.errors.Len() == 0 {
 		return nil
+	}
+	return err
+}
+
+// end waits for the end of what is watched. Whatever it says on the standard error is an error.
+func (s *story) end() error {
+	_, err := io.Copy(io.Discard, s.out)
+	err = errors.Join(err, s.watch.Wait())
+	s.watch = nil
+	if s.errors.Len() > 0 {
+		err = errors.Join(err, errors.New(s.errors.String()))
 	}
 	return err
 }
@@ -280,11 +291,12 @@ func newStory(t *testing.T) *story {
 	}
 	t.Cleanup(func() { registry.Close() })
 	s := &story{registry: registry}
-	if s.world, err = newWorld(registry); err != nil {
+	if s.world, err = newWorld(registry, access.Authorizer()); err != nil {
 		t.Fatal(err)
 	}
 	s.world.start(t)
-	s.config = apiserver.NewTestServer(t, s.world.api)
+	s.config = apiserver.TestServer{API: s.world.api, Access: access}.Start(t)
+	s.config.BearerToken = access.Users[0].Token
 	s.names = names{host: registry.Host, home: t.TempDir(), images: map[string]string{}}
 	s.dir = filepath.Join(s.home, "files")
 	if err := os.CopyFS(s.dir, os.DirFS("testdata/files")); err != nil {
@@ -310,19 +322,31 @@ func newStory(t *testing.T) *story {
 	return s
 }
 
-// kubeconfig is the configuration of a client, as the file that oc and kubectl read.
+// access is who may do what: admin everything, and alice everything in shop but to read what the other namespaces have.
+var access = &apiserver.Access{
+	Users: []apiserver.User{
+		{Name: "admin", Token: "token-of-admin", Groups: []string{"system:masters"}},
+		{Name: "alice", Token: "token-of-alice"},
+	},
+	Rules: []apiserver.Rule{
+		{Users: []string{"alice"}, Namespaces: []string{"shop"}, Resources: []string{"*"}, Verbs: []string{"*"}},
+		{Users: []string{"alice"}, Namespaces: []string{"closed"}, Resources: []string{"imagestreams"}, Verbs: []string{"get"}},
+	},
+}
+
+// kubeconfig has a context for each user, the first of whom it is that types, and for somebody with a wrong token.
 func kubeconfig(config *rest.Config) clientcmdapi.Config {
-	const name = "test"
-	return clientcmdapi.Config{
-		Clusters: map[string]*clientcmdapi.Cluster{name: {
-			Server: config.Host, CertificateAuthorityData: config.CAData, CertificateAuthority: config.CAFile,
-			InsecureSkipTLSVerify: config.Insecure, TLSServerName: config.ServerName,
+	const server = "test"
+	file := clientcmdapi.Config{
+		Clusters: map[string]*clientcmdapi.Cluster{server: {
+			Server: config.Host, CertificateAuthorityData: config.CAData,
 		}},
-		AuthInfos: map[string]*clientcmdapi.AuthInfo{name: {
-			Token: config.BearerToken, ClientCertificateData: config.CertData, ClientKeyData: config.KeyData,
-			Username: config.Username, Password: config.Password,
-		}},
-		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name, Namespace: "default"}},
-		CurrentContext: name,
+		AuthInfos: map[string]*clientcmdapi.AuthInfo{}, Contexts: map[string]*clientcmdapi.Context{},
+		CurrentContext: access.Users[0].Name,
 	}
+	for _, u := range append([]apiserver.User{{Name: "nobody", Token: "wrong"}}, access.Users...) {
+		file.AuthInfos[u.Name] = &clientcmdapi.AuthInfo{Token: u.Token}
+		file.Contexts[u.Name] = &clientcmdapi.Context{Cluster: server, AuthInfo: u.Name, Namespace: "default"}
+	}
+	return file
 }

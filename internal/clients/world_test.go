@@ -19,6 +19,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/manifest"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/importer/keyring"
 	"github.com/imagestreams/imagestreams/importer/registries"
@@ -36,8 +37,8 @@ const (
 	patience = 5 * time.Minute
 
 	user, password = "robot", "secret"
-	// secretNamespace has the pull secret of the private repositories, and closedNamespace lets no other one read it.
-	secretNamespace, closedNamespace = "shop", "closed"
+	// secretNamespace has the pull secret of the private repositories.
+	secretNamespace = "shop"
 )
 
 // clock is when everything is stored: long enough ago that the ages in one transcript are all the same.
@@ -45,16 +46,18 @@ var clock = time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // world is a store with its verbs, and a loop that keeps it imported.
 type world struct {
-	store *fakes.Store
-	api   *rest.Server
+	store    *fakes.Store
+	api      *rest.Server
+	importer *importer.Importer // of the loop
 
 	mu       sync.Mutex
 	imports  map[imagestream.Key]int
 	imported chan struct{} // after an import, unless one waits there already
 }
 
-// newWorld is one over a registry of which the images of docker.io and quay.io are repositories.
-func newWorld(registry *registryserver.Server) (*world, error) {
+// newWorld is one over a registry of which the images of docker.io and quay.io are repositories. Who may read what is
+// asked of the authorizer.
+func newWorld(registry *registryserver.Server, who imagestream.Authorizer) (*world, error) {
 	client, err := oci.New(oci.Options{
 		RootCAs: []*x509.Certificate{registry.CA},
 		Wrap: func(next http.RoundTripper) http.RoundTripper {
@@ -69,57 +72,62 @@ func newWorld(registry *registryserver.Server) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret := fmt.Sprintf(`{"auths":{%q:{"username":%q,"password":%q}}}`, registry.Host, user, password)
-	config, err := keyring.ParseConfig([]byte(secret))
+	keys, err := pullSecret(registry.Host)
 	if err != nil {
 		return nil, err
 	}
-	w := &world{store: &fakes.Store{}, imports: map[imagestream.Key]int{}, imported: make(chan struct{}, 1)}
-	w.api = rest.New(w.store, client)
-	w.api.Engine.Now = func() time.Time { return clock }
-	w.api.Engine.Settings.InternalRegistry = internalRegistry
-	w.api.Engine.Authorizer = authorizer{}
 	var mirrors []registries.Rule
 	for _, host := range []string{"docker.io", "quay.io"} {
 		mirrors = append(mirrors, registries.Rule{Source: host, Mirrors: []string{registry.Host + "/" + host}})
 	}
-	w.api.Importer.MaxTags = maxTags
-	w.api.Importer.Registries = registries.New(registries.Configuration{ITMS: mirrors, IDMS: mirrors})
-	w.api.Importer.Secrets = func(_ context.Context, namespace string) (importer.CredentialFinder, error) {
+	store := &fakes.Store{}
+	imports := func(who imagestream.Authorizer) *importer.Importer {
+		return &importer.Importer{
+			Registry: client,
+			Engine: &write.Engine{
+				Store: store, Authorizer: who, Now: func() time.Time { return clock },
+				Settings: imagestream.Settings{InternalRegistry: internalRegistry},
+			},
+			Registries: registries.New(registries.Configuration{ITMS: mirrors, IDMS: mirrors}),
+			MaxTags:    maxTags,
+			Secrets:    keys,
+		}
+	}
+	asked := imports(who)
+	return &world{
+		store: store, api: &rest.Server{Engine: asked.Engine, Importer: asked}, importer: imports(everybody{}),
+		imports: map[imagestream.Key]int{}, imported: make(chan struct{}, 1),
+	}, nil
+}
+
+// pullSecret has the credentials of the private repositories for one namespace.
+func pullSecret(host string) (func(context.Context, string) (importer.CredentialFinder, error), error) {
+	text := fmt.Sprintf(`{"auths":{%q:{"username":%q,"password":%q}}}`, host, user, password)
+	config, err := keyring.ParseConfig([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	return func(_ context.Context, namespace string) (importer.CredentialFinder, error) {
 		if namespace == secretNamespace {
 			return keyring.New(config), nil
 		}
 		return keyring.New(), nil
-	}
-	w.api.Secrets = func(_ context.Context, namespace string) ([]rest.Secret, error) {
-		if namespace != secretNamespace {
-			return nil, nil
-		}
-		return []rest.Secret{{
-			TypeMeta: imagestream.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-			Metadata: imagestream.ObjectMeta{Name: "pull", Namespace: namespace},
-			Type:     keyring.TypeDockerConfigJSON,
-			Data:     map[string][]byte{".dockerconfigjson": []byte(secret)},
-		}}, nil
-	}
-	return w, nil
+	}, nil
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// authorizer lets everybody read every namespace but the closed one.
-type authorizer struct{}
+// everybody may read everything.
+type everybody struct{}
 
-func (authorizer) MayGetLayers(_ context.Context, stream imagestream.Key) (bool, error) {
-	return stream.Namespace != closedNamespace, nil
-}
+func (everybody) MayGetLayers(context.Context, imagestream.Key) (bool, error) { return true, nil }
 
 // run keeps the streams imported until ctx ends.
 func (w *world) run(ctx context.Context) error {
 	loop := &schedule.Loop{
-		Importer: w.api.Importer,
+		Importer: w.importer,
 		Options:  schedule.Options{Interval: interval},
 		Imported: func(stream imagestream.Key, _ *imagestream.ImageStreamImport, _ error) {
 			w.mu.Lock()
