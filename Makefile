@@ -22,6 +22,7 @@ test: lint check stranger
 
 # clients runs the real oc and kubectl against the server of adapters/apiserver.
 clients: $(BIN)/oc $(BIN)/kubectl
+	@cd examples && go build -ldflags '-s -w' -o $(BIN)/apiserver ./apiserver
 	@cd $(CLIENTS) && go test $(RACE) ./...
 
 check:

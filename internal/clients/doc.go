@@ -6,6 +6,6 @@
 // conformance vectors hold to the real system, must be the same text, and leave the same streams. And what is stored
 // afterwards is asked for.
 //
-// A cluster's errors of a field and of an import have other words; reasons, exit codes and how the errors begin are the same.
-// This oc, the newest one that the module proxy can build, does not tell the server of a dry run when it creates something.
+// A cluster's errors have other words behind how they begin; reasons and exit codes are the same. This oc, the newest
+// that the module proxy can build, does not tell the server of a dry run when it creates something.
 package clients

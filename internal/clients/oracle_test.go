@@ -28,11 +28,16 @@ type command struct {
 }
 
 // valued are the flags whose value may be the next word.
-var valued = []string{"context", "from", "from-image", "import-mode", "namespace", "output", "reference-policy", "selector", "source"}
+var valued = []string{
+	"context", "from", "from-image", "import-mode", "kubeconfig", "namespace", "output", "reference-policy", "selector",
+	"source",
+}
 
-var shorthands = map[string]string{"A": "all-namespaces", "d": "delete", "l": "selector", "n": "namespace", "o": "output"}
+var shorthands = map[string]string{
+	"A": "all-namespaces", "d": "delete", "l": "selector", "n": "namespace", "o": "output",
+}
 
-// parse reads a simple command of oc or kubectl.
+// parse reads a simple command of oc or kubectl. One that is somebody else's, or about another server, is not read.
 func parse(typed []string) (command, bool) {
 	c := command{namespace: "default", flags: oc.Flags{}}
 	if len(typed) == 0 || typed[0] != "oc" && typed[0] != "kubectl" {
@@ -58,9 +63,12 @@ func parse(typed []string) (command, bool) {
 				value = typed[i]
 			}
 		}
-		if name == "namespace" {
+		switch name {
+		case "context", "kubeconfig":
+			return c, false
+		case "namespace":
 			c.namespace = value
-		} else {
+		default:
 			c.flags[name] = append(c.flags[name], value)
 		}
 	}
@@ -111,11 +119,10 @@ type prediction struct {
 	world  *world
 }
 
-// predict carries a command out on a copy of the store; nil if it is none of the library's words,
-// or somebody's who may not do everything.
+// predict carries a command out on a copy of the store; nil if it is none of the library's words.
 func (s *story) predict(ctx context.Context, c command) (*prediction, error) {
 	carryOut := c.carryOut()
-	if carryOut == nil || len(c.flags["context"]) > 0 {
+	if carryOut == nil {
 		return nil, nil
 	}
 	twin, err := newWorld(s.registry, everybody{})

@@ -17,7 +17,8 @@ import (
 
 var imageLine = regexp.MustCompile(`(?m)^ +image: .*$`)
 
-// resolve rewrites a manifest by the streams that the server has into another file, and returns the lines of images there.
+// resolve rewrites a manifest by the streams that the server has into another file, and returns the lines of images
+// there.
 func (s *story) resolve(ctx context.Context, from, to string) (string, error) {
 	clientset, err := imageclient.NewForConfig(s.config)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 //	2> error: the lines on the standard error
 //	exit 1
 //
-// In commands and outputs <A> is the digest of the image A, and HOST the registry. In outputs HOME is the home directory, and <age>, <time>, <digest>, <uid> and
-// <number> stand for what is different each time.
+// In commands and outputs <A> is the digest of the image A, and HOST the registry. In outputs SERVER is the server, HOME
+// the home directory, and <age>, <time>, <digest>, <uid> and <number> are what differs each time.
 type script struct {
 	steps []step
 	tail  string // text behind the last step
@@ -120,7 +120,10 @@ var variable = []struct {
 	word    string
 }{
 	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "<digest>"},
-	{regexp.MustCompile(`\b(\d+ (second|minute|hour|day|week|month|year)s?|Less than a second|About (a|an) \w+) ago`), "<age>"},
+	{regexp.MustCompile(`https://127\.0\.0\.1:\d+`), "SERVER"},
+	{regexp.MustCompile(`(dockerRepositoryCheck=)\S+`), "$1<time>"},
+	{regexp.MustCompile(`\b(\d+ (second|minute|hour|day|week|month|year)s?|Less than a second|About an? \w+) ago`),
+		"<age>"},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "<uid>"},
 	{regexp.MustCompile(`(resourceVersion\\?"?: ?\\?")\d+`), "$1<number>"},
 	{regexp.MustCompile(`(time: )"\S+"`), "$1<time>"},

@@ -46,12 +46,19 @@ x
 }
 
 func TestCommandsAreRead(t *testing.T) {
+	const all = "default"
 	for typed, want := range map[string]command{
-		"oc tag -d a:1 -n shop":                      {[]string{"tag", "a:1"}, "shop", oc.Flags{"delete": {"true"}}},
-		"oc tag x a:1 --reference-policy local":      {[]string{"tag", "x", "a:1"}, "default", oc.Flags{"reference-policy": {"local"}}},
-		"kubectl get is -A -o wide":                  {[]string{"get", "is"}, "default", oc.Flags{"all-namespaces": {"true"}, "output": {"wide"}}},
-		"oc import-image a --from=q/b:1 --confirm":   {[]string{"import-image", "a"}, "default", oc.Flags{"from": {"q/b:1"}, "confirm": {"true"}}},
-		"oc set image-lookup a --enabled=false --ns": {[]string{"set", "image-lookup", "a"}, "default", oc.Flags{"enabled": {"false"}, "ns": {"true"}}},
+		"oc tag -d a:1 -n shop":     {[]string{"tag", "a:1"}, "shop", oc.Flags{"delete": {"true"}}},
+		"oc tag x a:1 --source tag": {[]string{"tag", "x", "a:1"}, all, oc.Flags{"source": {"tag"}}},
+		"kubectl get is -A -o wide": {
+			[]string{"get", "is"}, all, oc.Flags{"all-namespaces": {"true"}, "output": {"wide"}},
+		},
+		"oc import-image a --from=q/b:1 --confirm": {
+			[]string{"import-image", "a"}, all, oc.Flags{"from": {"q/b:1"}, "confirm": {"true"}},
+		},
+		"oc set image-lookup a --enabled=false": {
+			[]string{"set", "image-lookup", "a"}, all, oc.Flags{"enabled": {"false"}},
+		},
 	} {
 		typedWords, ok := words(typed)
 		got, isCommand := parse(typedWords)
@@ -59,7 +66,7 @@ func TestCommandsAreRead(t *testing.T) {
 			t.Errorf("%s: %v, %v\n%s", typed, ok, isCommand, diff)
 		}
 	}
-	for _, typed := range []string{"oc get is | cat", "ls -l", "oc apply -f x.yaml"} {
+	for _, typed := range []string{"oc get is | cat", "ls -l", "oc apply -f x.yaml", "oc --context a get is"} {
 		if typedWords, ok := words(typed); ok {
 			if c, ok := parse(typedWords); ok {
 				t.Errorf("%s is read as %v", typed, c)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -29,7 +30,7 @@ import (
 
 var update = flag.Bool("update", false, "write into the transcripts what comes out")
 
-// programs is where make clients leaves oc and kubectl.
+// programs is where make clients leaves oc and kubectl, and the server of examples/apiserver.
 const programs = "../../.bin"
 
 // story is the world of one transcript, with a server that real clients talk to.
@@ -47,9 +48,9 @@ type story struct {
 }
 
 func TestTranscripts(t *testing.T) {
-	for _, program := range []string{"oc", "kubectl"} {
+	for _, program := range []string{"oc", "kubectl", "apiserver"} {
 		if _, err := os.Stat(filepath.Join(programs, program)); err != nil {
-			t.Fatalf("the real %s is not there, and \"make clients\" builds it: %v", program, err)
+			t.Fatalf("%s is not there, and \"make clients\" builds it: %v", program, err)
 		}
 	}
 	files, err := filepath.Glob("testdata/*.txt")
@@ -302,6 +303,12 @@ func newStory(t *testing.T) *story {
 	if err := os.CopyFS(s.dir, os.DirFS("testdata/files")); err != nil {
 		t.Fatal(err)
 	}
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: registry.CA.Raw})
+	for name, text := range map[string]string{"ca.pem": string(ca), "mirrors.yaml": mirrorsYAML(registry.Host)} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	file := filepath.Join(s.home, "kubeconfig")
 	if err := clientcmd.WriteToFile(kubeconfig(s.config), file); err != nil {
 		t.Fatal(err)
@@ -330,7 +337,10 @@ var access = &apiserver.Access{
 	},
 	Rules: []apiserver.Rule{
 		{Users: []string{"alice"}, Namespaces: []string{"shop"}, Resources: []string{"*"}, Verbs: []string{"*"}},
-		{Users: []string{"alice"}, Namespaces: []string{"closed"}, Resources: []string{"imagestreams"}, Verbs: []string{"get"}},
+		{
+			Users: []string{"alice"}, Namespaces: []string{"closed"}, Resources: []string{"imagestreams"},
+			Verbs: []string{"get"},
+		},
 	},
 }
 

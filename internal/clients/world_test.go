@@ -76,10 +76,7 @@ func newWorld(registry *registryserver.Server, who imagestream.Authorizer) (*wor
 	if err != nil {
 		return nil, err
 	}
-	var mirrors []registries.Rule
-	for _, host := range []string{"docker.io", "quay.io"} {
-		mirrors = append(mirrors, registries.Rule{Source: host, Mirrors: []string{registry.Host + "/" + host}})
-	}
+	rules := mirrors(registry.Host)
 	store := &fakes.Store{}
 	imports := func(who imagestream.Authorizer) *importer.Importer {
 		return &importer.Importer{
@@ -88,7 +85,7 @@ func newWorld(registry *registryserver.Server, who imagestream.Authorizer) (*wor
 				Store: store, Authorizer: who, Now: func() time.Time { return clock },
 				Settings: imagestream.Settings{InternalRegistry: internalRegistry},
 			},
-			Registries: registries.New(registries.Configuration{ITMS: mirrors, IDMS: mirrors}),
+			Registries: registries.New(registries.Configuration{ITMS: rules, IDMS: rules}),
 			MaxTags:    maxTags,
 			Secrets:    keys,
 		}
@@ -98,6 +95,23 @@ func newWorld(registry *registryserver.Server, who imagestream.Authorizer) (*wor
 		store: store, api: &rest.Server{Engine: asked.Engine, Importer: asked}, importer: imports(everybody{}),
 		imports: map[imagestream.Key]int{}, imported: make(chan struct{}, 1),
 	}, nil
+}
+
+// mirrors say that the images of public registries are in a registry of the test.
+func mirrors(host string) (rules []registries.Rule) {
+	for _, public := range []string{"docker.io", "quay.io"} {
+		rules = append(rules, registries.Rule{Source: public, Mirrors: []string{host + "/" + public}})
+	}
+	return rules
+}
+
+// mirrorsYAML is the file that says so to a server.
+func mirrorsYAML(host string) string {
+	text := "itms:\n"
+	for _, rule := range mirrors(host) {
+		text += fmt.Sprintf("- {source: %s, mirrors: [%q]}\n", rule.Source, rule.Mirrors[0])
+	}
+	return text
 }
 
 // pullSecret has the credentials of the private repositories for one namespace.
@@ -224,7 +238,9 @@ func (w *world) history(ctx context.Context, namespace, name string) ([]string, 
 // contents is an image with everything that "oc describe istag" shows. What is in it depends on its title alone.
 func contents(path, tag, title string) (fakes.Contents, digest.Digest) {
 	repository := &fakes.Repository{
-		Tags: map[string]digest.Digest{}, Manifests: map[digest.Digest]fakes.StoredManifest{}, Blobs: map[digest.Digest]string{},
+		Tags:      map[string]digest.Digest{},
+		Manifests: map[digest.Digest]fakes.StoredManifest{},
+		Blobs:     map[digest.Digest]string{},
 	}
 	layers := []string{"the first layer, which all images share", "the last layer, of " + title}
 	var diffs []digest.Digest
