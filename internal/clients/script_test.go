@@ -16,8 +16,8 @@ import (
 //	2> error: the lines on the standard error
 //	exit 1
 //
-// In commands and outputs <A> is the digest of the image A, and HOST the registry. In outputs SERVER is the server, HOME
-// the home directory, and <age>, <time>, <digest>, <uid> and <number> are what differs each time.
+// In commands and outputs <A> is the digest of the image A, and HOST the registry. In outputs SERVER is the server, and
+// HOME the home directory; <age>, <time>, <digest>, <uid> and <number> are what differs each time.
 type script struct {
 	steps []step
 	tail  string // text behind the last step
