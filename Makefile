@@ -11,7 +11,7 @@ SEED    ?= 1
 OLDEST  ?= go1.25.14
 export GOWORK = off
 
-.PHONY: demo test clients check lint stranger torture vectors bench
+.PHONY: demo test clients check lint versions stranger torture vectors bench
 
 # demo runs the main job: a registry, an image stream imported from it, a workload resolved, a tag moved, rolled back.
 demo:
@@ -31,7 +31,12 @@ check:
 	@echo "== go test ./ with $(OLDEST)"; GOTOOLCHAIN=$(OLDEST) go test ./...
 	@echo "== go test ./ with encoding/json v2"; GOEXPERIMENT=jsonv2 go test ./imagestream/... ./tagevent ./internal/vectors/...
 
+# versions brings the modules that stand on k8s.io to the same dependencies, so that these are compiled once.
+versions:
+	@cd internal/tools && go run ./versions $(CURDIR)
+
 lint: $(BIN)/staticcheck
+	@cd internal/tools && go run ./versions -check $(CURDIR)
 	@set -e; unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; fi
 	@set -e; for m in $(MODULES); do echo "== lint $$m"; \
