@@ -3,7 +3,8 @@
 
 MODULES := $(sort $(dir $(shell git ls-files --cached --others --exclude-standard '*go.mod')))
 CLIENTS := internal/clients
-TESTED  := $(filter-out $(CLIENTS)/%,$(MODULES))
+CLUSTER := internal/cluster
+TESTED  := $(filter-out $(CLIENTS)/% $(CLUSTER)/%,$(MODULES))
 BIN     := $(CURDIR)/.bin
 RACE    := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null && echo -race)
 SEED    ?= 1
@@ -11,7 +12,7 @@ SEED    ?= 1
 OLDEST  ?= go1.25.14
 export GOWORK = off
 
-.PHONY: demo test clients check lint versions stranger torture vectors bench
+.PHONY: demo test clients cluster examples-apiserver check lint versions stranger torture vectors bench
 
 # demo runs the main job: a registry, an image stream imported from it, a workload resolved, a tag moved, rolled back.
 demo:
@@ -21,9 +22,16 @@ demo:
 test: lint check stranger
 
 # clients runs the real oc and kubectl against the server of adapters/apiserver.
-clients: $(BIN)/oc $(BIN)/kubectl
-	@cd examples && go build -ldflags '-s -w' -o $(BIN)/apiserver ./apiserver
+clients: $(BIN)/oc $(BIN)/kubectl examples-apiserver
 	@cd $(CLIENTS) && go test $(RACE) ./...
+
+# cluster runs adapters/apiserver and adapters/kube in a cluster of the real kube-apiserver. Not in the gate: kube-apiserver
+# alone is ten minutes to build.
+cluster: $(BIN)/oc $(BIN)/kubectl $(BIN)/kube-apiserver examples-apiserver
+	@cd $(CLUSTER) && go test -count 1 ./...
+
+examples-apiserver:
+	@cd examples && go build -ldflags '-s -w' -o $(BIN)/apiserver ./apiserver
 
 check:
 	@set -e; for m in $(TESTED); do echo "== go test $$m"; (cd $$m && go test $(RACE) ./...); done
@@ -67,3 +75,6 @@ $(BIN)/oc: $(CLIENTS)/oc/go.mod $(CLIENTS)/oc/go.sum
 # With the settings of the tests, so that it shares what is compiled for them.
 $(BIN)/kubectl: $(CLIENTS)/kubectl/go.mod $(CLIENTS)/kubectl/go.sum $(CLIENTS)/kubectl/main.go
 	@mkdir -p $(BIN) && cd $(CLIENTS)/kubectl && go build -ldflags '-s -w' -o $@ .
+
+$(BIN)/kube-apiserver: $(CLUSTER)/kubeapiserver/go.mod $(CLUSTER)/kubeapiserver/go.sum
+	@mkdir -p $(BIN) && cd $(CLUSTER)/kubeapiserver && CGO_ENABLED=0 GOBIN=$(BIN) go install -ldflags '-s -w' tool && touch $@

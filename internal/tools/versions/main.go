@@ -4,7 +4,7 @@
 //	versions ROOT           brings each dependency to the newest version that one of the modules names
 //	versions -check ROOT    says where they differ, and fails if they do
 //
-// The module of oc stands apart: it needs what oc was made with.
+// The modules of oc and kube-apiserver stand apart: they need what these were made with.
 package main
 
 import (
@@ -28,7 +28,7 @@ import (
 const costly = "k8s.io/client-go"
 
 // apart are the directories of modules that have versions of their own.
-var apart = []string{"internal/clients/oc"}
+var apart = []string{"internal/clients/oc", "internal/cluster/kubeapiserver"}
 
 // rounds is how often versions are brought together: what one module needs may bring newer ones of others.
 const rounds = 5
