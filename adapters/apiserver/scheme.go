@@ -10,18 +10,20 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 )
 
+// What handlers call the internal version is the version v1 itself, so that nothing is converted on the way.
 var (
-	scheme = newScheme()
+	scheme = newScheme(true)
 	codecs = serializer.NewCodecFactory(scheme)
 )
 
-// newScheme returns the types that the server speaks. What handlers call the internal version is the version v1 itself,
-// so that nothing is converted on the way.
-func newScheme() *runtime.Scheme {
+// newScheme returns the types that the server speaks, as their internal version too if that is asked for.
+func newScheme(internal bool) *runtime.Scheme {
 	s := runtime.NewScheme()
 	register := func(version schema.GroupVersion, types ...runtime.Object) {
 		s.AddKnownTypes(version, types...)
-		s.AddKnownTypes(schema.GroupVersion{Group: version.Group, Version: runtime.APIVersionInternal}, types...)
+		if internal {
+			s.AddKnownTypes(schema.GroupVersion{Group: version.Group, Version: runtime.APIVersionInternal}, types...)
+		}
 		metav1.AddToGroupVersion(s, version)
 		utilruntime.Must(s.SetVersionPriority(version))
 	}

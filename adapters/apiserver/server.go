@@ -40,7 +40,7 @@ func NewConfig() *Config {
 	c := &Config{Generic: genericserver.NewRecommendedConfig(codecs)}
 	g := &c.Generic.Config
 	g.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
-	namer := openapinamer.NewDefinitionNamer(scheme)
+	namer := openapinamer.NewDefinitionNamer(newScheme(false)) // OpenAPI has no internal version
 	g.OpenAPIConfig = genericserver.DefaultOpenAPIConfig(openapi.Definitions, namer)
 	g.OpenAPIConfig.Info.Title = "Image streams"
 	g.OpenAPIV3Config = genericserver.DefaultOpenAPIV3Config(openapi.Definitions, namer)
