@@ -115,11 +115,11 @@ func TestUsersMayDoWhatRulesAllow(t *testing.T) {
 
 func TestAccessFileThatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
-		"users: [{name: a}]":                                "set token or tokenSHA256",
-		"users: [{token: a}]":                               "users[0]: give the user a name",
-		"users: [{name: a, token: x, tokenSHA256: y}]":      "not both",
-		"users: [{name: a, tokenSHA256: zz}]":               "64 hexadecimal digits",
-		"users: [{name: a, token: x}, {name: b, token: x}]": `"a" and "b" have the same token`,
+		"users: [{name: a}]":  "set token or tokenSHA256",
+		"users: [{token: a}]": "users[0]: give the user a name",
+		"users: [{name: a, token: topsecret, tokenSHA256: y}]":              "not both",
+		"users: [{name: a, tokenSHA256: zz}]":                               "64 hexadecimal digits",
+		"users: [{name: a, token: topsecret}, {name: b, token: topsecret}]": `"a" and "b" have the same token`,
 		"user: []": `unknown field "user"`,
 		"rules: [{users: [a], namespaces: [b], resources: [c]}]": "rules[0].verbs is empty",
 		"rules: [{namespaces: [b], resources: [c], verbs: [d]}]": "rules[0].users is empty",
@@ -130,7 +130,7 @@ func TestAccessFileThatIsWrong(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := apiserver.ReadAccess(file); err == nil || !strings.Contains(err.Error(), want) ||
+		if _, err := apiserver.ReadAccess(file); err == nil || strings.Contains(err.Error(), "topsecret") || !strings.Contains(err.Error(), want) ||
 			!strings.HasPrefix(err.Error(), file) {
 			t.Errorf("%s: %v, want %q in it", text, err, want)
 		}

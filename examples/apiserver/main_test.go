@@ -17,12 +17,14 @@ import (
 	imagev1 "github.com/openshift/api/image/v1"
 	"github.com/openshift/client-go/image/clientset/versioned"
 	typedv1 "github.com/openshift/client-go/image/clientset/versioned/typed/image/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	restclient "k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/yaml"
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/internal/etcdserver"
@@ -213,6 +215,9 @@ func TestSecretsAreKept(t *testing.T) {
 	if core, err = kubernetes.NewForConfig(client); err != nil {
 		t.Fatal(err)
 	}
+	if info, err := os.Stat(db + ".secrets"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file of secrets is %+v, %v", info, err)
+	}
 	kept, err := core.CoreV1().Secrets("shop").Get(t.Context(), "quay", metav1.GetOptions{})
 	if err != nil || string(kept.Data[corev1.DockerConfigJsonKey]) != secret.StringData[corev1.DockerConfigJsonKey] {
 		t.Errorf("kept %+v, %v", kept, err)
@@ -288,6 +293,40 @@ func TestKilledServerLosesNoWrite(t *testing.T) {
 		}
 		writers.Wait()
 		_ = cmd.Wait() // it was killed
+	}
+}
+
+// TestManifests reads what is deployed in a cluster: the flags are the program's.
+func TestManifests(t *testing.T) {
+	dir := filepath.Join("..", "..", "adapters", "apiserver", "manifests")
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil || len(files) != 4 {
+		t.Fatalf("there are %v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range strings.Split(string(text), "\n---\n") {
+			var meta metav1.PartialObjectMetadata
+			if err := yaml.Unmarshal([]byte(document), &meta); err != nil || meta.Kind == "" || meta.Name == "" {
+				t.Errorf("%s: %+v, %v", file, meta, err)
+			}
+		}
+	}
+	var deployment appsv1.Deployment
+	text, err := os.ReadFile(filepath.Join(dir, "deployment.yaml"))
+	if err == nil {
+		err = yaml.UnmarshalStrict(text, &deployment)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := parse(deployment.Spec.Template.Spec.Containers[0].Args, io.Discard)
+	if err != nil || !f.inCluster || len(f.storage.etcd) != 1 || f.server.Serving.ServerCert.CertKey.CertFile == "" ||
+		f.server.Serving.BindPort != int(deployment.Spec.Template.Spec.Containers[0].Ports[0].ContainerPort) {
+		t.Errorf("the deployment's flags are %+v, %v", f, err)
 	}
 }
 

@@ -44,9 +44,10 @@ func (f *flags) serve(ctx context.Context, store imagestream.Store, out, errOut 
 	config.API = &rest.Server{Engine: engine, Importer: importer, Secrets: secrets.List}
 	if !f.inCluster {
 		config.Secrets = secrets
-		err = config.Generic.AddPostStartHook("kubeconfig", func(genericserver.PostStartHookContext) error {
-			return f.tell(config, token, out)
-		})
+		tell := func(genericserver.PostStartHookContext) error { return f.tell(config, token, out) }
+		if err := config.Generic.AddPostStartHook("kubeconfig", tell); err != nil {
+			return errors.Join(err, f.close())
+		}
 	}
 	server, err := config.New()
 	if err != nil {
