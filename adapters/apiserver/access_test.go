@@ -9,9 +9,11 @@ import (
 	imagev1 "github.com/openshift/api/image/v1"
 	"github.com/openshift/client-go/image/clientset/versioned"
 	typedv1 "github.com/openshift/client-go/image/clientset/versioned/typed/image/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	restclient "k8s.io/client-go/rest"
 
 	"github.com/imagestreams/imagestreams/adapters/apiserver"
@@ -134,5 +136,38 @@ func TestAccessFileThatIsWrong(t *testing.T) {
 			!strings.HasPrefix(err.Error(), file) {
 			t.Errorf("%s: %v, want %q in it", text, err, want)
 		}
+	}
+}
+
+// TestUsersAskWhatTheyMayDo is "oc auth can-i".
+func TestUsersAskWhatTheyMayDo(t *testing.T) {
+	server := apiserver.TestServer{API: rest.New(&fakes.Store{}, nil), Access: access}.Start(t)
+	server.BearerToken = "token-of-bob"
+	client, err := kubernetes.NewForConfig(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(spec authorizationv1.SelfSubjectAccessReviewSpec) (*authorizationv1.SelfSubjectAccessReview, error) {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: spec}
+		return client.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+	}
+	for verb, want := range map[string]bool{"get": true, "delete": false} {
+		review, err := ask(authorizationv1.SelfSubjectAccessReviewSpec{
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: verb, Namespace: "base", Group: "image.openshift.io", Resource: "imagestreams", Subresource: "layers",
+			},
+		})
+		if err != nil || review.Status.Allowed != want {
+			t.Errorf("bob may %s layers of base: %+v, %v; want %t", verb, review.Status, err, want)
+		}
+	}
+	review, err := ask(authorizationv1.SelfSubjectAccessReviewSpec{
+		NonResourceAttributes: &authorizationv1.NonResourceAttributes{Verb: "get", Path: "/version"},
+	})
+	if err != nil || !review.Status.Allowed {
+		t.Errorf("bob may get /version: %+v, %v", review.Status, err)
+	}
+	if _, err := ask(authorizationv1.SelfSubjectAccessReviewSpec{}); !apierrors.IsBadRequest(err) {
+		t.Errorf("bob asks nothing: %v, want BadRequest", err)
 	}
 }

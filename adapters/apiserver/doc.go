@@ -24,6 +24,6 @@
 //
 // # Differences from OpenShift
 //
-// An update of an image stream tag keeps nothing of who owns its fields. The core API has namespaces alone. Lists that
-// choose by fields come on one page.
+// An update of an image stream tag keeps nothing of who owns its fields. A server that stands alone has namespaces and
+// secrets of the core API, and selfsubjectaccessreviews. Lists that choose by fields come on one page.
 package apiserver

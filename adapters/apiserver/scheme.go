@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	imagev1 "github.com/openshift/api/image/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -35,5 +36,6 @@ func newScheme(internal bool) *runtime.Scheme {
 		&imagev1.ImageStreamImage{}, &imagev1.ImageStreamMapping{}, &imagev1.ImageStreamImport{},
 	)
 	register(corev1.SchemeGroupVersion, &corev1.Namespace{}, &corev1.NamespaceList{}, &corev1.Secret{}, &corev1.SecretList{})
+	register(authorizationv1.SchemeGroupVersion, &authorizationv1.SelfSubjectAccessReview{})
 	return s
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -89,6 +90,12 @@ func (c *Config) New() (*Server, error) {
 		return nil, err
 	}
 	if !c.InCluster {
+		reviews := groupOf(authorizationv1.SchemeGroupVersion, map[string]registry.Storage{
+			"selfsubjectaccessreviews": selfReviews{c.Generic.Authorization.Authorizer},
+		})
+		if err := generic.InstallAPIGroup(&reviews); err != nil {
+			return nil, err
+		}
 		core := groupOf(corev1.SchemeGroupVersion, map[string]registry.Storage{
 			"namespaces": &namespaces{streams: c.API.ImageStreams(), secrets: c.Secrets, now: time.Now},
 		})

@@ -24,6 +24,7 @@ import (
 type imports struct {
 	dockerConfig, authorities, mirrors, internalRegistry string
 	interval                                             time.Duration
+	off                                                  bool
 }
 
 func (i *imports) addFlags(set *pflag.FlagSet) {
@@ -32,6 +33,8 @@ func (i *imports) addFlags(set *pflag.FlagSet) {
 	set.StringVar(&i.mirrors, "mirrors", "", "YAML file that says where registries are mirrored, which are blocked, insecure "+
 		"or allowed: the fields of a registries.Configuration")
 	set.StringVar(&i.internalRegistry, "internal-registry", "", "HOST:PORT of the registry that streams are served from")
+	set.BoolVar(&i.off, "no-imports", false, "import when a user asks for it, and never by itself: for servers beside "+
+		"examples/worker")
 	set.DurationVar(&i.interval, "interval", 15*time.Minute, "how long after an import a scheduled tag is imported again")
 }
 

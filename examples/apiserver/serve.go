@@ -56,6 +56,9 @@ func (f *flags) serve(ctx context.Context, store imagestream.Store, out, errOut 
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return server.Run(ctx) })
 	both.Go(func() error {
+		if f.imports.off {
+			return nil
+		}
 		err := f.imports.loop(importer, errOut).Run(ctx)
 		if ctx.Err() != nil {
 			return nil // it ends as it is meant to
