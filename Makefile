@@ -1,5 +1,5 @@
 # Two commands do everything: make demo, make test. A new machine needs Go, git and make; with a C compiler the tests run under the race detector.
-# The gate also runs make clients, which builds the real oc and kubectl: a quarter of an hour.
+# The gate also runs make clients, which builds the real oc and kubectl: some minutes the first time.
 
 MODULES := $(sort $(dir $(shell git ls-files --cached --others --exclude-standard '*go.mod')))
 CLIENTS := internal/clients
