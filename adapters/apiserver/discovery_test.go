@@ -2,9 +2,11 @@ package apiserver_test
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/openshift/client-go/image/clientset/versioned"
@@ -43,6 +45,30 @@ func TestDiscovery(t *testing.T) {
 	got, want := verbs(client), verbs(openshift.Clientset(api))
 	if !maps.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("the server has\n%v, want\n%v", got, want)
+	}
+}
+
+// TestReadyIfTheStoreAnswers is what a cluster asks before it sends requests.
+func TestReadyIfTheStoreAnswers(t *testing.T) {
+	var down atomic.Bool
+	store := &fakes.Store{Fail: func(string, imagestream.Key) error {
+		if down.Load() {
+			return errors.New("the store is down")
+		}
+		return nil
+	}}
+	r := newRaw(t, apiserver.NewTestServer(t, rest.New(store, nil)))
+	for path, want := range map[string]string{"/readyz/imagestreams": "ok", "/livez": "ok"} {
+		if code, body := r.do("GET", path, "", nil); code != 200 || body != want {
+			t.Errorf("%s: %d %s, want %s", path, code, body, want)
+		}
+	}
+	down.Store(true)
+	if code, body := r.do("GET", "/readyz/imagestreams", "", nil); code != 500 || !strings.Contains(body, "the store is down") {
+		t.Errorf("without a store: %d %s, want 500 and the reason", code, body)
+	}
+	if code, body := r.do("GET", "/livez", "", nil); code != 200 {
+		t.Errorf("without a store: %d %s; the server lives", code, body)
 	}
 }
 

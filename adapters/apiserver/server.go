@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
@@ -85,6 +86,13 @@ func (c *Config) New() (*Server, error) {
 	ended, end := context.WithCancel(context.Background())
 	generic.AddPreShutdownHookOrDie("end-watches", func() error { end(); return nil })
 
+	answers := healthz.NamedCheck("imagestreams", func(r *http.Request) error {
+		_, err := c.API.ImageStreams().List(r.Context(), rest.ListOptions{Limit: 1})
+		return err
+	})
+	if err := generic.AddReadyzChecks(answers); err != nil {
+		return nil, err
+	}
 	group := groupOf(imagev1.GroupVersion, storages(c.API, ended))
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, err
