@@ -3,6 +3,7 @@ package apiserver
 import (
 	"cmp"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -42,6 +43,7 @@ type Options struct {
 func NewOptions() *Options {
 	serving := genericoptions.NewSecureServingOptions()
 	serving.BindPort = 8443
+	serving.Required = true
 	serving.ServerCert.CertDirectory = ""
 	serving.ServerCert.PairName = "apiserver"
 	o := &Options{
@@ -126,10 +128,14 @@ func (o *Options) access() (*Access, error) {
 	return access, err
 }
 
-// serve listens, with a certificate of the server's own if none is named.
+// serve listens, with a certificate of the server's own if none is named. It is kept if there is a directory for it.
 func (o *Options) serve(g *genericserver.Config) error {
 	pair := &o.Serving.ServerCert
-	if pair.CertDirectory == "" && pair.CertKey.CertFile == "" && pair.GeneratedCert == nil {
+	if pair.CertDirectory != "" {
+		if err := o.Serving.MaybeDefaultWithSelfSignedCerts("localhost", nil, loopback); err != nil {
+			return err
+		}
+	} else if pair.CertKey.CertFile == "" && pair.GeneratedCert == nil {
 		own, err := newCertificate(time.Now(), certificateLife, "localhost", "127.0.0.1", "::1")
 		if err != nil {
 			return err
@@ -155,6 +161,9 @@ func (o *Options) serve(g *genericserver.Config) error {
 	g.LoopbackClientConfig, err = g.SecureServing.NewClientConfig(cert)
 	return err
 }
+
+// loopback are the addresses that every certificate of a server's own is for.
+var loopback = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 
 // certificateLife is how long a server's own certificate is valid: a process does not live that long.
 const certificateLife = 10 * 365 * 24 * time.Hour

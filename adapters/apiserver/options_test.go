@@ -1,0 +1,78 @@
+package apiserver_test
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/imagestreams/imagestreams/adapters/apiserver"
+)
+
+// at is a listener that says that it listens there.
+type at struct {
+	net.Listener
+	ip net.IP
+}
+
+func (l at) Addr() net.Addr { return &net.TCPAddr{IP: l.ip, Port: 8443} }
+
+// listening returns the options of a server that stands alone, on a port that the test has.
+func listening(t *testing.T, ip net.IP) *apiserver.Options {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	o := apiserver.NewOptions()
+	o.Access = &apiserver.Access{}
+	o.Serving.Listener = at{listener, ip}
+	return o
+}
+
+// names returns whether a server's certificate is one for the host that its clients are told.
+func names(t *testing.T, o *apiserver.Options) error {
+	t.Helper()
+	c, err := o.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, _ := c.Generic.SecureServing.Cert.CurrentCertKeyContent()
+	block, _ := pem.Decode(cert)
+	parsed, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := url.Parse(c.Client().Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.VerifyHostname(host.Hostname())
+}
+
+func TestCertificateDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 { // made, then found
+		o := listening(t, net.IPv4(127, 0, 0, 1))
+		o.Serving.ServerCert.CertDirectory = dir
+		if err := names(t, o); err != nil {
+			t.Error(err)
+		}
+		if got := o.Serving.ServerCert.CertKey.CertFile; got != filepath.Join(dir, "apiserver.crt") {
+			t.Errorf("the certificate is in %q", got)
+		}
+	}
+}
+
+func TestPortZeroIsRefused(t *testing.T) {
+	o := apiserver.NewOptions()
+	o.Access = &apiserver.Access{}
+	o.Serving.BindPort = 0
+	if _, err := o.Config(); err == nil || !strings.Contains(err.Error(), "--secure-port 0 must be between 1 and 65535") {
+		t.Errorf("a server without a port: %v", err)
+	}
+}
