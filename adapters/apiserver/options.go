@@ -38,8 +38,8 @@ type Options struct {
 	Access     *Access
 }
 
-// NewOptions returns the defaults: port 8443 of all interfaces, and a certificate for localhost that is made at the start
-// and kept in memory.
+// NewOptions returns the defaults: port 8443 of all interfaces, and a certificate that is made at the start and kept in
+// memory. It is for localhost, and for the address that the server listens on if that is one.
 func NewOptions() *Options {
 	serving := genericoptions.NewSecureServingOptions()
 	serving.BindPort = 8443
@@ -132,11 +132,15 @@ func (o *Options) access() (*Access, error) {
 func (o *Options) serve(g *genericserver.Config) error {
 	pair := &o.Serving.ServerCert
 	if pair.CertDirectory != "" {
-		if err := o.Serving.MaybeDefaultWithSelfSignedCerts("localhost", nil, loopback); err != nil {
+		if err := o.Serving.MaybeDefaultWithSelfSignedCerts("localhost", nil, o.addresses()); err != nil {
 			return err
 		}
 	} else if pair.CertKey.CertFile == "" && pair.GeneratedCert == nil {
-		own, err := newCertificate(time.Now(), certificateLife, "localhost", "127.0.0.1", "::1")
+		hosts := []string{"localhost"}
+		for _, ip := range o.addresses() {
+			hosts = append(hosts, ip.String())
+		}
+		own, err := newCertificate(time.Now(), certificateLife, hosts...)
 		if err != nil {
 			return err
 		}
@@ -162,8 +166,24 @@ func (o *Options) serve(g *genericserver.Config) error {
 	return err
 }
 
-// loopback are the addresses that every certificate of a server's own is for.
-var loopback = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+// addresses returns where the server listens, and those of the loopback interface.
+func (o *Options) addresses() []net.IP {
+	ips := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	if ip := o.listensAt(); !ip.IsUnspecified() {
+		ips = append(ips, ip)
+	}
+	return ips
+}
+
+// listensAt returns the address of the interface that the server listens on, which may be all of them.
+func (o *Options) listensAt() net.IP {
+	if l := o.Serving.Listener; l != nil {
+		if tcp, ok := l.Addr().(*net.TCPAddr); ok {
+			return tcp.IP
+		}
+	}
+	return o.Serving.BindAddress
+}
 
 // certificateLife is how long a server's own certificate is valid: a process does not live that long.
 const certificateLife = 10 * 365 * 24 * time.Hour

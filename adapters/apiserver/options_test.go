@@ -76,3 +76,11 @@ func TestPortZeroIsRefused(t *testing.T) {
 		t.Errorf("a server without a port: %v", err)
 	}
 }
+
+func TestCertificateNamesTheAddress(t *testing.T) {
+	for _, ip := range []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(192, 0, 2, 7), net.IPv6loopback, net.IPv4zero} {
+		if err := names(t, listening(t, ip)); err != nil {
+			t.Errorf("clients of a server on %s: %v", ip, err)
+		}
+	}
+}
