@@ -148,6 +148,9 @@ func (o *Options) serve(g *genericserver.Config) error {
 			return err
 		}
 	}
+	if ip := o.listensAt(); o.Run.AdvertiseAddress == nil && ip.IsLoopback() {
+		o.Run.AdvertiseAddress = ip // the machine may have no other
+	}
 	if err := o.Run.DefaultAdvertiseAddress(o.Serving); err != nil {
 		return err
 	}

@@ -84,3 +84,14 @@ func TestCertificateNamesTheAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopbackNeedsNoNetwork asks for no address of the machine that others would reach: there may be none.
+func TestLoopbackNeedsNoNetwork(t *testing.T) {
+	o := listening(t, net.IPv4(127, 0, 0, 1))
+	if _, err := o.Config(); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.Run.AdvertiseAddress; !got.IsLoopback() {
+		t.Errorf("a server on the loopback interface looks for the address %s", got)
+	}
+}
