@@ -330,6 +330,19 @@ func TestManifests(t *testing.T) {
 	}
 }
 
+// TestKubeconfigThatCannotBeWritten ends the program, in order: it does not take the process with it.
+func TestKubeconfigThatCannotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	db, missing := filepath.Join(dir, "shop.db"), filepath.Join(dir, "missing", "kubeconfig")
+	cmd := exec.Command(os.Args[0], "-db", db, "-kubeconfig", missing, "-listen=127.0.0.1:0")
+	cmd.Env = append(os.Environ(), "APISERVER_MAIN=yes")
+	out, err := cmd.CombinedOutput()
+	if !strings.Contains(string(out), "apiserver: write the kubeconfig: open "+filepath.Dir(missing)) ||
+		strings.Contains(string(out), "goroutine ") || cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("the program ends with %v and says\n%.2000s", err, out)
+	}
+}
+
 // TestFlagsThatDoNotFit end the program with words, and leave nothing open.
 func TestFlagsThatDoNotFit(t *testing.T) {
 	dir := t.TempDir()

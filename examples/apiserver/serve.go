@@ -18,7 +18,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/write"
 )
 
-// serve serves a store, and imports into it, until ctx ends or one of both fails.
+// serve serves a store, and imports into it, until ctx ends or something fails.
 func (f *flags) serve(ctx context.Context, store imagestream.Store, out, errOut io.Writer) error {
 	token := rand.Text()
 	if !f.inCluster {
@@ -42,9 +42,13 @@ func (f *flags) serve(ctx context.Context, store imagestream.Store, out, errOut 
 		return errors.Join(err, f.close())
 	}
 	config.API = &rest.Server{Engine: engine, Importer: importer, Secrets: secrets.List}
+	told := make(chan error, 1)
 	if !f.inCluster {
 		config.Secrets = secrets
-		tell := func(genericserver.PostStartHookContext) error { return f.tell(config, token, out) }
+		tell := func(genericserver.PostStartHookContext) error {
+			told <- f.tell(config, token, out) // an error of the hook would end the process at once
+			return nil
+		}
 		if err := config.Generic.AddPostStartHook("kubeconfig", tell); err != nil {
 			return errors.Join(err, f.close())
 		}
@@ -53,9 +57,17 @@ func (f *flags) serve(ctx context.Context, store imagestream.Store, out, errOut 
 	if err != nil {
 		return errors.Join(err, f.close())
 	}
-	both, ctx := errgroup.WithContext(ctx)
-	both.Go(func() error { return server.Run(ctx) })
-	both.Go(func() error {
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return server.Run(ctx) })
+	all.Go(func() error {
+		select {
+		case err := <-told:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	all.Go(func() error {
 		if f.imports.off {
 			return nil
 		}
@@ -65,7 +77,7 @@ func (f *flags) serve(ctx context.Context, store imagestream.Store, out, errOut 
 		}
 		return err
 	})
-	return both.Wait()
+	return all.Wait()
 }
 
 // tell writes the kubeconfig, and says where it is.
