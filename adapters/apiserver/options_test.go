@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/imagestreams/imagestreams/adapters/apiserver"
+	"github.com/imagestreams/imagestreams/fakes"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
 // at is a listener that says that it listens there.
@@ -93,5 +95,15 @@ func TestLoopbackNeedsNoNetwork(t *testing.T) {
 	}
 	if got := o.Run.AdvertiseAddress; !got.IsLoopback() {
 		t.Errorf("a server on the loopback interface looks for the address %s", got)
+	}
+}
+
+// TestServerWithoutAccess is refused: the library would let everybody in.
+func TestServerWithoutAccess(t *testing.T) {
+	c := apiserver.NewConfig()
+	c.Generic.ExternalAddress = "localhost:8443"
+	c.API = rest.New(&fakes.Store{}, nil)
+	if _, err := c.New(); err == nil || !strings.Contains(err.Error(), "SetAccess") {
+		t.Errorf("a server that knows nobody: %v, want what to set", err)
 	}
 }

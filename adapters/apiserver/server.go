@@ -74,10 +74,15 @@ type Server struct {
 	generic *genericserver.GenericAPIServer
 }
 
-// New returns a server that is ready to run. It holds the listener of its configuration.
+// New returns a server that is ready to run. It holds the listener of its configuration. Somebody must say who is who, and
+// who may do what, even if everybody may.
 func (c *Config) New() (*Server, error) {
 	if c.API == nil {
 		return nil, errors.New("there are no verbs to serve: set Config.API")
+	}
+	if c.Generic.Authentication.Authenticator == nil || c.Generic.Authorization.Authorizer == nil {
+		return nil, errors.New("nobody says who may do what, and the server would let everybody: use Config.SetAccess, " +
+			"or set Generic.Authentication and Generic.Authorization")
 	}
 	generic, err := c.Generic.Complete().New("imagestreams", genericserver.NewEmptyDelegate())
 	if err != nil {
