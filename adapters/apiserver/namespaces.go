@@ -159,6 +159,9 @@ func (s *namespaces) Delete(
 	if err := validate(ctx, object); err != nil {
 		return nil, false, err
 	}
+	if err := isTheOne(namespaceResource, &object.(*corev1.Namespace).ObjectMeta, opts); err != nil {
+		return nil, false, err
+	}
 	if name == metav1.NamespaceDefault {
 		return nil, false, apierrors.NewForbidden(namespaceResource, name, errors.New("this namespace may not be deleted"))
 	}
@@ -176,7 +179,7 @@ func (s *namespaces) Delete(
 		}
 	}
 	if s.secrets != nil {
-		if err := s.secrets.remove(name, ""); err != nil {
+		if err := s.secrets.remove(name, "", ""); err != nil {
 			return nil, false, err
 		}
 	}

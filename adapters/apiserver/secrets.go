@@ -163,12 +163,15 @@ func (s *Secrets) put(secret *corev1.Secret, old string, now time.Time) (*corev1
 	return next.DeepCopy(), nil
 }
 
-// remove deletes the secrets of a namespace, or one of them.
-func (s *Secrets) remove(namespace, name string) error {
+// remove deletes the secrets of a namespace, or one of them, if it has that version; empty is any.
+func (s *Secrets) remove(namespace, name, version string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key := range s.byKey {
+	for key, secret := range s.byKey {
 		if key.Namespace == namespace && (name == "" || key.Name == name) {
+			if version != "" && secret.ResourceVersion != version {
+				return apierrors.NewConflict(secretResource, key.Name, errOldSecret)
+			}
 			if err := s.change(key, nil); err != nil {
 				return err
 			}

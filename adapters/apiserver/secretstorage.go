@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -173,14 +175,33 @@ func (s secretStorage) Delete(
 	if err == nil {
 		err = validate(ctx, secret)
 	}
-	if err == nil && opts != nil && opts.Preconditions != nil && opts.Preconditions.UID != nil &&
-		*opts.Preconditions.UID != secret.UID {
-		err = apierrors.NewConflict(secretResource, name, errOldSecret)
+	if err == nil {
+		err = isTheOne(secretResource, &secret.ObjectMeta, opts)
 	}
 	if err == nil && (opts == nil || len(opts.DryRun) == 0) {
-		err = s.secrets.remove(key.Namespace, key.Name)
+		version := ""
+		if opts != nil && opts.Preconditions != nil {
+			version = secret.ResourceVersion
+		}
+		err = s.secrets.remove(key.Namespace, key.Name, version)
 	}
 	return nil, err == nil, err
+}
+
+// isTheOne returns a conflict if an object is another than that which a request would delete.
+func isTheOne(resource schema.GroupResource, m *metav1.ObjectMeta, opts *metav1.DeleteOptions) error {
+	if opts == nil || opts.Preconditions == nil {
+		return nil
+	}
+	only := opts.Preconditions
+	if only.UID != nil && *only.UID != m.UID {
+		return apierrors.NewConflict(resource, m.Name, fmt.Errorf("its uid is %s, not %s", m.UID, *only.UID))
+	}
+	if only.ResourceVersion != nil && *only.ResourceVersion != m.ResourceVersion {
+		return apierrors.NewConflict(
+			resource, m.Name, fmt.Errorf("its resourceVersion is %s, not %s", m.ResourceVersion, *only.ResourceVersion))
+	}
+	return nil
 }
 
 func (s secretStorage) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {

@@ -1,0 +1,59 @@
+package apiserver_test
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/imagestreams/imagestreams/adapters/apiserver"
+	"github.com/imagestreams/imagestreams/fakes"
+	"github.com/imagestreams/imagestreams/imagestream/rest"
+)
+
+// newCore returns a client of the namespaces and secrets of a server.
+func newCore(t *testing.T, secrets *apiserver.Secrets) typedcorev1.CoreV1Interface {
+	t.Helper()
+	config := apiserver.TestServer{API: rest.New(&fakes.Store{}, nil), Secrets: secrets}.Start(t)
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.CoreV1()
+}
+
+func TestPreconditionsOfDeletions(t *testing.T) {
+	core := newCore(t, &apiserver.Secrets{})
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "quay"}}
+	made, err := core.Secrets("shop").Create(t.Context(), secret, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
+	namespace, err := core.Namespaces().Create(t.Context(), shop, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, other := "0", types.UID("other")
+	for _, only := range []metav1.Preconditions{{ResourceVersion: &old}, {UID: &other}} {
+		opts := metav1.DeleteOptions{Preconditions: &only}
+		if err := core.Secrets("shop").Delete(t.Context(), "quay", opts); !apierrors.IsConflict(err) {
+			t.Errorf("delete a secret if it is another: %v, want a conflict", err)
+		}
+		if err := core.Namespaces().Delete(t.Context(), "shop", opts); !apierrors.IsConflict(err) {
+			t.Errorf("delete a namespace if it is another: %v, want a conflict", err)
+		}
+	}
+	same := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &made.UID, ResourceVersion: &made.ResourceVersion}}
+	if err := core.Secrets("shop").Delete(t.Context(), "quay", same); err != nil {
+		t.Errorf("delete a secret if it is the one: %v", err)
+	}
+	same.Preconditions = &metav1.Preconditions{UID: &namespace.UID}
+	if err := core.Namespaces().Delete(t.Context(), "shop", same); err != nil {
+		t.Errorf("delete a namespace if it is the one: %v", err)
+	}
+}
