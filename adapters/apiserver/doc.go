@@ -13,8 +13,9 @@
 //
 // # Namespaces
 //
-// A server that stands alone has the namespaces that oc and kubectl ask for: "default", those that hold image streams, and
-// those that were created. Creating a stream needs no namespace first. Deleting a namespace deletes its streams.
+// A server that stands alone has the namespaces that oc and kubectl ask for: "default", those that hold image streams
+// or secrets, and those that were created. Creating a stream needs no namespace first. Deleting a namespace deletes what is
+// in it.
 //
 // # Watches
 //
@@ -25,5 +26,5 @@
 // # Differences from OpenShift
 //
 // An update of an image stream tag keeps nothing of who owns its fields. A server that stands alone has namespaces and
-// secrets of the core API, and selfsubjectaccessreviews. Lists that choose by fields come on one page.
+// secrets of the core API, without watches, and selfsubjectaccessreviews. Lists that choose by fields come on one page.
 package apiserver

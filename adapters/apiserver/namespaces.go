@@ -26,8 +26,8 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/rest"
 )
 
-// namespaces is the resource namespaces of a server that stands alone. A namespace exists if it holds image streams, if
-// it was created, or if it is "default". Streams can be created in any; what was created and holds no streams is
+// namespaces is the resource namespaces of a server that stands alone. A namespace exists if it holds image streams or
+// secrets, if it was created, or if it is "default". Streams can be created in any; what was created and holds nothing is
 // forgotten when the server ends.
 type namespaces struct {
 	streams rest.ImageStreams
@@ -55,7 +55,7 @@ func newNamespace(name string, uid types.UID) *corev1.Namespace {
 	return n
 }
 
-// implied returns the namespace that exists because it holds streams.
+// implied returns the namespace that exists because it holds something.
 func implied(name string) *corev1.Namespace {
 	return newNamespace(name, types.UID(uuid.NewHash(sha1.New(), uuid.NameSpaceURL, []byte("namespaces/"+name), 5).String()))
 }
@@ -70,7 +70,7 @@ func (s *namespaces) Get(ctx context.Context, name string, _ *metav1.GetOptions)
 	if n := s.known(name); n != nil {
 		return n, nil
 	}
-	if name == metav1.NamespaceDefault {
+	if name == metav1.NamespaceDefault || slices.Contains(s.secrets.namespaces(), name) {
 		return implied(name), nil
 	}
 	list, err := s.streams.List(ctx, rest.ListOptions{Namespace: name, Limit: 1})
@@ -99,6 +99,9 @@ func (s *namespaces) List(ctx context.Context, opts *metainternal.ListOptions) (
 		if page.Continue = list.Metadata.Continue; page.Continue == "" {
 			break
 		}
+	}
+	for _, name := range s.secrets.namespaces() {
+		all[name] = implied(name)
 	}
 	s.mu.Lock()
 	maps.Copy(all, s.created)

@@ -121,6 +121,20 @@ func (s *Secrets) sorted(namespace string) []*corev1.Secret {
 	return found
 }
 
+// namespaces returns the namespace of every secret, in any order. Nil has none.
+func (s *Secrets) namespaces() []string {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for key := range s.byKey {
+		names = append(names, key.Namespace)
+	}
+	return names
+}
+
 var (
 	secretResource = corev1.Resource("secrets")
 	errOldSecret   = errors.New("it has been modified: get it and try again")

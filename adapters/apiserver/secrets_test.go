@@ -28,13 +28,13 @@ func newCore(t *testing.T, secrets *apiserver.Secrets) typedcorev1.CoreV1Interfa
 
 func TestPreconditionsOfDeletions(t *testing.T) {
 	core := newCore(t, &apiserver.Secrets{})
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "quay"}}
-	made, err := core.Secrets("shop").Create(t.Context(), secret, metav1.CreateOptions{})
+	shop := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
+	namespace, err := core.Namespaces().Create(t.Context(), shop, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	shop := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
-	namespace, err := core.Namespaces().Create(t.Context(), shop, metav1.CreateOptions{})
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "quay"}}
+	made, err := core.Secrets("shop").Create(t.Context(), secret, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,5 +55,25 @@ func TestPreconditionsOfDeletions(t *testing.T) {
 	same.Preconditions = &metav1.Preconditions{UID: &namespace.UID}
 	if err := core.Namespaces().Delete(t.Context(), "shop", same); err != nil {
 		t.Errorf("delete a namespace if it is the one: %v", err)
+	}
+}
+
+// TestNamespaceOfASecret starts again with the secrets of a namespace without streams. It goes, and they go with it.
+func TestNamespaceOfASecret(t *testing.T) {
+	secrets := &apiserver.Secrets{}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "quay"}}
+	if _, err := newCore(t, secrets).Secrets("shop").Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	core := newCore(t, secrets)
+	all, err := core.Namespaces().List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(all.Items) != 2 || all.Items[1].Name != "shop" {
+		t.Errorf("there are %+v, %v", all.Items, err)
+	}
+	if err := core.Namespaces().Delete(t.Context(), "shop", metav1.DeleteOptions{}); err != nil {
+		t.Errorf("delete the namespace: %v", err)
+	}
+	if left, err := core.Secrets("").List(t.Context(), metav1.ListOptions{}); err != nil || len(left.Items) != 0 {
+		t.Errorf("secrets are left: %d, %v", len(left.Items), err)
 	}
 }
