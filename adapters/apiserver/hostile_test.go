@@ -14,8 +14,11 @@ import (
 	"testing"
 	"time"
 
+	imagev1 "github.com/openshift/api/image/v1"
 	"github.com/openshift/client-go/image/clientset/versioned"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	restclient "k8s.io/client-go/rest"
 
 	"github.com/imagestreams/imagestreams/adapters/apiserver"
@@ -221,4 +224,31 @@ func TestManyServersInOneProcess(t *testing.T) {
 		}
 	})
 	settled(t, servers, before)
+}
+
+// TestProtobufWithoutJSON sends metadata of images that is no JSON, which protobuf carries as bytes.
+func TestProtobufWithoutJSON(t *testing.T) {
+	config := apiserver.NewTestServer(t, rest.New(&fakes.Store{}, nil))
+	config.ContentType = "application/vnd.kubernetes.protobuf"
+	client, err := versioned.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, client, "shop", "app")
+	for metadata, ok := range map[string]bool{"not json": false, "{} {}": false, `{"Config":`: false, "": false, "{}": true} {
+		id := "sha256:" + strings.Repeat("0", 64)
+		image := imagev1.Image{
+			ObjectMeta: metav1.ObjectMeta{Name: id}, DockerImageReference: "quay.io/org/app@" + id,
+			DockerImageMetadata: apiruntime.RawExtension{Raw: []byte(metadata)},
+		}
+		push := &imagev1.ImageStreamMapping{ObjectMeta: metav1.ObjectMeta{Name: "app"}, Image: image, Tag: "v1"}
+		_, pushed := client.ImageV1().ImageStreamMappings("shop").Create(t.Context(), push, metav1.CreateOptions{})
+		image.Name = "sha256:" + strings.Repeat("1", 64)
+		_, created := client.ImageV1().Images().Create(t.Context(), &image, metav1.CreateOptions{})
+		for _, err := range []error{pushed, created} {
+			if ok && err != nil || !ok && !apierrors.IsBadRequest(err) {
+				t.Errorf("metadata %q: %v", metadata, err)
+			}
+		}
+	}
 }

@@ -1,6 +1,9 @@
 package apiserver
 
 import (
+	"encoding/json"
+	"fmt"
+
 	imagev1 "github.com/openshift/api/image/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -8,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 )
 
@@ -38,4 +42,30 @@ func newScheme(internal bool) *runtime.Scheme {
 	register(corev1.SchemeGroupVersion, &corev1.Namespace{}, &corev1.NamespaceList{}, &corev1.Secret{}, &corev1.SecretList{})
 	register(authorizationv1.SchemeGroupVersion, &authorizationv1.SelfSubjectAccessReview{})
 	return s
+}
+
+// checked refuses objects with parts that should be JSON and are not: protobuf carries them as bytes, which nobody looks
+// at before who owns the fields is worked out, and that panics.
+type checked struct{ runtime.NegotiatedSerializer }
+
+func (c checked) DecoderToVersion(decoder runtime.Decoder, version runtime.GroupVersioner) runtime.Decoder {
+	whole := c.NegotiatedSerializer.DecoderToVersion(decoder, version)
+	if _, ok := decoder.(*protobuf.Serializer); ok {
+		return checkedDecoder{whole}
+	}
+	return whole
+}
+
+type checkedDecoder struct{ runtime.Decoder }
+
+func (d checkedDecoder) Decode(
+	data []byte, defaults *schema.GroupVersionKind, into runtime.Object,
+) (runtime.Object, *schema.GroupVersionKind, error) {
+	object, kind, err := d.Decoder.Decode(data, defaults, into)
+	if err == nil {
+		if _, err = json.Marshal(object); err != nil {
+			return nil, kind, fmt.Errorf("a part of the object is not JSON: %w", err)
+		}
+	}
+	return object, kind, err
 }

@@ -126,6 +126,7 @@ func (c *Config) New() (*Server, error) {
 func groupOf(version schema.GroupVersion, resources map[string]registry.Storage) genericserver.APIGroupInfo {
 	group := genericserver.NewDefaultAPIGroupInfo(version.Group, scheme, metav1.ParameterCodec, codecs)
 	group.PrioritizedVersions = []schema.GroupVersion{version}
+	group.NegotiatedSerializer = checked{codecs}
 	group.VersionedResourcesStorageMap[version.Version] = resources
 	return group
 }
