@@ -35,7 +35,8 @@ import (
 //	  verbs: [get]
 //
 // A user may do what one of the rules allows. Everybody who is known may look at what the API has (discovery, OpenAPI,
-// versions) and at the server's health, and ask what they may do. The group system:masters may do everything.
+// versions) and at the server's health, and ask what they may do; nobody else may do anything. The group system:masters
+// may do everything.
 type Access struct {
 	Users []User `json:"users"`
 	Rules []Rule `json:"rules,omitempty"`
@@ -196,7 +197,7 @@ func (a *Access) allows(asked authorizer.Attributes) bool {
 // isPublic says whether everybody who is known may read a path.
 func isPublic(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return slices.Contains([]string{"", "api", "apis", "openapi", "version", "healthz", "livez", "readyz"}, first)
+	return path == "/" || slices.Contains([]string{"api", "apis", "openapi", "version", "healthz", "livez", "readyz"}, first)
 }
 
 func (r *Rule) isFor(who user.Info) bool {

@@ -115,6 +115,23 @@ func TestUsersMayDoWhatRulesAllow(t *testing.T) {
 	}
 }
 
+// TestPathsThatAreNoResources are for those who are known, and some of them for the group system:masters alone.
+func TestPathsThatAreNoResources(t *testing.T) {
+	server := apiserver.TestServer{API: rest.New(&fakes.Store{}, nil), Access: access}.Start(t)
+	for path, forAlice := range map[string]int{
+		"/": 200, "/apis": 200, "/version": 200, "/openapi/v3": 200, "/healthz": 200, "/livez": 200, "/readyz": 200,
+		"/metrics": 403, "/debug/pprof/": 403, "//metrics": 403,
+	} {
+		for token, want := range map[string]int{"": 401, "token-of-nobody": 401, "token-of-alice": forAlice} {
+			own := restclient.CopyConfig(server)
+			own.BearerToken = token
+			if code, _ := newRaw(t, own).do("GET", path, "", nil); code != want {
+				t.Errorf("GET %s with the token %q: %d, want %d", path, token, code, want)
+			}
+		}
+	}
+}
+
 func TestAccessFileThatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"users: [{name: a}]":  "set token or tokenSHA256",
