@@ -84,6 +84,11 @@ func (f *flags) check(set *pflag.FlagSet) error {
 		return errors.New("-access-file is for a server that stands alone, and -in-cluster for one that does not: choose one")
 	case f.inCluster && f.kubeconfig != "":
 		return errors.New("-kubeconfig is written by a server that stands alone: leave it out with -in-cluster")
+	case f.inCluster && set.Changed("namespace"):
+		return errors.New("-in-cluster writes no kubeconfig, and so no namespace into it: leave out -namespace")
+	}
+	if err := f.checkUnused(set); err != nil {
+		return err
 	}
 	if set.Changed("secure-port") || set.Changed("bind-address") {
 		if set.Changed("listen") {
@@ -100,6 +105,28 @@ func (f *flags) check(set *pflag.FlagSet) error {
 	}
 	f.server.Serving.Listener = listener
 	return nil
+}
+
+// checkUnused refuses flags that would say nothing.
+func (f *flags) checkUnused(set *pflag.FlagSet) (err error) {
+	refuse := func(name, why string) {
+		if err == nil && set.Changed(name) {
+			err = fmt.Errorf("-%s is %s: add it, or leave out -%[1]s", name, why)
+		}
+	}
+	if len(f.storage.etcd) == 0 {
+		for _, name := range []string{"etcd-prefix", "etcd-ca", "etcd-cert", "etcd-key"} {
+			refuse(name, "about -etcd")
+		}
+	}
+	if !f.inCluster {
+		cluster, o := pflag.NewFlagSet("", pflag.ContinueOnError), apiserver.NewOptions()
+		o.Authentication.AddFlags(cluster)
+		o.Authorization.AddFlags(cluster)
+		o.Admission.AddFlags(cluster)
+		cluster.VisitAll(func(flag *pflag.Flag) { refuse(flag.Name, "for a server with -in-cluster") })
+	}
+	return err
 }
 
 // twoDashes lets "-db" be written as "--db" is.

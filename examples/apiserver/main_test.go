@@ -357,6 +357,12 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 		"-listen=nowhere":                 {"-listen", "nowhere"},
 		"-access-file is for":             {"-in-cluster", "-access-file", "x"},
 		"-etcd-ca: open " + missing:       {"-etcd", "127.0.0.1:1", "-etcd-ca", missing, "-listen", "127.0.0.1:0"},
+		"-etcd-prefix is about -etcd":     {"-db", "x", "-etcd-prefix", "/x/"},
+		"-etcd-ca is about -etcd":         {"-etcd-ca", missing},
+		"-client-ca-file is for":          {"-client-ca-file", missing},
+		"-authorization-kubeconfig is":    {"-authorization-kubeconfig", missing},
+		"-disable-admission-plugins is":   {"-disable-admission-plugins", "NamespaceLifecycle"},
+		"leave out -namespace":            {"-in-cluster", "-namespace", "x"},
 		"-listen says what -bind-address": {"-bind-address", "127.0.0.1", "-listen", "127.0.0.1:0"},
 	} {
 		err := run(t.Context(), args, io.Discard, io.Discard)
