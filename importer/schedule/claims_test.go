@@ -13,6 +13,7 @@ import (
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/imagestream"
 	"github.com/imagestreams/imagestreams/imagestream/write"
+	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/importer/schedule"
 )
 
@@ -175,5 +176,50 @@ func TestAConflictGivesTheClaimBack(t *testing.T) {
 			t.Errorf("%d claims, %d recorded, %d left", granted, done, held)
 		}
 		p.kill()
+	})
+}
+
+// TestRepositoryIsImportedAgain asks for a second import of a stream's repository, as oc tag does by removing the
+// annotation: a ledger that knows the first import does not keep the loop from it.
+func TestRepositoryIsImportedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, registry, b := &fakes.Store{}, &fakes.Registry{}, newBook()
+		push := func(tag string) {
+			registry.Edit("quay.io", func(c fakes.Contents) { c.Push("org/app", fakes.Image{Layer: tag}, tag) })
+		}
+		push("v1")
+		engine := &write.Engine{Store: store}
+		app := streamOf("app", nil)
+		app.Spec.DockerImageRepository = "quay.io/org/app"
+		if _, err := engine.Create(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
+		p := b.start(t, store, registry, nil)
+		defer p.die()
+		has := func(tag string) bool {
+			t.Helper()
+			time.Sleep(time.Hour)
+			now, err := store.GetImageStream(t.Context(), app.Key())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, ok := now.LatestEvent(tag)
+			return ok
+		}
+		if !has("v1") {
+			t.Fatal("v1 is not imported")
+		}
+		push("v2")
+		now, err := store.GetImageStream(t.Context(), app.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(now.Metadata.Annotations, importer.CheckAnnotation)
+		if _, err := store.UpdateImageStream(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+		if !has("v2") {
+			t.Error("v2 is not imported")
+		}
 	})
 }

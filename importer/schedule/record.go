@@ -12,7 +12,8 @@ import (
 type TagState struct {
 	// Generation is that of the spec tag at its last turn, or -1 if it had none.
 	Generation int64 `json:"generation"`
-	// Due is when the tag has its next turn. The zero time means never, unless its spec changes.
+	// Due is when the tag has its next turn. The zero time means never, unless its spec changes. For all
+	// that a stream needs, which has no generation, it is when the stream may ask for that again.
 	Due time.Time `json:"due,omitzero"`
 	// Turns counts turns, and Failures those that failed since one succeeded.
 	Turns    uint64 `json:"turns"`
@@ -26,7 +27,7 @@ func (s *Scheduler) State(stream imagestream.Key, tag string) (TagState, bool) {
 		return TagState{}, false
 	}
 	state := TagState{Generation: e.asked, Turns: e.turns, Failures: e.failures}
-	if e.place != parked {
+	if e.place != parked || e.tag == whole {
 		state.Due = later(e.due, e.host.quiet).Round(0)
 	}
 	return state, true

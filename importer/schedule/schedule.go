@@ -282,7 +282,7 @@ func (s *Scheduler) Done(stream imagestream.Key, tag string, err error, now time
 	case e.isNew():
 		e.due = now.Add(-e.interval)
 	case !e.scheduled && (err == nil || s.opts.NoRetry || !isTemporary(err)):
-		e.place = parked
+		e.place, e.due = parked, now.Add(e.interval)
 		return
 	default:
 		if jitter := max(s.opts.Jitter, 0); jitter > 0 {
