@@ -12,7 +12,7 @@ import (
 type TagState struct {
 	// Generation is that of the spec tag at its last turn, or -1 if it had none.
 	Generation int64 `json:"generation"`
-	// Due is when the tag has its next turn. The zero time means never, unless its spec changes. For all
+	// Due is when the tag has its next turn. The zero time means never, unless its spec changes or schedules it. For all
 	// that a stream needs, which has no generation, it is when the stream may ask for that again.
 	Due time.Time `json:"due,omitzero"`
 	// Turns counts turns, and Failures those that failed since one succeeded.
@@ -75,7 +75,8 @@ func (r Record) Recall(stream *imagestream.ImageStream, tag string) (TagState, b
 }
 
 // Divide returns the tags of turn that are due at the time now, and the states of its other tags. A tag is due if it
-// has no state, if its time has come, or if the stream waits for a newer generation of it.
+// has no state, if its time has come, if the stream waits for a newer generation of it, or if it became scheduled
+// since.
 func (r Record) Divide(
 	stream *imagestream.ImageStream, turn Turn, now time.Time,
 ) (due []string, others map[string]TagState) {
@@ -84,7 +85,11 @@ func (r Record) Divide(
 	for _, tag := range turn.Tags {
 		state, ok := r.Recall(stream, tag)
 		isNew := behind[tag] && generationOf(stream, tag) > state.Generation
-		if !ok || isNew || !state.Due.IsZero() && !now.Before(state.Due) {
+		hasCome := !now.Before(state.Due)
+		if state.Due.IsZero() {
+			hasCome = isScheduled(stream, tag)
+		}
+		if !ok || isNew || hasCome {
 			due = append(due, tag)
 		} else {
 			others[tag] = state
@@ -131,6 +136,14 @@ func behind(stream *imagestream.ImageStream) map[string]bool {
 		}
 	}
 	return tags
+}
+
+// isScheduled reports whether a tag is due again and again.
+func isScheduled(stream *imagestream.ImageStream, tag string) bool {
+	spec, ok := stream.SpecTag(tag)
+	history, _ := stream.History(tag)
+	latest, _ := history.Latest()
+	return ok && importer.IsScheduled(spec, latest)
 }
 
 // generationOf returns the generation of a spec tag, or noGeneration.

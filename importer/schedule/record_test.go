@@ -67,6 +67,8 @@ func TestDivide(t *testing.T) {
 	never := schedule.Record{UID: "1", Tags: map[string]schedule.TagState{"v1": {Generation: 4}}}
 	other := withGenerations("v1", 4, 4)
 	other.Metadata.UID = "2"
+	once := withGenerations("v1", 4, 4)
+	once.Spec.Tags[0].ImportPolicy.Scheduled = false
 	for name, tc := range map[string]struct {
 		record schedule.Record
 		stream *imagestream.ImageStream
@@ -80,7 +82,8 @@ func TestDivide(t *testing.T) {
 		"another tag was meant":      {record, withGenerations("v1", 6, 5), start, true},
 		"older than the record":      {record, withGenerations("v1", 3, 2), start, false},
 		"another stream":             {record, other, start, true},
-		"never again":                {never, withGenerations("v1", 4, 4), start.Add(100 * time.Hour), false},
+		"never again":                {never, once, start.Add(100 * time.Hour), false},
+		"scheduled since":            {never, withGenerations("v1", 4, 4), start, true},
 		"never again unless changed": {never, withGenerations("v1", 5, 4), start, true},
 		"no record":                  {schedule.Record{}, withGenerations("v1", 4, 4), start, true},
 	} {
