@@ -2,6 +2,7 @@ package openshift
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -282,13 +283,22 @@ func members(t reflect.Type) map[string][]int {
 		f := t.Field(i)
 		name := jsonName(f)
 		switch {
-		case name == "-":
+		case name == "-", !f.IsExported() && (!f.Anonymous || f.Type.Kind() != reflect.Struct):
 		case name == "" && f.Anonymous:
-			for inner, index := range members(f.Type) {
-				m[inner] = append([]int{i}, index...)
+			embedded := f.Type
+			if embedded.Kind() == reflect.Pointer {
+				embedded = embedded.Elem()
+			}
+			if embedded.Kind() != reflect.Struct {
+				continue // JSON of Kubernetes has no name for it
+			}
+			for inner, index := range members(embedded) {
+				if _, outer := m[inner]; !outer {
+					m[inner] = append([]int{i}, index...)
+				}
 			}
 		default:
-			m[name] = []int{i}
+			m[cmp.Or(name, f.Name)] = []int{i}
 		}
 	}
 	return m

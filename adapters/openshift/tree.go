@@ -141,8 +141,22 @@ func setFields(v reflect.Value, path string, before, after map[string]any) error
 		if !ok {
 			return fmt.Errorf("set %s: a %s has no such member", path, v.Type())
 		}
-		return setTree(v.FieldByIndex(place), path, before, after)
+		return setTree(fieldOf(v, place), path, before, after)
 	})
+}
+
+// fieldOf returns a field of a struct, of one that it embeds too. An embedded pointer that is nil gets a struct.
+func fieldOf(v reflect.Value, place []int) reflect.Value {
+	for _, i := range place {
+		if v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+		v = v.Field(i)
+	}
+	return v
 }
 
 func setMembers(v reflect.Value, path string, before, after map[string]any) error {

@@ -324,3 +324,48 @@ func BenchmarkTree(b *testing.B) {
 		}
 	})
 }
+
+// Common is what a type of somebody's own embeds by a pointer.
+type Common struct {
+	Image string `json:"image,omitempty"`
+	Size  int64  `json:"size,omitempty"`
+}
+
+// own is an object of somebody's own, in forms that types of the API do not have.
+type own struct {
+	metav1.TypeMeta `json:",inline"`
+	*Common         `json:",inline"`
+	Untagged        string
+	Only            string `json:",omitempty"`
+	Hidden          string `json:"-"`
+}
+
+func (o *own) DeepCopyObject() runtime.Object {
+	next := *o
+	if o.Common != nil {
+		c := *o.Common
+		next.Common = &c
+	}
+	return &next
+}
+
+func TestTreeOfOwnTypes(t *testing.T) {
+	o := &own{Common: &Common{Image: "old", Size: 1}, Untagged: "a", Only: "b", Hidden: "c"}
+	o.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("Own"))
+	before := treeOf(t, o)
+	after := maps.Clone(before)
+	after["image"], after["Untagged"], after["Only"] = "new", "d", "e"
+	want := &own{o.TypeMeta, &Common{Image: "new", Size: 1}, "d", "e", "c"}
+	if err := openshift.SetTree(o, before, after); err != nil || !reflect.DeepEqual(want, o) {
+		t.Errorf("%v: %+v %+v", err, o, o.Common)
+	}
+	empty := &own{Hidden: "c"}
+	want = &own{Common: &Common{Image: "new"}, Hidden: "c"}
+	err := openshift.SetTree(empty, nil, map[string]any{"image": "new"})
+	if err != nil || !reflect.DeepEqual(want, empty) {
+		t.Errorf("%v: %+v %+v", err, empty, empty.Common)
+	}
+	if err := openshift.SetTree(empty, nil, map[string]any{"Hidden": "d"}); err == nil {
+		t.Error("a field that JSON does not have was set")
+	}
+}
