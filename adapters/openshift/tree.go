@@ -1,6 +1,7 @@
 package openshift
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -105,8 +106,9 @@ func replaceBy(v reflect.Value, path string, after any) error {
 	if err != nil {
 		return fmt.Errorf("set %s: %w", path, err)
 	}
-	next := reflect.New(v.Type())
-	if err := json.Unmarshal(data, next.Interface()); err != nil {
+	next, decoder := reflect.New(v.Type()), json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(next.Interface()); err != nil {
 		return fmt.Errorf("set %s: %w", path, err)
 	}
 	v.Set(next.Elem())

@@ -193,8 +193,11 @@ func TestTreeRefusals(t *testing.T) {
 		"/spec/nothing":                          func(o object) { member(o, "spec")["nothing"] = "x" },
 		"/spec/template/spec/containers/0/image": func(o object) { containersOf(o)[0].(object)["image"] = 1 },
 		"/spec/template/spec/containers":         func(o object) { podOf(o)["containers"] = "none" },
-		"/metadata/labels/a~1b~0c":               func(o object) { member(metadataOf(o), "labels")["a/b~c"] = 1 },
-		"/metadata/creationTimestamp":            func(o object) { metadataOf(o)["creationTimestamp"] = "soon" },
+		"/spec/template/spec/initContainers": func(o object) {
+			podOf(o)["initContainers"] = []any{object{"name": "init", "nothing": "x"}}
+		},
+		"/metadata/labels/a~1b~0c":    func(o object) { member(metadataOf(o), "labels")["a/b~c"] = 1 },
+		"/metadata/creationTimestamp": func(o object) { metadataOf(o)["creationTimestamp"] = "soon" },
 	} {
 		deployment := odd()
 		before, after := treeOf(t, deployment), treeOf(t, deployment)
