@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -320,5 +321,38 @@ func TestOutOfReach(t *testing.T) {
 	away = true
 	if err := watchError(t.Context(), s, "5"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("the watch ended with %v", err)
+	}
+}
+
+// TestAServerThatIsSlow has lists that take longer than rest.Config.Timeout allows: the watch goes on.
+func TestAServerThatIsSlow(t *testing.T) {
+	open(t)
+	config := configOf(shared)
+	slow := 3 // lists
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			if slow > 0 {
+				slow--
+				return nil, context.DeadlineExceeded // http.Client.Timeout is of this class
+			}
+			return next.RoundTrip(req)
+		})
+	})
+	other := connect(t, configOf(shared))
+	a := mustCreate(t, other, "a")
+	if _, err := bump(t.Context(), other, a, 1); err != nil {
+		t.Fatal(err)
+	}
+	s := connect(t, config) // which has not seen that version, and asks for the cluster's first
+	s.Hasten()
+	from := imagestream.WatchOptions{ResourceVersion: a.Metadata.ResourceVersion}
+	for change, err := range s.WatchImageStreams(t.Context(), from) {
+		if err != nil || change.Object.Metadata.Annotations["n"] != "1" {
+			t.Errorf("watched %+v, %v", change, err)
+		}
+		break
+	}
+	if slow > 0 {
+		t.Error("no list was slow")
 	}
 }

@@ -70,6 +70,8 @@ func (w *watcher[T]) run(ctx context.Context) error {
 		before := w.at
 		err := w.follow(ctx)
 		switch {
+		case ctx.Err() != nil && !errors.Is(err, errStopped):
+			return ctx.Err()
 		case err == nil && w.at != before: // the cluster has ended the watch, as it does from time to time
 			continue
 		case err == nil: // or it could not be reached: client-go does not tell
@@ -105,8 +107,7 @@ func (w *watcher[T]) isInterruption(err error) bool {
 		}
 		return false
 	}
-	return !errors.Is(err, ErrFormat) && !errors.Is(err, errStopped) &&
-		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	return !errors.Is(err, ErrFormat) && !errors.Is(err, errStopped)
 }
 
 // begin finds out where the watch starts, and reports all that is there if it starts with that.
