@@ -122,6 +122,7 @@ func TestClientsetPatchRefusals(t *testing.T) {
 		{"no JSON", "app", types.MergePatchType, `{`, "", apierrors.IsBadRequest},
 		{"no JSON patch", "app", types.JSONPatchType, `{}`, "", apierrors.IsBadRequest},
 		{"a test that fails", "app", types.JSONPatchType, `[{"op":"test","path":"/kind","value":1}]`, "", apierrors.IsInvalid},
+		{"a test of everything", "app", types.JSONPatchType, `[{"op":"test","path":""}]`, "", apierrors.IsInvalid},
 		{"strategic", "app", types.StrategicMergePatchType, `{"spec":[]}`, "", apierrors.IsBadRequest},
 		{"a wrong type", "app", types.MergePatchType, `{"spec":{"tags":"v1"}}`, "", apierrors.IsBadRequest},
 		{"a wrong field", "app", types.MergePatchType, `{"metadata":{"labels":{"a b":"c"}}}`, "", apierrors.IsInvalid},
@@ -143,7 +144,12 @@ func TestClientsetPatchRefusals(t *testing.T) {
 			}
 		})
 	}
-	_, err := client.ImageV1().Images().Patch(t.Context(), "x", types.MergePatchType, nil, metav1.PatchOptions{}, "status")
+	manager := metav1.PatchOptions{FieldManager: "test"}
+	_, err := streams.Patch(t.Context(), "app", types.ApplyPatchType, []byte("null"), manager)
+	if !apierrors.IsBadRequest(err) || strings.Contains(err.Error(), "nil") {
+		t.Errorf("apply of nothing: %v", err)
+	}
+	_, err = client.ImageV1().Images().Patch(t.Context(), "x", types.MergePatchType, nil, metav1.PatchOptions{}, "status")
 	if !apierrors.IsBadRequest(err) {
 		t.Errorf("the status of an image: %v", err)
 	}

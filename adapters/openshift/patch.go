@@ -61,7 +61,7 @@ func patchJSON[T any](a at, format types.PatchType, before, data []byte) (after 
 		if err != nil {
 			return nil, a.badRequest("the JSON patch cannot be read: " + err.Error())
 		}
-		if after, err = patch.Apply(before); err != nil {
+		if after, err = applyJSON(patch, before); err != nil {
 			return nil, Error(imagestream.NewError(imagestream.ReasonInvalid, "", imagestream.Key{}, err.Error()))
 		}
 		return after, nil
@@ -76,6 +76,16 @@ func patchJSON[T any](a at, format types.PatchType, before, data []byte) (after 
 		return nil, a.badRequest("the patch cannot be applied: " + err.Error())
 	}
 	return after, nil
+}
+
+// applyJSON applies a JSON patch. The library panics at some, such as a test of the whole document.
+func applyJSON(patch jsonpatch.Patch, before []byte) (after []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the JSON patch cannot be applied: %v", v)
+		}
+	}()
+	return patch.Apply(before)
 }
 
 // typeConverter knows which lists of the API's types are maps.
@@ -137,8 +147,11 @@ func hasManagers[O Ours](o *O) bool {
 func applied[T Theirs, O Ours](a at, part, name string, data []byte, opts metav1.PatchOptions) rest.Change[O] {
 	return func(old *O) (*O, error) {
 		configuration := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal(data, &configuration.Object); err != nil || configuration.Object == nil {
-			return nil, a.badRequest(fmt.Sprintf("the configuration to apply cannot be read: %v", err))
+		if err := yaml.Unmarshal(data, &configuration.Object); err != nil {
+			return nil, a.badRequest("the configuration to apply cannot be read: " + err.Error())
+		}
+		if configuration.Object == nil {
+			return nil, a.badRequest("the configuration to apply is empty")
 		}
 		if kind := configuration.GroupVersionKind(); kind != a.kind() {
 			return nil, a.badRequest(fmt.Sprintf("the configuration to apply is of %s, want %s", kind, a.kind()))
