@@ -48,7 +48,8 @@ type Options struct {
 	Labels imagestream.Selector
 	// Listed, if it is not nil, is called after each list, once what is in it has been told.
 	Listed func()
-	// Failed, if it is not nil, is told each failure of the source, before the pause that follows it.
+	// Failed, if it is not nil, is told each failure of the source, before the pause that follows it. That a watch's
+	// version is gone is none.
 	Failed func(error)
 }
 
@@ -123,7 +124,7 @@ func (f *follower[T]) run(ctx context.Context) error {
 		if moved {
 			bound = firstPause
 		}
-		if errors.Is(err, imagestream.ErrGone) {
+		if f.version != "" && errors.Is(err, imagestream.ErrGone) {
 			f.version = ""
 		} else if f.Failed != nil && err != errEnded {
 			f.Failed(err)

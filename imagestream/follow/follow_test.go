@@ -258,7 +258,7 @@ func TestPauses(t *testing.T) {
 				if n := store.counted(); n < tc.at || n > tc.most {
 					t.Errorf("%d requests in an hour, want %d to %d", n, tc.at, tc.most)
 				}
-				if wanted := tc.what == "broken" || tc.what == "later"; wanted != (failures > 0) {
+				if wanted := tc.what == "broken" || tc.what == "gone" || tc.what == "later"; wanted != (failures > 0) {
 					t.Errorf("%d failures were told", failures)
 				}
 				cancel()
