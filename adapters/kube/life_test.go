@@ -302,6 +302,47 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// TestAheadAgain begins a watch from a version that the store has seen, after a list that shows that the cluster has
+// not: it was restored in between.
+func TestAheadAgain(t *testing.T) {
+	open(t)
+	const lost = "999999999"
+	config := configOf(shared)
+	restored := false
+	version := regexp.MustCompile(`"resourceVersion":"[0-9]+"`)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(req)
+			if err != nil || restored {
+				return resp, err
+			}
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			resp.Body = io.NopCloser(bytes.NewReader(version.ReplaceAll(text, []byte(`"resourceVersion":"`+lost+`"`))))
+			return resp, err
+		})
+	})
+	s := connect(t, config)
+	list := func() string {
+		t.Helper()
+		l, err := s.ListImageStreams(t.Context(), imagestream.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Metadata.ResourceVersion
+	}
+	if got := list(); got != lost {
+		t.Fatalf("the list is of %s", got)
+	}
+	restored = true
+	if got := list(); got == lost {
+		t.Fatalf("the list of the restored cluster is of %s", got)
+	}
+	if err := watchError(t.Context(), s, lost); !errors.Is(err, imagestream.ErrGone) {
+		t.Errorf("a watch from a version that is lost: %v", err)
+	}
+}
+
 // TestOutOfReach ends a watch whose cluster stays away.
 func TestOutOfReach(t *testing.T) {
 	open(t)

@@ -120,7 +120,9 @@ func (k kind[T]) page(ctx context.Context, q query, limit int, token string) ([]
 		}
 		items[i], list.Items[i].Object = *o, nil // its memory is free once it is decoded
 	}
-	k.newest.see(list.GetResourceVersion())
+	if token == "" {
+		k.newest.is(list.GetResourceVersion())
+	}
 	meta = imagestream.ListMeta{
 		ResourceVersion: list.GetResourceVersion(), Continue: list.GetContinue(),
 		RemainingItemCount: list.GetRemainingItemCount(),

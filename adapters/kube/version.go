@@ -16,7 +16,8 @@ func isOlder(version, other string) bool {
 	return len(version) < len(other) || len(version) == len(other) && version < other
 }
 
-// newest is the newest version that a store has seen of its cluster.
+// newest is the version at which a store has seen its cluster last: that of a list, or a newer one that came since. A
+// cluster that is restored from a backup goes back.
 type newest struct{ version atomic.Pointer[string] }
 
 // see tells that the cluster has reached a version.
@@ -28,6 +29,9 @@ func (n *newest) see(version string) {
 		}
 	}
 }
+
+// is tells the version of a list that has just begun.
+func (n *newest) is(version string) { n.version.Store(&version) }
 
 // reaches reports whether the cluster was seen at a version or beyond it.
 func (n *newest) reaches(version string) bool {
