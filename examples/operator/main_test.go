@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	imagev1 "github.com/openshift/api/image/v1"
 	"github.com/openshift/client-go/image/clientset/versioned"
@@ -89,6 +91,18 @@ func TestOperatorPromotes(t *testing.T) {
 	if stream.Generation != 5 { // created, and twice imported and promoted
 		t.Errorf("the generation is %d", stream.Generation)
 	}
+}
+
+// TestOperatorEnds before it has begun: no goroutine of it is left.
+func TestOperatorEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		operator := &Operator{Client: openshift.Clientset(rest.New(&fakes.Store{}, nil))}
+		if err := operator.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("it ended with %v", err)
+		}
+	})
 }
 
 // TestOperatorUndoesOthers lets somebody tag prod by hand.

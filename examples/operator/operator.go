@@ -42,6 +42,7 @@ func (o *Operator) Run(ctx context.Context) error {
 	informer := factory.Image().V1().ImageStreams()
 	o.streams = informer.Lister()
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
+	defer queue.ShutDown()
 	enqueue := func(object any) {
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
 			queue.Add(key)
