@@ -184,17 +184,20 @@ func TestALateWriteIsRefused(t *testing.T) {
 // testSweep writes a record of a stream that is there and one of a stream that is not, and sweeps.
 func testSweep(t *testing.T, b backend) {
 	t.Helper()
-	for _, name := range []string{"app", "gone"} {
+	record := func(name string) {
+		t.Helper()
 		stream, turn := streamOf(name)
 		turn.Host = "ghcr.io"
 		claim, err := b.Claim(t.Context(), stream, turn)
 		if err == nil {
-			err = claim.Finish(map[string]schedule.TagState{"v1": {Turns: 1}})
+			err = claim.Finish(map[string]schedule.TagState{"v1": {Turns: 1, Due: time.Now()}})
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+	record("app")
+	record("gone")
 	if err := sweep(t.Context(), b, "shop"); err != nil {
 		t.Error(err)
 	}
@@ -205,6 +208,13 @@ func testSweep(t *testing.T, b backend) {
 	gone, _ := streamOf("gone")
 	if _, ok := b.Recall(gone, "v1"); ok {
 		t.Error("it is recalled")
+	}
+	record("app")
+	if err := b.forget(t.Context(), places[0]); err != nil {
+		t.Error(err)
+	}
+	if places, err = b.places(t.Context()); err != nil || len(places) != 1 {
+		t.Errorf("a record that has changed was forgotten: %v, %v", places, err)
 	}
 }
 

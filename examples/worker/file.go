@@ -82,14 +82,15 @@ func (f *file) finish(p place, stream *imagestream.ImageStream, states map[strin
 	}
 	f.writing.Lock()
 	defer f.writing.Unlock()
-	next := f.get(p).With(stream, states)
+	before := f.get(p)
+	next := before.With(stream, states)
 	value, err := json.Marshal(next)
 	if err != nil {
 		return err
 	}
 	err = f.turns.Update(func(tx *bbolt.Tx) error { return tx.Bucket(turnsBucket).Put([]byte(p.key()), value) })
 	if err == nil {
-		f.set(p, known{Record: next})
+		f.set(p, known{next, before.revision + 1})
 	}
 	return err
 }
@@ -98,6 +99,7 @@ func (f *file) places(context.Context) (all []place, err error) {
 	err = f.turns.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(turnsBucket).ForEach(func(key, _ []byte) error {
 			p, err := parsePlace(string(key))
+			p.revision = f.get(p).revision
 			if f.namespace == "" || p.stream.Namespace == f.namespace {
 				all = append(all, p)
 			}
@@ -110,6 +112,9 @@ func (f *file) places(context.Context) (all []place, err error) {
 func (f *file) forget(_ context.Context, p place) error {
 	f.writing.Lock()
 	defer f.writing.Unlock()
+	if f.get(p).revision != p.revision {
+		return nil
+	}
 	f.remove(p)
 	return f.turns.Update(func(tx *bbolt.Tx) error { return tx.Bucket(turnsBucket).Delete([]byte(p.key())) })
 }

@@ -14,7 +14,7 @@ import (
 type place struct {
 	stream imagestream.Key
 	host   string
-	// revision is that of the record, for who compares it.
+	// revision is that of the record, for who compares it: etcd's, or how often this process has written it.
 	revision int64
 }
 
@@ -36,7 +36,7 @@ func parsePlace(key string) (place, error) {
 // known is a record as this process knows it.
 type known struct {
 	schedule.Record
-	revision int64 // 0 if there is none
+	revision int64 // 0 if there is none in etcd
 }
 
 // records are all records as this process knows them. Those of etcd may be older than what is there.
