@@ -158,7 +158,10 @@ func TestWatchEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait() // both have an event that nobody has read
+		if _, err := c.Watch(ctx, free); err != nil { // nobody reads or stops it
+			t.Fatal(err)
+		}
+		synctest.Wait() // all have an event that nobody has read
 		stopped.Stop()
 		for e := range stopped.ResultChan() {
 			t.Errorf("a stopped watch sent %+v", e)

@@ -39,7 +39,7 @@ func (c *streamClient) Watch(
 		return events, err
 	}
 	w := &convertedWatch{source: events, events: make(chan watch.Event), stopped: make(chan struct{})}
-	go w.run(func(got runtime.Object) (runtime.Object, error) {
+	go w.run(ctx, func(got runtime.Object) (runtime.Object, error) {
 		target := fresh()
 		return target, r.fill(target, got, nil)
 	})
@@ -62,7 +62,8 @@ func (c *streamClient) itemOf(r *resource, list client.ObjectList) (func() runti
 	return func() runtime.Object { return reflect.New(typed).Interface().(runtime.Object) }, nil
 }
 
-// convertedWatch is a watch whose objects become others. Its goroutine ends when it is stopped or its source ends.
+// convertedWatch is a watch whose objects become others. Its goroutine ends when it is stopped, or ctx or its source
+// ends.
 type convertedWatch struct {
 	source  watch.Interface
 	events  chan watch.Event
@@ -77,8 +78,9 @@ func (w *convertedWatch) Stop() {
 	w.source.Stop()
 }
 
-func (w *convertedWatch) run(convert func(runtime.Object) (runtime.Object, error)) {
+func (w *convertedWatch) run(ctx context.Context, convert func(runtime.Object) (runtime.Object, error)) {
 	defer close(w.events)
+	defer w.source.Stop()
 	for event := range w.source.ResultChan() {
 		if event.Type != watch.Error {
 			object, err := convert(event.Object)
@@ -90,7 +92,8 @@ func (w *convertedWatch) run(convert func(runtime.Object) (runtime.Object, error
 		select {
 		case w.events <- event:
 		case <-w.stopped:
-			w.source.Stop()
+			return
+		case <-ctx.Done():
 			return
 		}
 	}
