@@ -1,6 +1,7 @@
 package controllerruntime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,17 +98,17 @@ func (s *subresource) Update(ctx context.Context, obj client.Object, opts ...cli
 	if options.SubResourceBody != nil {
 		body = options.SubResourceBody
 	}
-	if body.GetName() == "" {
-		body.SetName(obj.GetName())
+	named := body
+	if body.GetName() == "" || body.GetNamespace() == "" {
+		named = body.DeepCopyObject().(client.Object) // the body stays as it is if the call fails
+		named.SetName(cmp.Or(body.GetName(), obj.GetName()))
+		named.SetNamespace(cmp.Or(body.GetNamespace(), obj.GetNamespace()))
 	}
-	if body.GetNamespace() == "" {
-		body.SetNamespace(obj.GetNamespace())
-	}
-	if body.GetName() != obj.GetName() {
-		text := fmt.Sprintf("the name of the body is %q, and the object is %q", body.GetName(), obj.GetName())
+	if named.GetName() != obj.GetName() {
+		text := fmt.Sprintf("the name of the body is %q, and the object is %q", named.GetName(), obj.GetName())
 		return openshift.Error(apierrors.NewBadRequest(text))
 	}
-	sent, err := r.typedOf(body)
+	sent, err := r.typedOf(named)
 	if err != nil {
 		return err
 	}

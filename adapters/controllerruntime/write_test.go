@@ -158,6 +158,12 @@ func TestStatus(t *testing.T) {
 	if !apierrors.IsBadRequest(err) {
 		t.Errorf("a body of another name: %v", err)
 	}
+	body.Name, body.Namespace, body.ResourceVersion = "", "", "1000"
+	kept := body.DeepCopy()
+	err = c.Status().Update(ctx, stream, &client.SubResourceUpdateOptions{SubResourceBody: body})
+	if !apierrors.IsConflict(err) || cmp.Diff(kept, body) != "" {
+		t.Errorf("a body of an old version: %v\n%s", err, cmp.Diff(kept, body))
+	}
 	emptied := before.DeepCopy()
 	emptied.Status.Tags = nil
 	if err := c.Status().Patch(ctx, emptied, client.MergeFrom(before)); err != nil || len(emptied.Status.Tags) != 0 {
