@@ -72,7 +72,7 @@ func OpenSecrets(file string) (*Secrets, error) {
 // List returns the secrets of a namespace, in the order of their names, for [rest.Server.Secrets].
 func (s *Secrets) List(_ context.Context, namespace string) ([]rest.Secret, error) {
 	var ours []rest.Secret
-	for _, secret := range s.list(namespace) {
+	for _, secret := range s.of(namespace) {
 		ours = append(ours, rest.Secret{
 			Metadata: imagestream.ObjectMeta{
 				Name: secret.Name, Namespace: secret.Namespace, UID: string(secret.UID),
@@ -88,7 +88,7 @@ func (s *Secrets) List(_ context.Context, namespace string) ([]rest.Secret, erro
 // is left out.
 func (s *Secrets) Finder(_ context.Context, namespace string) (importer.CredentialFinder, error) {
 	var configs []keyring.Config
-	for _, secret := range s.list(namespace) {
+	for _, secret := range s.of(namespace) {
 		isPull := secret.Type == corev1.SecretTypeDockerConfigJson || secret.Type == corev1.SecretTypeDockercfg
 		if !isPull || secret.Annotations[keyring.ExcludeAnnotation] == "true" {
 			continue
@@ -99,6 +99,14 @@ func (s *Secrets) Finder(_ context.Context, namespace string) (importer.Credenti
 		}
 	}
 	return keyring.New(configs...), nil
+}
+
+// of returns the secrets of a namespace, none if it has no name.
+func (s *Secrets) of(namespace string) []*corev1.Secret {
+	if namespace == "" {
+		return nil
+	}
+	return s.list(namespace)
 }
 
 // list returns the secrets of a namespace, of all if it is empty, ordered.

@@ -77,3 +77,27 @@ func TestNamespaceOfASecret(t *testing.T) {
 		t.Errorf("secrets are left: %d, %v", len(left.Items), err)
 	}
 }
+
+// TestSecretsOfNoNamespace are none: who forgets to name one must not get everybody's.
+func TestSecretsOfNoNamespace(t *testing.T) {
+	secrets := &apiserver.Secrets{}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "quay"}, Type: corev1.SecretTypeDockerConfigJson,
+		StringData: map[string]string{corev1.DockerConfigJsonKey: `{"auths":{"quay.io":{"auth":"dTpw"}}}`},
+	}
+	if _, err := newCore(t, secrets).Secrets("shop").Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for namespace, want := range map[string]bool{"shop": true, "other": false, "": false} {
+		found, err := secrets.Finder(t.Context(), namespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := found.Credentials("quay.io/org/app"); ok != want {
+			t.Errorf("the namespace %q has credentials: %v, want %v", namespace, ok, want)
+		}
+		if list, err := secrets.List(t.Context(), namespace); err != nil || len(list) > 0 != want {
+			t.Errorf("the namespace %q has %d secrets, %v", namespace, len(list), err)
+		}
+	}
+}
