@@ -240,8 +240,16 @@ func (s *Secrets) save() error {
 	return replaceFile(s.file, data)
 }
 
-// replaceFile writes a file that only its owner can read, whole or not at all.
+// replaceFile writes a file that only its owner can read, whole or not at all. It follows links.
 func replaceFile(file string, data []byte) (err error) {
+	if info, err := os.Stat(file); err == nil {
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is no regular file, and would be replaced by one: name another", file)
+		}
+		if file, err = filepath.EvalSymlinks(file); err != nil {
+			return err
+		}
+	}
 	temporary, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*") // with the mode 0600
 	if err != nil {
 		return err

@@ -1,6 +1,9 @@
 package apiserver_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	restclient "k8s.io/client-go/rest"
 
 	"github.com/imagestreams/imagestreams/adapters/apiserver"
 	"github.com/imagestreams/imagestreams/fakes"
@@ -99,5 +103,34 @@ func TestSecretsOfNoNamespace(t *testing.T) {
 		if list, err := secrets.List(t.Context(), namespace); err != nil || len(list) > 0 != want {
 			t.Errorf("the namespace %q has %d secrets, %v", namespace, len(list), err)
 		}
+	}
+}
+
+// TestFilesThatAreNotReplaced are those that are no files; what a link names is replaced, and the link stays.
+func TestFilesThatAreNotReplaced(t *testing.T) {
+	dir := t.TempDir()
+	real, link, loop := filepath.Join(dir, "real"), filepath.Join(dir, "link"), filepath.Join(dir, "stdout")
+	for name, target := range map[string]string{link: real, loop: os.DevNull} {
+		if err := os.Symlink(target, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(real, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	client := &restclient.Config{Host: "https://127.0.0.1:1"}
+	for _, name := range []string{loop, dir} {
+		if err := apiserver.WriteKubeconfig(name, client, "shop"); err == nil || !strings.Contains(err.Error(), "no regular file") {
+			t.Errorf("replace %s: %v", name, err)
+		}
+	}
+	if err := apiserver.WriteKubeconfig(link, client, "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if target, err := os.Readlink(link); err != nil || target != real {
+		t.Errorf("the link is %q, %v", target, err)
+	}
+	if info, err := os.Stat(real); err != nil || info.Size() == 0 || info.Mode().Perm() != 0o600 {
+		t.Errorf("what the link names is %+v, %v", info, err)
 	}
 }
