@@ -1,14 +1,19 @@
 package apiserver
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
 
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -64,20 +69,46 @@ type Rule struct {
 	Verbs []string `json:"verbs"`
 }
 
-// ReadAccess reads a file. It must have no fields that are not known.
+// ReadAccess reads a file. It must have no fields that are not known, and no second document.
 func ReadAccess(file string) (*Access, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	a := &Access{}
-	if err := yaml.UnmarshalStrict(data, a); err != nil {
+	text, err := document(data)
+	if err == nil {
+		err = yaml.UnmarshalStrict(text, a)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if err := a.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return a, nil
+}
+
+// document returns the only document of YAML that is not empty.
+func document(data []byte) ([]byte, error) {
+	var only []byte
+	for documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data))); ; {
+		next, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return only, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		var content any
+		if err := yaml.Unmarshal(next, &content); err == nil && content == nil {
+			continue // comments
+		}
+		if only != nil {
+			return nil, errors.New("it has a second document after ---, which would not be read: want one")
+		}
+		only = next
+	}
 }
 
 // Validate returns the first thing that is wrong. It names no token.

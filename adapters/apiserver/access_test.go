@@ -132,6 +132,19 @@ func TestPathsThatAreNoResources(t *testing.T) {
 	}
 }
 
+func TestAccessFile(t *testing.T) {
+	const users = "users: [{name: a, token: b}]\n"
+	for _, text := range []string{users, "---\n" + users, "# who\n---\n" + users + "---\n# no more\n", ""} {
+		file := filepath.Join(t.TempDir(), "access.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if read, err := apiserver.ReadAccess(file); err != nil || len(read.Users) != 1 && text != "" {
+			t.Errorf("%q: %+v, %v", text, read, err)
+		}
+	}
+}
+
 func TestAccessFileThatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"users: [{name: a}]":  "set token or tokenSHA256",
@@ -140,6 +153,7 @@ func TestAccessFileThatIsWrong(t *testing.T) {
 		"users: [{name: a, tokenSHA256: zz}]":                               "64 hexadecimal digits",
 		"users: [{name: a, token: topsecret}, {name: b, token: topsecret}]": `"a" and "b" have the same token`,
 		"user: []": `unknown field "user"`,
+		"users: [{name: a, token: b}]\n---\nrulez: []":           "a second document",
 		"rules: [{users: [a], namespaces: [b], resources: [c]}]": "rules[0].verbs is empty",
 		"rules: [{namespaces: [b], resources: [c], verbs: [d]}]": "rules[0].users is empty",
 		"rules: [{users: [a], resources: [c], verbs: [d]}]":      "rules[0].namespaces is empty",
