@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"time"
 
 	"github.com/spf13/pflag"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/imagestreams/imagestreams/adapters/apiserver"
@@ -78,8 +83,26 @@ func (i *imports) registries() (*registries.Registries, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := yaml.UnmarshalStrict(data, &rules); err != nil {
-			return nil, fmt.Errorf("%s: %w", i.mirrors, err)
+		// A document that is not read could be the one that blocks a registry.
+		for documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data))); ; {
+			var part registries.Configuration
+			text, err := documents.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err == nil {
+				err = yaml.UnmarshalStrict(text, &part)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", i.mirrors, err)
+			}
+			if reflect.ValueOf(part).IsZero() {
+				continue // comments
+			}
+			if !reflect.ValueOf(rules).IsZero() {
+				return nil, fmt.Errorf("%s: it has a second document after ---: want one", i.mirrors)
+			}
+			rules = part
 		}
 	}
 	return registries.New(rules), nil

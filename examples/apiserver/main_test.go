@@ -347,6 +347,10 @@ func TestKubeconfigThatCannotBeWritten(t *testing.T) {
 func TestFlagsThatDoNotFit(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")
+	two := filepath.Join(dir, "two.yaml")
+	if err := os.WriteFile(two, []byte("# ours\n---\ninsecureRegistries: [a.example]\n---\nblockedRegistries: [quay.io]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for want, args := range map[string][]string{
 		"choose one":                      {"-db", "x", "-etcd", "127.0.0.1:1"},
 		"there are only flags":            {"serve"},
@@ -357,6 +361,7 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 		"-listen=nowhere":                 {"-listen", "nowhere"},
 		"-access-file is for":             {"-in-cluster", "-access-file", "x"},
 		"-etcd-ca: open " + missing:       {"-etcd", "127.0.0.1:1", "-etcd-ca", missing, "-listen", "127.0.0.1:0"},
+		two + ": it has a second":         {"-mirrors", two, "-db", filepath.Join(dir, "c.db"), "-listen", "127.0.0.1:0"},
 		"-etcd-prefix is about -etcd":     {"-db", "x", "-etcd-prefix", "/x/"},
 		"-etcd-ca is about -etcd":         {"-etcd-ca", missing},
 		"-client-ca-file is for":          {"-client-ca-file", missing},
