@@ -159,5 +159,8 @@ func (f *flags) close() error {
 	if f.server.Serving.Listener == nil {
 		return nil
 	}
-	return f.server.Serving.Listener.Close()
+	if err := f.server.Serving.Listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil // the configuration has closed it
 }

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -362,6 +364,7 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 		"-access-file is for":             {"-in-cluster", "-access-file", "x"},
 		"-etcd-ca: open " + missing:       {"-etcd", "127.0.0.1:1", "-etcd-ca", missing, "-listen", "127.0.0.1:0"},
 		two + ": it has a second":         {"-mirrors", two, "-db", filepath.Join(dir, "c.db"), "-listen", "127.0.0.1:0"},
+		"failed to read file path":        {"-audit-policy-file", missing, "-audit-log-path", "-", "-db", filepath.Join(dir, "d.db"), "-listen", "127.0.0.1:0"},
 		"-etcd-prefix is about -etcd":     {"-db", "x", "-etcd-prefix", "/x/"},
 		"-etcd-ca is about -etcd":         {"-etcd-ca", missing},
 		"-client-ca-file is for":          {"-client-ca-file", missing},
@@ -373,6 +376,8 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 		err := run(t.Context(), args, io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q in it", args, err, want)
+		} else if errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v: %v, about what is closed twice", args, err)
 		}
 	}
 }
