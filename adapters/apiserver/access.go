@@ -80,6 +80,9 @@ func ReadAccess(file string) (*Access, error) {
 	if err == nil {
 		err = yaml.UnmarshalStrict(text, a)
 	}
+	if err != nil && strings.Contains(err.Error(), "unknown anchor") { // its text would be the token
+		err = errors.New(`a value that begins with "*" stands in quotes`)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
