@@ -62,6 +62,9 @@ func (v verbs[T, L, O, OL, P, PL]) Get(ctx context.Context, key imagestream.Key)
 	return openshift.FromAPI[O](got)
 }
 
+// errNothing is what a verb says to no object, which a client of controller-runtime cannot be given.
+var errNothing = imagestream.NewError(imagestream.ReasonBadRequest, "", imagestream.Key{}, "there is no object to create")
+
 // place makes an object one of a namespace. An object that names another is left for the client to refuse.
 func place(o client.Object, namespace string) error {
 	if o.GetNamespace() != "" && o.GetNamespace() != namespace {
@@ -75,6 +78,9 @@ func place(o client.Object, namespace string) error {
 func (v verbs[T, L, O, OL, P, PL]) Create(
 	ctx context.Context, namespace string, o *O, opts rest.CreateOptions,
 ) (*O, error) {
+	if o == nil {
+		return nil, errNothing
+	}
 	sent := P(openshift.ToAPI[T](o))
 	if err := place(sent, namespace); err != nil {
 		return nil, err
@@ -329,6 +335,9 @@ type clientMappings struct{ client client.WithWatch }
 func (c clientMappings) Create(
 	ctx context.Context, namespace string, m *imagestream.ImageStreamMapping, opts rest.CreateOptions,
 ) error {
+	if m == nil {
+		return errNothing
+	}
 	sent := openshift.ToAPI[imagev1.ImageStreamMapping](m)
 	if err := place(sent, namespace); err != nil {
 		return err

@@ -100,6 +100,9 @@ type creator[T Theirs, O Ours] struct {
 }
 
 func (c creator[T, O]) Create(ctx context.Context, namespace string, object *O, opts rest.CreateOptions) (*O, error) {
+	if object == nil {
+		return nil, noObject(c.resource, namespace)
+	}
 	sent := ToAPI[T](object)
 	key := imagestream.Key{Namespace: namespace, Name: any(sent).(metav1.Object).GetName()}
 	stored, err := c.in(namespace).Create(ctx, sent, metav1.CreateOptions{DryRun: dry(opts.DryRun)})
@@ -220,6 +223,9 @@ type pushes struct{ client typedv1.ImageV1Interface }
 func (c pushes) Create(
 	ctx context.Context, namespace string, mapping *imagestream.ImageStreamMapping, opts rest.CreateOptions,
 ) error {
+	if mapping == nil {
+		return noObject(imagestream.ResourceImageStreamMappings, namespace)
+	}
 	status, err := c.client.ImageStreamMappings(namespace).
 		Create(ctx, ToAPI[imagev1.ImageStreamMapping](mapping), metav1.CreateOptions{DryRun: dry(opts.DryRun)})
 	switch {

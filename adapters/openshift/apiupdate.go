@@ -88,6 +88,10 @@ func (u updater[T, O]) next(key imagestream.Key, old *O, change rest.Change[O]) 
 	return next, u.check(key, old, next)
 }
 
+func noObject(resource, namespace string) error {
+	return badRequest(resource, imagestream.Key{Namespace: namespace}, "there is no object to create")
+}
+
 func badRequest(resource string, key imagestream.Key, message string) error {
 	return Error(imagestream.NewError(imagestream.ReasonBadRequest, resource, key, message))
 }
@@ -172,6 +176,9 @@ func streamMeta(s *imagestream.ImageStream) *imagestream.ObjectMeta { return &s.
 func (c clusterStreams) Create(
 	ctx context.Context, namespace string, stream *imagestream.ImageStream, opts rest.CreateOptions,
 ) (*imagestream.ImageStream, error) {
+	if stream == nil {
+		return nil, noObject(imagestream.ResourceImageStreams, namespace)
+	}
 	key := imagestream.Key{Namespace: namespace, Name: stream.Metadata.Name}
 	if err := keepsPins(key, nil, stream); err != nil {
 		return nil, err

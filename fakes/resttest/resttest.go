@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"StreamUpdate", streamUpdate},
 		{"UpdateIsRepeated", updateIsRepeated},
 		{"UpdateOrCreate", updateOrCreate},
+		{"NoObjects", noObjects},
 		{"StatusUpdate", statusUpdate},
 		{"DryRun", dryRun},
 		{"Lists", lists},

@@ -315,3 +315,29 @@ func pages(s *suite) {
 		s.Errorf("the pages are %q", got)
 	}
 }
+
+// noObjects gives the verbs nothing to write.
+func noObjects(s *suite) {
+	s.create(newStream("app"))
+	none := rest.CreateOptions{}
+	for what, create := range map[string]func() error{
+		"imagestreams": func() error { _, err := s.API.ImageStreams().Create(s.ctx(), "shop", nil, none); return err },
+		"imagestreamtags": func() error {
+			_, err := s.API.ImageStreamTags().Create(s.ctx(), "shop", nil, none)
+			return err
+		},
+		"imagetags":           func() error { _, err := s.API.ImageTags().Create(s.ctx(), "shop", nil, none); return err },
+		"imagestreammappings": func() error { return s.API.ImageStreamMappings().Create(s.ctx(), "shop", nil, none) },
+		"imagestreamimports": func() error {
+			_, err := s.API.ImageStreamImports().Create(s.ctx(), "shop", nil, none)
+			return err
+		},
+		"images":          func() error { _, err := s.API.Images().Create(s.ctx(), "", nil, none); return err },
+		"imagesignatures": func() error { _, err := s.API.ImageSignatures().Create(s.ctx(), "", nil, none); return err },
+	} {
+		s.fails("create nothing in "+what, create(), imagestream.ReasonBadRequest)
+	}
+	_, _, err := s.API.ImageStreams().Update(
+		s.ctx(), shop("app"), rest.Replace[imagestream.ImageStream](nil), rest.UpdateOptions{})
+	s.fails("replace by nothing", err, imagestream.ReasonBadRequest)
+}

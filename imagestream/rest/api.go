@@ -157,8 +157,8 @@ type Watcher[T any] interface {
 	Watch(ctx context.Context, opts WatchOptions) iter.Seq2[imagestream.Change[T], error]
 }
 
-// Creator creates an object in a namespace, and returns it as stored. An object that names another namespace
-// has the reason BadRequest.
+// Creator creates an object in a namespace, and returns it as stored. Nil, and an object that names another
+// namespace, have the reason BadRequest.
 type Creator[T any] interface {
 	Create(ctx context.Context, namespace string, object *T, opts CreateOptions) (*T, error)
 }

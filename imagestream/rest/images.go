@@ -56,6 +56,9 @@ func (r images) Create(
 	object *imagestream.Image,
 	opts CreateOptions,
 ) (*imagestream.Image, error) {
+	if object == nil {
+		return nil, noObject(imagestream.ResourceImages, "")
+	}
 	next := *object
 	return named(&next.Metadata, func() (*imagestream.Image, error) { return r.create(ctx, &next, opts.DryRun) })
 }

@@ -82,6 +82,9 @@ func (r streams) Create(
 	object *imagestream.ImageStream,
 	opts CreateOptions,
 ) (*imagestream.ImageStream, error) {
+	if object == nil {
+		return nil, noObject(imagestream.ResourceImageStreams, namespace)
+	}
 	next := *object.WithDefaults()
 	if err := inNamespace(&next.Metadata, imagestream.ResourceImageStreams, namespace); err != nil {
 		return nil, err

@@ -78,6 +78,9 @@ func (r imageTags) Create(
 	t *imagestream.ImageTag,
 	opts CreateOptions,
 ) (*imagestream.ImageTag, error) {
+	if t == nil {
+		return nil, noObject(imagestream.ResourceImageTags, namespace)
+	}
 	m := t.Metadata.Clone()
 	if err := accept(&m, errorResource, namespace); err != nil {
 		return nil, err

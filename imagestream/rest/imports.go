@@ -17,6 +17,9 @@ func (r imports) Create(
 	if r.Importer == nil {
 		return nil, ErrNoImporter
 	}
+	if object == nil {
+		return nil, noObject(imagestream.ResourceImageStreamImports, namespace)
+	}
 	imp := *object
 	if err := inNamespace(&imp.Metadata, imagestream.ResourceImageStreamImports, namespace); err != nil {
 		return nil, err

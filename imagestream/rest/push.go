@@ -67,6 +67,9 @@ type push struct {
 
 // newPush checks a mapping.
 func newPush(namespace string, mapping *imagestream.ImageStreamMapping, env imagestream.Env) (*push, error) {
+	if mapping == nil {
+		return nil, noObject(imagestream.ResourceImageStreamMappings, namespace)
+	}
 	m := mapping.Metadata.Clone()
 	if err := accept(&m, imagestream.ResourceImageStreamMappings, namespace); err != nil {
 		return nil, err

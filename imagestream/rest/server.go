@@ -109,6 +109,10 @@ func inNamespace(m *imagestream.ObjectMeta, resource, namespace string) error {
 	return nil
 }
 
+func noObject(resource, namespace string) error {
+	return badRequest(resource, imagestream.Key{Namespace: namespace}, "there is no object to create")
+}
+
 func badRequest(resource string, key imagestream.Key, message string) error {
 	return imagestream.NewError(imagestream.ReasonBadRequest, resource, key, message)
 }

@@ -28,6 +28,9 @@ func (r signatures) Create(
 	object *imagestream.ImageSignature,
 	opts CreateOptions,
 ) (*imagestream.ImageSignature, error) {
+	if object == nil {
+		return nil, noObject(imagestream.ResourceImageSignatures, "")
+	}
 	key := imagestream.Key{Name: object.Metadata.Name}
 	image, err := splitSignature(key)
 	if err != nil {

@@ -65,6 +65,9 @@ func (r streamTags) Create(
 	t *imagestream.ImageStreamTag,
 	opts CreateOptions,
 ) (*imagestream.ImageStreamTag, error) {
+	if t == nil {
+		return nil, noObject(r.resource, namespace)
+	}
 	m := t.Metadata.Clone()
 	if err := accept(&m, errorResource, namespace); err != nil {
 		return nil, err
