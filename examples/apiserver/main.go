@@ -6,7 +6,9 @@
 // It stands alone: streams are kept in a file, or in etcd with -etcd. It listens on the loopback interface, with a
 // certificate and a token of its own, and writes the kubeconfig when it is ready. More users, and what they may do, are
 // in the file that -access-file names. It imports what streams ask for, and scheduled tags again and again, with the
-// credentials that docker has and with the pull secrets of the namespace.
+// credentials that docker has and with the pull secrets of the namespace. Everybody who may import does so with those of
+// docker: -docker-config names a file with fewer. Pull secrets are kept in a file beside that of the streams; with -etcd
+// they are kept in memory, and are to be created again after a start.
 //
 // With -in-cluster it stands behind a cluster's server, as the manifests in adapters/apiserver deploy it. All flags of
 // k8s.io/apiserver are there; "apiserver -help" lists them.
