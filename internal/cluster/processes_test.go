@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"math/big"
 	"net"
 	"os"
@@ -24,6 +23,7 @@ import (
 	restclient "k8s.io/client-go/rest"
 
 	"github.com/imagestreams/imagestreams/internal/etcdserver"
+	"github.com/imagestreams/imagestreams/internal/etcdserver/process"
 )
 
 // patience is how long a server may take to answer as it should.
@@ -55,33 +55,23 @@ func start(t *testing.T, path string, args ...string) {
 	var output bytes.Buffer
 	cmd := exec.Command(path, args...)
 	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// A test that dies takes its programs with it: the watchdog's input ends then.
-	watchdog := exec.Command("sh", "-c", fmt.Sprintf(`read line; [ -n "$line" ] || kill -9 %d`, cmd.Process.Pid))
-	done, err := watchdog.StdinPipe()
-	if err == nil {
-		err = watchdog.Start()
-	}
+	program, err := process.Start(cmd)
 	if err != nil {
-		_ = cmd.Process.Kill()
 		t.Fatal(err)
 	}
 	var stopping atomic.Bool
-	ended := make(chan struct{})
+	watched := make(chan struct{})
 	go func() {
-		defer close(ended)
-		if err := cmd.Wait(); !stopping.Load() {
-			t.Errorf("%s ended by itself: %v", filepath.Base(path), err)
+		defer close(watched)
+		<-program.Ended()
+		if !stopping.Load() {
+			t.Errorf("%s ended by itself: %v", filepath.Base(path), cmd.ProcessState)
 		}
 	}()
 	t.Cleanup(func() {
 		stopping.Store(true)
-		_ = cmd.Process.Kill()
-		<-ended
-		_, _ = io.WriteString(done, "done\n")
-		_ = watchdog.Wait()
+		program.Kill()
+		<-watched
 		if t.Failed() {
 			lines := strings.Split(strings.TrimSpace(output.String()), "\n")
 			t.Logf("the last lines of %s:\n%s", filepath.Base(path), strings.Join(lines[max(0, len(lines)-30):], "\n"))

@@ -12,12 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/imagestreams/imagestreams/internal/etcdserver/process"
 )
 
 // patience is how long a member may take until it is ready.
@@ -39,10 +40,8 @@ type Member struct {
 	link    *link
 	args    []string
 
-	process  *exec.Cmd
-	exited   chan struct{} // is closed when the process has ended
-	log      bytes.Buffer  // of the process
-	watchdog io.WriteCloser
+	process *process.Process
+	log     bytes.Buffer // of the process
 }
 
 // Start is [Launch] for a test, at whose end the cluster is closed.
@@ -152,18 +151,7 @@ func (c *Cluster) Endpoints() []string {
 }
 
 // binary builds etcd, and returns where it is.
-var binary = sync.OnceValues(func() (string, error) {
-	_, file, _, _ := runtime.Caller(0)
-	cmd := exec.Command("go", "tool", "-n", "go.etcd.io/etcd/server/v3")
-	cmd.Dir = filepath.Join(filepath.Dir(file), "bin")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("build etcd: %w\n%s", err, &stderr)
-	}
-	return strings.TrimSpace(string(out)), nil
-})
+var binary = sync.OnceValues(func() (string, error) { return process.Tool("go.etcd.io/etcd/server/v3") })
 
 // Restart starts a member that was killed, with the data that it had.
 func (m *Member) Restart() error {
@@ -179,26 +167,10 @@ func (m *Member) start() error {
 		return err
 	}
 	m.log.Reset()
-	process := exec.Command(etcd, m.args...)
-	process.Stderr = &m.log
-	if err := process.Start(); err != nil {
-		return err
-	}
-	m.process, m.exited = process, make(chan struct{})
-	go func() {
-		process.Wait()
-		close(m.exited)
-	}()
-	// A test that dies takes its members with it: the watchdog's input ends then.
-	watchdog := exec.Command("sh", "-c", fmt.Sprintf("read line; [ -n \"$line\" ] || kill -9 %d", process.Process.Pid))
-	if m.watchdog, err = watchdog.StdinPipe(); err != nil {
-		return err
-	}
-	if err := watchdog.Start(); err != nil {
-		return err
-	}
-	go watchdog.Wait()
-	return nil
+	cmd := exec.Command(etcd, m.args...)
+	cmd.Stderr = &m.log
+	m.process, err = process.Start(cmd)
+	return err
 }
 
 // await waits until the member answers; what is asked then waits until its cluster has a leader.
@@ -209,7 +181,7 @@ func (m *Member) await() error {
 			return nil
 		}
 		select {
-		case <-m.exited:
+		case <-m.process.Ended():
 			if strings.Contains(m.log.String(), "address already in use") {
 				err = errAddressTaken
 			}
@@ -251,12 +223,7 @@ func (m *Member) Kill() {
 	if m.process == nil {
 		return
 	}
-	if m.watchdog != nil {
-		io.WriteString(m.watchdog, "done\n")
-		m.watchdog.Close()
-	}
-	m.process.Process.Kill()
-	<-m.exited
+	m.process.Kill()
 	m.process = nil
 }
 

@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 	"time"
 
 	"github.com/imagestreams/imagestreams/internal/etcdserver"
+	"github.com/imagestreams/imagestreams/internal/etcdserver/process"
 )
 
 // patience is how long a server may take until it is ready.
@@ -42,10 +42,8 @@ type Server struct {
 	args    []string
 	client  *http.Client
 
-	process  *exec.Cmd
-	exited   chan struct{} // closed when the process has ended
-	log      bytes.Buffer  // of the process
-	watchdog io.WriteCloser
+	process *process.Process
+	log     bytes.Buffer // of the process
 }
 
 // Start is [Launch] for a test, at whose end the server is closed.
@@ -153,18 +151,7 @@ func (s *Server) configure() error {
 var errExited = errors.New("the API server ended")
 
 // binary builds the server, and returns where it is.
-var binary = sync.OnceValues(func() (string, error) {
-	_, file, _, _ := runtime.Caller(0)
-	cmd := exec.Command("go", "tool", "-n", "k8s.io/apiextensions-apiserver")
-	cmd.Dir = filepath.Join(filepath.Dir(file), "bin")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("build the API server: %w\n%s", err, &stderr)
-	}
-	return strings.TrimSpace(string(out)), nil
-})
+var binary = sync.OnceValues(func() (string, error) { return process.Tool("k8s.io/apiextensions-apiserver") })
 
 // Restart starts a server that was killed, with the data that it had, and waits until it is ready.
 func (s *Server) Restart() error {
@@ -173,34 +160,18 @@ func (s *Server) Restart() error {
 		return err
 	}
 	s.log.Reset()
-	process := exec.Command(server, s.args...)
-	process.Stderr = &s.log
-	if err := process.Start(); err != nil {
+	cmd := exec.Command(server, s.args...)
+	cmd.Stderr = &s.log
+	if s.process, err = process.Start(cmd); err != nil {
 		return err
 	}
-	exited := make(chan struct{})
-	s.process, s.exited = process, exited
-	go func() {
-		process.Wait()
-		close(exited)
-	}()
-	// A test that dies takes its server with it: the watchdog's input ends then.
-	script := fmt.Sprintf("read line; [ -n \"$line\" ] || kill -9 %d", process.Process.Pid)
-	watchdog := exec.Command("sh", "-c", script)
-	if s.watchdog, err = watchdog.StdinPipe(); err != nil {
-		return err
-	}
-	if err := watchdog.Start(); err != nil {
-		return err
-	}
-	go watchdog.Wait()
 	return s.await()
 }
 
 func (s *Server) await() error {
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		select {
-		case <-s.exited:
+		case <-s.process.Ended():
 			s.Kill()
 			return fmt.Errorf("%w\n%s", errExited, &s.log)
 		default:
@@ -225,12 +196,7 @@ func (s *Server) Kill() {
 	if s.process == nil {
 		return
 	}
-	if s.watchdog != nil {
-		io.WriteString(s.watchdog, "done\n")
-		s.watchdog.Close()
-	}
-	s.process.Process.Kill()
-	<-s.exited
+	s.process.Kill()
 	s.process = nil
 }
 
