@@ -2,15 +2,7 @@ package main
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"io"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,31 +20,9 @@ func write(t *testing.T, path, text string) string {
 	return path
 }
 
-// certificate writes the certificate and the key of a server at 127.0.0.1, which is its own authority and can be a client, too.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	secret, keyErr := x509.MarshalPKCS8PrivateKey(private)
-	if err := errors.Join(err, keyErr); err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	return write(t, filepath.Join(dir, "cert.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
-		write(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
-}
-
 // TestAccess has an etcd that wants a certificate of its clients, and then a user.
 func TestAccess(t *testing.T) {
-	cert, key := certificate(t)
+	cert, key := etcdserver.Certificate(t)
 	cluster := "etcd:" + etcdserver.Start(t, 1, "--cert-file="+cert, "--key-file="+key, "--trusted-ca-file="+cert, "--client-cert-auth").
 		Members[0].Endpoint
 	dir := t.TempDir()
