@@ -30,7 +30,8 @@ type Reader struct {
 
 var _ imagestream.Reader = (*Reader)(nil)
 
-func (r *Reader) cluster() cluster { return cluster{r.Client.ImageV1()} }
+// requests reads by requests to the cluster.
+func (r *Reader) requests() imagestream.Reader { return rest.Reader(API(r.Client)) }
 
 // GetImageStream implements [imagestream.Reader].
 func (r *Reader) GetImageStream(ctx context.Context, key imagestream.Key) (*imagestream.ImageStream, error) {
@@ -70,41 +71,26 @@ func (r *Reader) GetImage(ctx context.Context, name string) (*imagestream.Image,
 func (r *Reader) ListImageStreams(
 	ctx context.Context, opts imagestream.ListOptions,
 ) (*imagestream.ImageStreamList, error) {
-	return r.cluster().ImageStreams().List(ctx, listOptions(opts))
+	return r.requests().ListImageStreams(ctx, opts)
 }
 
 // ListImages implements [imagestream.Reader].
 func (r *Reader) ListImages(ctx context.Context, opts imagestream.ListOptions) (*imagestream.ImageList, error) {
-	opts.Namespace = ""
-	return r.cluster().Images().List(ctx, listOptions(opts))
-}
-
-func listOptions(opts imagestream.ListOptions) rest.ListOptions {
-	return rest.ListOptions{
-		Namespace: opts.Namespace, Labels: opts.Labels, Limit: opts.Limit, Continue: opts.Continue,
-	}
+	return r.requests().ListImages(ctx, opts)
 }
 
 // WatchImageStreams implements [imagestream.Reader]. The cluster ends its watches now and then; this one goes on.
 func (r *Reader) WatchImageStreams(
 	ctx context.Context, opts imagestream.WatchOptions,
 ) iter.Seq2[imagestream.Change[imagestream.ImageStream], error] {
-	return r.cluster().ImageStreams().Watch(ctx, watchOptions(opts))
+	return r.requests().WatchImageStreams(ctx, opts)
 }
 
 // WatchImages implements [imagestream.Reader]. The cluster ends its watches now and then; this one goes on.
 func (r *Reader) WatchImages(
 	ctx context.Context, opts imagestream.WatchOptions,
 ) iter.Seq2[imagestream.Change[imagestream.Image], error] {
-	return r.cluster().Images().Watch(ctx, watchOptions(opts))
-}
-
-func watchOptions(opts imagestream.WatchOptions) rest.WatchOptions {
-	chosen := rest.WatchOptions{Namespace: opts.Namespace, Labels: opts.Labels, ResourceVersion: opts.ResourceVersion}
-	if opts.Name != "" {
-		chosen.Fields = "metadata.name=" + opts.Name
-	}
-	return chosen
+	return r.requests().WatchImages(ctx, opts)
 }
 
 // watcher watches objects of one type.
