@@ -43,7 +43,10 @@ var graph = map[string][]string{
 		"imagestream", "imagestream/edit", "imagestream/manifest", "imagestream/pullspec", "imagestream/view", "imagestream/write", "importer",
 		"tagevent",
 	},
-	"imagestream/client": {"imagestream", "imagestream/edit", "imagestream/inspect", "imagestream/pullspec", "imagestream/rest", "importer", "tagevent"},
+	"imagestream/client": {
+		"imagestream", "imagestream/edit", "imagestream/inspect", "imagestream/pullspec", "imagestream/rest", "imagestream/write", "importer",
+		"tagevent",
+	},
 	"imagestream/oc": {
 		"imagestream", "imagestream/pullspec", "imagestream/inspect", "imagestream/edit", "imagestream/describe", "imagestream/rest", "importer",
 		"internal/podspec", "imagestream/prune",

@@ -8,9 +8,9 @@
 //
 // Every method is one or two verbs of the API and adds no rule to them. If somebody else writes meanwhile, a
 // method begins again until its context ends, with pauses of up to a second: conflicts do not reach the caller,
-// unless the API gives up after a number of attempts. [Client.Alias], [Client.Rollback] and [Client.Resume] begin
-// again even then. What a method returns is the caller's. A stream that a method returns is the stream as it is
-// after the change, and may hold what others wrote since.
+// unless the API gives up after a number of attempts. [Client.Alias], [Client.Import], [Client.Push],
+// [Client.Rollback] and [Client.Resume] begin again even then. What a method returns is the caller's. A stream that
+// a method returns is the stream as it is after the change, and may hold what others wrote since.
 //
 // # Errors
 //

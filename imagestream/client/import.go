@@ -36,7 +36,7 @@ func (c *Client) Import(
 	stream imagestream.Key,
 	tags ...string,
 ) (*imagestream.ImageStreamImport, error) {
-	done, err := retry(ctx, func() (*imagestream.ImageStreamImport, error) {
+	done, err := retry(ctx, stream, func() (*imagestream.ImageStreamImport, error) {
 		s, err := c.Get(ctx, stream)
 		if err != nil {
 			return nil, err

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/edit"
 	"github.com/imagestreams/imagestreams/imagestream/pullspec"
 	"github.com/imagestreams/imagestreams/imagestream/rest"
+	"github.com/imagestreams/imagestreams/imagestream/write"
 	"github.com/imagestreams/imagestreams/tagevent"
 )
 
@@ -100,7 +100,7 @@ func (c *Client) Alias(
 	if !pullspec.IsTag(target) {
 		return nil, invalidTag(stream, tag, "from.name", target, wantTag)
 	}
-	return retry(ctx, func() (*imagestream.ImageStream, error) {
+	return retry(ctx, stream, func() (*imagestream.ImageStream, error) {
 		s, err := c.Get(ctx, stream)
 		if err != nil && !errors.Is(err, imagestream.ErrNotFound) {
 			return nil, err
@@ -147,7 +147,7 @@ func (c *Client) Rollback(
 	tag string,
 	to edit.Target,
 ) (*imagestream.ImageStream, error) {
-	return retry(ctx, func() (*imagestream.ImageStream, error) { return c.rollback(ctx, stream, tag, to) })
+	return retry(ctx, stream, func() (*imagestream.ImageStream, error) { return c.rollback(ctx, stream, tag, to) })
 }
 
 // rollback rolls a tag back once. An error of class ErrConflict means that somebody else wrote meanwhile.
@@ -185,7 +185,7 @@ func (c *Client) rollback(
 // not rolled back, has another source since, had none before or would follow itself is of class
 // [imagestream.ErrInvalid].
 func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string) (*imagestream.ImageStream, error) {
-	_, err := retry(ctx, func() (*imagestream.ImageStream, error) {
+	_, err := retry(ctx, stream, func() (*imagestream.ImageStream, error) {
 		s, err := c.Get(ctx, stream)
 		if err != nil {
 			return nil, err
@@ -203,25 +203,17 @@ func (c *Client) Resume(ctx context.Context, stream imagestream.Key, tag string)
 	return c.Update(ctx, stream, edit.Forget)
 }
 
-// The bounds of the pauses between attempts: each is twice as long as the one before.
-const (
-	firstPause = 5 * time.Millisecond
-	maxPause   = time.Second
-)
-
-// retry calls once until nobody else writes meanwhile, or ctx ends.
-func retry[T any](ctx context.Context, once func() (*T, error)) (*T, error) {
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		done, err := once()
-		if !isConflict(err) {
-			return done, err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w; it was given up: %w", err, ctx.Err())
-		}
-	}
+// retry calls once until nobody else writes to stream meanwhile, or ctx ends. Each pause is twice as long as the one
+// before, from 5 milliseconds to a second.
+func retry[T any](ctx context.Context, stream imagestream.Key, once func() (*T, error)) (done *T, err error) {
+	engine := write.Engine{Pause: func(attempt int) time.Duration {
+		return min(5*time.Millisecond<<min(attempt-1, 8), time.Second)
+	}}
+	err = engine.Retry(ctx, stream, 0, func() (overtaken bool, err error) {
+		done, err = once()
+		return isConflict(err), err
+	})
+	return done, err
 }
 
 // isConflict reports whether err says that somebody else wrote meanwhile.
@@ -303,7 +295,7 @@ func (c *Client) Push(
 	mapping := &imagestream.ImageStreamMapping{
 		Metadata: imagestream.ObjectMeta{Namespace: stream.Namespace, Name: stream.Name}, Image: *image, Tag: tag,
 	}
-	return retry(ctx, func() (*imagestream.ImageStream, error) {
+	return retry(ctx, stream, func() (*imagestream.ImageStream, error) {
 		for attempt := 1; ; attempt++ {
 			err := c.API.ImageStreamMappings().Create(ctx, stream.Namespace, mapping, rest.CreateOptions{})
 			switch {
