@@ -36,7 +36,7 @@ func TreeOf(object runtime.Object, scheme *runtime.Scheme) (map[string]any, erro
 
 func kindIn(scheme *runtime.Scheme, object runtime.Object) (schema.GroupVersionKind, error) {
 	if scheme == nil {
-		return schema.GroupVersionKind{}, fmt.Errorf("a %T does not say its kind, and there is no scheme", object)
+		return schema.GroupVersionKind{}, fmt.Errorf("a %T does not say its kind: give the scheme that knows it", object)
 	}
 	kinds, _, err := scheme.ObjectKinds(object)
 	if err != nil {
