@@ -17,7 +17,8 @@
 // does, gets find it. Versions are opaque, so nothing says how far a feed must come to be past that.
 //
 // Before the feed has begun, and after it was lost, all reads go to the store, and [Store.Find] is an [ErrNotFed].
-// The feed begins again by itself, with a new list. So nobody is answered from a state that nothing keeps up to date.
+// The feed begins again by itself, with a new list, after pauses that grow up to ten seconds while watches deliver
+// nothing. So nobody is answered from a state that nothing keeps up to date.
 // It also begins again when it is to deliver changes of more than 16,384 objects that were written or read past it.
 //
 // Lists of several pages show one state. What is left of a list is kept with each page that has a continue token, for

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/imagestreams/imagestreams/fakes"
 	"github.com/imagestreams/imagestreams/fakes/storetest"
@@ -298,6 +299,26 @@ func TestLostFeed(t *testing.T) {
 		stop()
 		if err := cold.Wait(ended); !errors.Is(err, context.Canceled) {
 			t.Errorf("waiting for a cold cache: %v", err)
+		}
+	})
+}
+
+// TestNoWatch has a store that lists, and whose watches all fail: it is listed less and less often.
+func TestNoWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newGated()
+		start(t, store, cache.Options{})
+		stop := time.After(time.Minute)
+		for {
+			select {
+			case store.fail <- errBroken:
+				continue
+			case <-stop:
+			}
+			break
+		}
+		if lists := store.lists.Load(); lists > 60 {
+			t.Errorf("%d lists in a minute", lists)
 		}
 	})
 }

@@ -115,7 +115,8 @@ func newFeed[T any](k kind[T], indexes map[string]Index, now func() time.Time) *
 	return f
 }
 
-// The pauses after a feed was lost: up to the first, twice as long each time, up to the longest.
+// The pauses after a feed was lost: up to the first, twice as long each time, up to the longest. They begin again with
+// the first when a watch has delivered something: a list alone does not show that watches work.
 const (
 	firstPause = 100 * time.Millisecond
 	maxPause   = 10 * time.Second
@@ -126,13 +127,12 @@ const (
 func (f *feed[T]) run(ctx context.Context) {
 	bound := firstPause
 	for {
-		heard := f.state().Heard
-		err := f.follow(ctx)
+		delivered, err := f.follow(ctx)
 		f.lose(err)
 		if ctx.Err() != nil {
 			return
 		}
-		if f.state().Heard.After(heard) {
+		if delivered {
 			bound = firstPause
 		}
 		timer := time.NewTimer(rand.N(bound))
@@ -146,21 +146,23 @@ func (f *feed[T]) run(ctx context.Context) {
 	}
 }
 
-// follow lists the store, and takes in what its watch reports until that ends, or stop is called.
-func (f *feed[T]) follow(ctx context.Context) error {
+// follow lists the store, and takes in what its watch reports until that ends, or stop is called. Delivered is whether
+// the watch reported anything.
+func (f *feed[T]) follow(ctx context.Context) (delivered bool, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	version, err := f.fill(ctx, stop)
 	if err != nil {
-		return cmp.Or(context.Cause(ctx), err)
+		return false, cmp.Or(context.Cause(ctx), err)
 	}
 	for change, err := range f.watch(ctx, imagestream.WatchOptions{ResourceVersion: version}) {
 		if err != nil {
-			return cmp.Or(context.Cause(ctx), err)
+			return delivered, cmp.Or(context.Cause(ctx), err)
 		}
 		f.take(change)
+		delivered = true
 	}
-	return errors.New("the watch ended")
+	return delivered, errors.New("the watch ended")
 }
 
 // fill replaces all objects by those of a new list. Stop ends that, and what follows.
