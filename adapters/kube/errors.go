@@ -26,8 +26,7 @@ func (k kind[T]) badName(key imagestream.Key) error {
 	e := &imagestream.FieldError{Type: imagestream.FieldInvalid, Field: "metadata.name", Value: key.Name}
 	switch _, ok := toKube(key.Name, k.separators); {
 	case ok:
-		e.Field, e.Value = "metadata.namespace", key.Namespace
-		e.Detail = "a namespace of Kubernetes is lower-case letters, digits and inner dashes, at most 63"
+		return k.badNamespace(key)
 	case k.spaced:
 		e.Detail = "a Kubernetes cluster holds names of lower-case letters and digits, joined by single dots, dashes or " +
 			"underscores, at most 253, where an underscore counts twice"
@@ -36,6 +35,14 @@ func (k kind[T]) badName(key imagestream.Key) error {
 			"dashes, underscores or pluses, at most 253, where a dash counts twice, an underscore three times, a plus four times"
 	}
 	return imagestream.ErrorList{e}.Of(k.resource, key)
+}
+
+// badNamespace says why nothing can be stored in a namespace.
+func (k kind[T]) badNamespace(key imagestream.Key) error {
+	return imagestream.ErrorList{{
+		Type: imagestream.FieldInvalid, Field: "metadata.namespace", Value: key.Namespace,
+		Detail: "a namespace of Kubernetes is lower-case letters, digits and inner dashes, at most 63",
+	}}.Of(k.resource, key)
 }
 
 // failure returns the error of a request that concerned an object, or all of them.

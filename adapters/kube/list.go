@@ -50,7 +50,7 @@ type query struct {
 func (k kind[T]) options(q query) (metav1.ListOptions, error) {
 	opts := metav1.ListOptions{LabelSelector: q.labels.String()}
 	if k.spaced && q.namespace != "" && len(validation.IsDNS1123Label(q.namespace)) > 0 {
-		return opts, k.badName(imagestream.Key{Namespace: q.namespace, Name: "x"})
+		return opts, k.badNamespace(imagestream.Key{Namespace: q.namespace, Name: q.name})
 	}
 	if q.name != "" {
 		name, ok := toKube(q.name, k.separators)

@@ -261,7 +261,7 @@ func TestBadArguments(t *testing.T) {
 		{"get an image", second(s.GetImage(ctx, "sha256:ABC")), missing, "sha256:ABC"},
 		{"update", second(s.UpdateImageStream(ctx, newStream("shop", "App"))), missing, "App"},
 		{"delete", s.DeleteImage(ctx, "sha256:ABC", imagestream.Preconditions{}), missing, "sha256:ABC"},
-		{"list", second(s.ListImageStreams(ctx, elsewhere)), invalid, "a/b"},
+		{"list", second(s.ListImageStreams(ctx, elsewhere)), invalid, `"" is invalid in namespace "a/b"`},
 		{"watch from a version that is none", watchError(ctx, s, "x"), bad, `"x"`},
 		{"watch from any version", watchError(ctx, s, "0"), imagestream.ReasonExpired, "0"},
 	} {
