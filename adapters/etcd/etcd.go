@@ -42,7 +42,8 @@
 // It is refused, with an error of class [ErrFormat], and so is a value that cannot be read at all. It is not changed,
 // since writing it back would lose what it has. The unknown members of metadata are kept, as imagestream.ObjectMeta
 // does. An update or a delete that names both the uid and the version of such a value is carried out: one transaction
-// compares these two, and nothing looks at the rest. Only other programs hand them out.
+// compares these two, and nothing looks at the rest. Whoever names them got them from another program, since this one
+// does not read the value.
 //
 // # Limits
 //
