@@ -7,10 +7,13 @@
 //
 // A store is bolt:FILE, etcd:HOST:PORT[,HOST:PORT], kube:FILE, the cluster that a kubeconfig names, or json:FILE, which
 // has the v1 JSON of an object on each line, images first; json:- is the standard input or output. Uid and
-// resourceVersion are the new store's; everything else stays as it is. What is there already with the same content is left alone, so that a migration that was interrupted
-// is run again. What is there with other content is named, and kept, and what is damaged in the old store is named, and
-// left out: migrate ends with 1 then, after all the rest. A json:FILE appears when it is complete; one that is there is
-// never replaced. Stop the writers of the old store before, since the copy is of one moment.
+// resourceVersion are the new store's; everything else stays as it is. A cluster deletes streams whose owners it does
+// not have: remove their owner references first.
+//
+// What is there already with the same content is left alone, so that a migration that was interrupted is run again.
+// What is there with other content is named, and kept, and what is damaged in the old store is named, and left out:
+// migrate ends with 1 then, after all the rest. A json:FILE appears when it is complete; one that is there is never
+// replaced. Stop the writers of the old store before, since the copy is of one moment.
 //
 // The connection to etcd is encrypted if -etcd-ca or -etcd-cert is given, or for https://HOST:PORT, which trusts the
 // certificates of the system. The flags are for both stores if both are etcd.
