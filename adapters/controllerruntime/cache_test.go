@@ -2,6 +2,7 @@ package controllerruntime_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -132,6 +133,39 @@ func TestManager(t *testing.T) {
 			break
 		}
 	}
+}
+
+func ExampleNewCache() {
+	scheme := newScheme()
+	mapper := testrestmapper.TestOnlyStaticRESTMapper(scheme)
+	next := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).Build()
+	c := controllerruntime.NewClient(rest.New(&fakes.Store{}, nil), next)
+	m, err := manager.New(&clientrest.Config{}, manager.Options{
+		Scheme:         c.Scheme(),
+		MapperProvider: func(*clientrest.Config, *http.Client) (meta.RESTMapper, error) { return c.RESTMapper(), nil },
+		NewCache:       controllerruntime.NewCache(c),
+		NewClient:      func(*clientrest.Config, client.Options) (client.Client, error) { return c, nil },
+		Metrics:        server.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ended := make(chan error)
+	go func() { ended <- m.Start(ctx) }()
+
+	stream := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app"}}
+	fmt.Println(c.Create(ctx, stream), m.GetCache().WaitForCacheSync(ctx))
+	cached := &imagev1.ImageStream{}
+	fmt.Println(m.GetCache().Get(ctx, client.ObjectKeyFromObject(stream), cached), cached.UID == stream.UID)
+	stop()
+	fmt.Println(<-ended)
+	// Output:
+	// <nil> true
+	// <nil> true
+	// <nil>
 }
 
 // TestCache reads through an informer's copies, by an index too, in every representation.
