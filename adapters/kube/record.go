@@ -125,7 +125,8 @@ func (k kind[T]) encode(o *T) (*unstructured.Unstructured, error) {
 	known := t.APIVersion == "" || t.APIVersion == "v1" || t.APIVersion == imagestream.APIVersion
 	if !known || t.Kind != "" && t.Kind != k.name {
 		return nil, k.fail(imagestream.ReasonBadRequest, key,
-			fmt.Sprintf("it is a %s of %q: the store holds %s of %s", t.Kind, t.APIVersion, k.name, imagestream.APIVersion))
+			fmt.Sprintf("its kind is %q and its apiVersion %q: the store holds %s of %s",
+				t.Kind, t.APIVersion, k.name, imagestream.APIVersion))
 	}
 	if path := utf8path.Of(o); path != "" {
 		return nil, k.fail(imagestream.ReasonBadRequest, key, path+" is not valid UTF-8: JSON cannot hold it")
