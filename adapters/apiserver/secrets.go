@@ -24,6 +24,7 @@ import (
 	"github.com/imagestreams/imagestreams/imagestream/rest"
 	"github.com/imagestreams/imagestreams/importer"
 	"github.com/imagestreams/imagestreams/importer/keyring"
+	"github.com/imagestreams/imagestreams/tagevent"
 )
 
 // Secrets are the secrets of a server that stands alone, where users put pull secrets as they do in a cluster:
@@ -77,6 +78,7 @@ func (s *Secrets) List(_ context.Context, namespace string) ([]rest.Secret, erro
 			Metadata: imagestream.ObjectMeta{
 				Name: secret.Name, Namespace: secret.Namespace, UID: string(secret.UID),
 				ResourceVersion: secret.ResourceVersion, Annotations: secret.Annotations, Labels: secret.Labels,
+				CreationTimestamp: tagevent.TimeOf(secret.CreationTimestamp.Time),
 			},
 			Type: string(secret.Type), Data: secret.Data,
 		})

@@ -100,8 +100,14 @@ func TestSecretsOfNoNamespace(t *testing.T) {
 		if _, ok := found.Credentials("quay.io/org/app"); ok != want {
 			t.Errorf("the namespace %q has credentials: %v, want %v", namespace, ok, want)
 		}
-		if list, err := secrets.List(t.Context(), namespace); err != nil || len(list) > 0 != want {
+		list, err := secrets.List(t.Context(), namespace)
+		if err != nil || len(list) > 0 != want {
 			t.Errorf("the namespace %q has %d secrets, %v", namespace, len(list), err)
+		}
+		for _, s := range list {
+			if s.Metadata.CreationTimestamp.Time().IsZero() {
+				t.Errorf("the secret %q was created at no time", s.Metadata.Name)
+			}
 		}
 	}
 }
