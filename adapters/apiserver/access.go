@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -80,16 +81,27 @@ func ReadAccess(file string) (*Access, error) {
 	if err == nil {
 		err = yaml.UnmarshalStrict(text, a)
 	}
-	if err != nil && strings.Contains(err.Error(), "unknown anchor") { // its text would be the token
-		err = errors.New(`a value that begins with "*" stands in quotes`)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", file, withoutToken(err))
 	}
 	if err := a.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return a, nil
+}
+
+// fieldWithColon is what the decoder says of "token:x" between braces, which is one name to it.
+var fieldWithColon = regexp.MustCompile(`unknown field "[^"]*:`)
+
+// withoutToken returns a decoder's error, in other words where its own would show a token.
+func withoutToken(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "unknown anchor"):
+		return errors.New(`a value that begins with "*" stands in quotes`)
+	case fieldWithColon.MatchString(text):
+		return errors.New(`write a space behind ":", between a field and its value`)
+	}
+	return err
 }
 
 // document returns the only document of YAML that is not empty.

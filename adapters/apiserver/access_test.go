@@ -154,6 +154,7 @@ func TestAccessFileThatIsWrong(t *testing.T) {
 		"users: [{name: a, token: topsecret}, {name: b, token: topsecret}]": `"a" and "b" have the same token`,
 		"user: []":                                               `unknown field "user"`,
 		"users: [{name: a, token: *topsecret}]":                  `a value that begins with "*" stands in quotes`,
+		"users: [{name: a, token:topsecret}]":                    `write a space behind ":"`,
 		"users: [{name: a, token: b}]\n---\nrulez: []":           "a second document",
 		"rules: [{users: [a], namespaces: [b], resources: [c]}]": "rules[0].verbs is empty",
 		"rules: [{namespaces: [b], resources: [c], verbs: [d]}]": "rules[0].users is empty",
