@@ -7,13 +7,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/imagestreams/imagestreams/adapters/bolt"
 	"github.com/imagestreams/imagestreams/adapters/etcd"
+	"github.com/imagestreams/imagestreams/examples/internal/pems"
 	"github.com/imagestreams/imagestreams/imagestream"
 )
 
@@ -73,13 +73,13 @@ func (s *storage) tls() (*tls.Config, error) {
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.ca != "" {
-		pem, err := os.ReadFile(s.ca)
+		authorities, err := pems.Read(s.ca)
 		if err != nil {
 			return nil, fmt.Errorf("-etcd-ca: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("-etcd-ca=%s has no certificate in PEM", s.ca)
+		for _, authority := range authorities {
+			config.RootCAs.AddCert(authority)
 		}
 	}
 	if s.cert != "" || s.key != "" {
