@@ -49,7 +49,7 @@ lint: $(BIN)/staticcheck
 	if [ -n "$$unformatted" ]; then echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; fi
 	@set -e; for m in $(MODULES); do echo "== lint $$m"; \
 	  (cd $$m && go mod tidy -diff && go vet ./... && $(BIN)/staticcheck ./...); done
-	@dead=$$($(BIN)/deadcode -test ./...); if [ -n "$$dead" ]; then echo "nothing reaches:"; echo "$$dead"; exit 1; fi
+	@set -e; dead=$$($(BIN)/deadcode -test ./...); if [ -n "$$dead" ]; then echo "nothing reaches:"; echo "$$dead"; exit 1; fi
 
 # stranger builds a program on the modules as somebody else would get them.
 stranger:
