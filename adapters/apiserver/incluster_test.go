@@ -3,6 +3,7 @@ package apiserver_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -163,5 +164,31 @@ func TestInCluster(t *testing.T) {
 	_, err = alice.RESTClient().Get().AbsPath("/api/v1/namespaces/shop").DoRaw(t.Context())
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("namespaces are the cluster's, and the server answers %v", err)
+	}
+}
+
+// TestPriorityAndFairness is off, and a flag turns it on for a server behind a cluster's, which has its settings.
+func TestPriorityAndFairness(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := apiserver.WriteKubeconfig(kubeconfig, cluster(t), "default"); err != nil {
+		t.Fatal(err)
+	}
+	for _, on := range []bool{false, true} {
+		options := listening(t, net.IPv4(127, 0, 0, 1))
+		options.Access = nil
+		flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+		options.AddFlags(flags)
+		if err := flags.Parse([]string{
+			"--authentication-kubeconfig", kubeconfig, "--authorization-kubeconfig", kubeconfig,
+			"--authentication-skip-lookup", fmt.Sprintf("--enable-priority-and-fairness=%t", on),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		config, err := options.Config()
+		if err != nil {
+			t.Errorf("on %t: %v", on, err)
+		} else if got := config.Generic.FlowControl != nil; got != on {
+			t.Errorf("priority and fairness is on: %t, want %t", got, on)
+		}
 	}
 }

@@ -40,6 +40,9 @@ type Options struct {
 
 // NewOptions returns the defaults: port 8443 of all interfaces, and a certificate that is made at the start and kept in
 // memory. It is for localhost, and for the address that the server listens on if that is one.
+//
+// Requests are limited by their number. Priority and fairness is off: a flag turns it on for a server behind a cluster's,
+// which then needs the permission to get, list and watch flowschemas and prioritylevelconfigurations there.
 func NewOptions() *Options {
 	serving := genericoptions.NewSecureServingOptions()
 	serving.BindPort = 8443
@@ -101,11 +104,8 @@ func (o *Options) Config() (*Config, error) {
 		return nil, err
 	}
 	err = o.Audit.ApplyTo(g)
-	if err == nil {
-		err = o.Features.ApplyTo(g, nil, nil)
-	}
 	if err == nil && access != nil {
-		err = c.SetAccess(access)
+		err = errors.Join(o.Features.ApplyTo(g, nil, nil), c.SetAccess(access))
 	} else if err == nil {
 		err = o.joinCluster(c)
 	}
@@ -213,6 +213,9 @@ func (o *Options) joinCluster(c *Config) error {
 	}
 	client, err := kubernetes.NewForConfig(c.Generic.ClientConfig)
 	if err != nil {
+		return err
+	}
+	if err := o.Features.ApplyTo(g, client, c.Generic.SharedInformerFactory); err != nil {
 		return err
 	}
 	free, err := dynamic.NewForConfig(c.Generic.ClientConfig)
