@@ -87,42 +87,44 @@ func BenchmarkStore(b *testing.B) {
 func BenchmarkList(b *testing.B) {
 	ctx := context.Background()
 	s, prefix, client := open(b)
-	const n = 1000
-	for i := range n {
-		if _, err := s.CreateImageStream(ctx, largeStream(fmt.Sprintf("s%04d", i))); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.Run("raw+json", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			resp, err := client.Get(ctx, prefix, clientv3.WithPrefix())
-			if err != nil {
+	there := 0
+	for _, n := range []int{1000, 10000} {
+		for ; there < n; there++ {
+			if _, err := s.CreateImageStream(ctx, largeStream(fmt.Sprintf("s%04d", there))); err != nil {
 				b.Fatal(err)
 			}
-			items := make([]imagestream.ImageStream, len(resp.Kvs))
-			for i, kv := range resp.Kvs {
-				if err := json.Unmarshal(kv.Value, &items[i]); err != nil {
-					b.Fatal(err)
-				}
-			}
 		}
-	})
-	for name, limit := range map[string]int{"one page": 0, "pages of 100": 100} {
-		b.Run("store/"+name, func(b *testing.B) {
+		b.Run(fmt.Sprint(n, "/raw+json"), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				got := 0
-				for _, err := range imagestream.All(ctx, s.ListImageStreams, imagestream.ListOptions{Limit: limit}) {
-					if err != nil {
+				resp, err := client.Get(ctx, prefix, clientv3.WithPrefix())
+				if err != nil {
+					b.Fatal(err)
+				}
+				items := make([]imagestream.ImageStream, len(resp.Kvs))
+				for i, kv := range resp.Kvs {
+					if err := json.Unmarshal(kv.Value, &items[i]); err != nil {
 						b.Fatal(err)
 					}
-					got++
-				}
-				if got != n {
-					b.Fatalf("%d of %d streams", got, n)
 				}
 			}
 		})
+		for name, limit := range map[string]int{"one page": 0, "pages of 100": 100} {
+			b.Run(fmt.Sprint(n, "/store/", name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					got := 0
+					for _, err := range imagestream.All(ctx, s.ListImageStreams, imagestream.ListOptions{Limit: limit}) {
+						if err != nil {
+							b.Fatal(err)
+						}
+						got++
+					}
+					if got != n {
+						b.Fatalf("%d of %d streams", got, n)
+					}
+				}
+			})
+		}
 	}
 }
