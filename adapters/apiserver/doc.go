@@ -27,7 +27,7 @@
 //
 // An update of an image stream tag keeps nothing of who owns its fields. A server that stands alone has namespaces and
 // secrets of the core API, without watches, and selfsubjectaccessreviews. Lists that choose by fields come on one page.
-// Watches come from the store and not from a watch cache in the server. How many requests run at a time is limited
-// by --max-requests-inflight and --max-mutating-requests-inflight, for all users together: there is no priority and
-// fairness.
+// Watches come from the store and not from a watch cache in the server. How many requests run at a time is limited by
+// --max-requests-inflight and --max-mutating-requests-inflight, for all users together; behind a cluster's server
+// --enable-priority-and-fairness takes their place.
 package apiserver
