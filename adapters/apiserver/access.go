@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -82,7 +81,7 @@ func ReadAccess(file string) (*Access, error) {
 		err = yaml.UnmarshalStrict(text, a)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, withoutToken(err))
+		return nil, fmt.Errorf("%s: %w", file, withoutToken(text, err))
 	}
 	if err := a.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -90,16 +89,31 @@ func ReadAccess(file string) (*Access, error) {
 	return a, nil
 }
 
-// fieldWithColon is what the decoder says of "token:x" between braces, which is one name to it.
-var fieldWithColon = regexp.MustCompile(`unknown field "[^"]*:`)
+// userFields are the fields of a [User].
+var userFields = []string{"name", "token", "tokenSHA256", "groups"}
 
-// withoutToken returns a decoder's error, in other words where its own would show a token.
-func withoutToken(err error) error {
-	switch text := err.Error(); {
-	case strings.Contains(text, "unknown anchor"):
+// withoutToken returns a decoder's error about a text, in other words where its own may show a token: what it takes for a
+// field of a user, for an alias or for a value of another type may be one.
+func withoutToken(text []byte, err error) error {
+	switch own := err.Error(); {
+	case strings.Contains(own, "unknown anchor"):
 		return errors.New(`a value that begins with "*" stands in quotes`)
-	case fieldWithColon.MatchString(text):
-		return errors.New(`write a space behind ":", between a field and its value`)
+	case strings.Contains(own, "!!"):
+		return errors.New(`write values without YAML's tags, such as "!!str"`)
+	}
+	var seen struct {
+		Users []map[string]any `json:"users"`
+	}
+	if yaml.Unmarshal(text, &seen) != nil {
+		return err
+	}
+	for i, u := range seen.Users {
+		for field := range u {
+			if !slices.Contains(userFields, field) {
+				return fmt.Errorf(`users[%d] has a field that is none of %s: write a space behind ":", between a field and its value`,
+					i, strings.Join(userFields, ", "))
+			}
+		}
 	}
 	return err
 }

@@ -154,6 +154,8 @@ func TestAccessFileThatIsWrong(t *testing.T) {
 		"users: [{name: a, token: topsecret}, {name: b, token: topsecret}]": `"a" and "b" have the same token`,
 		"user: []":                                               `unknown field "user"`,
 		"users: [{name: a, token: *topsecret}]":                  `a value that begins with "*" stands in quotes`,
+		"users: [{name: a, topsecret}]":                          "users[0] has a field that is none of name, token",
+		"users: [{name: a, token: !!int topsecret}]":             "without YAML's tags",
 		"users: [{name: a, token:topsecret}]":                    `write a space behind ":"`,
 		"users: [{name: a, token: b}]\n---\nrulez: []":           "a second document",
 		"rules: [{users: [a], namespaces: [b], resources: [c]}]": "rules[0].verbs is empty",
