@@ -92,8 +92,8 @@ func ReadAccess(file string) (*Access, error) {
 // userFields are the fields of a [User].
 var userFields = []string{"name", "token", "tokenSHA256", "groups"}
 
-// withoutToken returns a decoder's error about a text, in other words where its own may show a token: what it takes for a
-// field of a user, for an alias or for a value of another type may be one.
+// withoutToken returns a decoder's error about a text, in other words where its own may show a token: what it takes for
+// a field of a user, for an alias or for a value of another type may be one.
 func withoutToken(text []byte, err error) error {
 	switch own := err.Error(); {
 	case strings.Contains(own, "unknown anchor"):
@@ -110,7 +110,8 @@ func withoutToken(text []byte, err error) error {
 	for i, u := range seen.Users {
 		for field := range u {
 			if !slices.Contains(userFields, field) {
-				return fmt.Errorf(`users[%d] has a field that is none of %s: write a space behind ":", between a field and its value`,
+				return fmt.Errorf(
+					`users[%d] has a field that is none of %s: write a space behind ":", between a field and its value`,
 					i, strings.Join(userFields, ", "))
 			}
 		}
